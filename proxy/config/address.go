@@ -1,0 +1,38 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// Address is where something listens or can be reached: an IP and port, a host
+// name and port that is still to be resolved, or a unix socket. Exactly one of
+// IP, Host and Path is set. Comparable; usable as a map key.
+type Address struct {
+	// IP is the resolved address. Its port is 0 only on a listener that wants
+	// the kernel to choose.
+	IP netip.AddrPort
+	// Host and Port name a service that DNS resolves (STRICT_DNS, LOGICAL_DNS).
+	Host string
+	Port uint16
+	// Path is a unix socket; a leading '@' says that it is an abstract one
+	// (Envoy core.v3.Pipe).
+	Path string
+	// Mode is the file mode of a listening unix socket, 0 to leave it.
+	Mode uint32
+}
+
+// String gives the form that Envoy prints and hashes: "ip:port", "host:port"
+// or the socket's path.
+func (a Address) String() string {
+	switch {
+	case a.Path != "":
+		return a.Path
+	case a.Host != "":
+		return a.Host + ":" + strconv.Itoa(int(a.Port))
+	}
+	return a.IP.String()
+}
+
+// IsZero reports whether nothing was given.
+func (a Address) IsZero() bool { return a == Address{} }

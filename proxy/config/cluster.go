@@ -1,0 +1,199 @@
+package config
+
+import "time"
+
+// Cluster is a service and how to use it (Envoy cluster.v3.Cluster).
+type Cluster struct {
+	Name string
+	// AltStatName replaces Name in statistics.
+	AltStatName string
+	Discovery   Discovery
+	// ConnectTimeout bounds one connection attempt; default 5 s.
+	ConnectTimeout time.Duration
+	BufferLimit    uint32 // bytes per connection and direction; default 1 MiB
+	Balance        Balance
+	// PanicThreshold in percent of healthy hosts; default 50; 0 off.
+	PanicThreshold     float64
+	FailTrafficOnPanic bool
+	// Breakers by priority: [0] DEFAULT, [1] HIGH.
+	Breakers  [2]Breakers
+	Keepalive Keepalive
+	// Preconnect ratio for connections per stream in progress, 1 to 3; 1 is off.
+	PreconnectPerHost   float64
+	PreconnectPredicted float64
+	HTTP                UpstreamHTTP
+	// Backoff bounds the attempts to connect again to a host that refused.
+	Backoff Backoff
+	Pool    Pool
+
+	// Endpoints of a static or DNS cluster.
+	Endpoints Endpoints
+	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
+	DNS DNS
+	// CloseOnHostRemoval is close_connections_on_host_health_failure's sibling
+	// for hosts that leave: connections of a removed host close when idle anyhow.
+	IgnoreHealthOnRemoval bool
+}
+
+// Discovery says where a cluster's hosts come from.
+type Discovery uint8
+
+// The kinds of discovery.
+const (
+	DiscoveryStatic Discovery = iota
+	DiscoveryStrictDNS
+	DiscoveryLogicalDNS
+)
+
+// DNS tells how names are looked up.
+type DNS struct {
+	Refresh        time.Duration // default 5 s
+	FailureBase    time.Duration // backoff after a failure; 0: Refresh
+	FailureMax     time.Duration
+	RespectTTL     bool
+	Family         DNSFamily
+	RefreshJitter  time.Duration
+	AllAddressesIn bool // ALL family with logical DNS
+}
+
+// DNSFamily is Cluster.DnsLookupFamily.
+type DNSFamily uint8
+
+// The address families to look up.
+const (
+	DNSAuto DNSFamily = iota
+	DNSV4Only
+	DNSV6Only
+	DNSV4Preferred
+	DNSAll
+)
+
+// Balance is the load-balancing policy.
+type Balance struct {
+	Kind BalanceKind
+	// RING_HASH
+	MinRing, MaxRing uint64 // defaults 1024, 8 Mi
+	RingHash         RingHash
+	// MAGLEV
+	MaglevTable uint64 // default 65537
+	// consistent hashing
+	UseHostname   bool
+	BalanceFactor uint32 // percent, 0 off
+	// LEAST_REQUEST
+	ChoiceCount uint32  // default 2
+	ActiveBias  float64 // default 1.0
+	// LocalityWeighted makes locality weights count.
+	LocalityWeighted bool
+}
+
+// BalanceKind is the algorithm.
+type BalanceKind uint8
+
+// The algorithms. Rendezvous, Ketama and Libmemcached are ours.
+const (
+	RoundRobin BalanceKind = iota
+	LeastRequest
+	Random
+	RingHashLB
+	MaglevLB
+	Rendezvous   // weighted rendezvous: no key moves between hosts that stay
+	Ketama       // twemproxy's ketama, bit for bit
+	Libmemcached // libmemcached's weighted ketama
+)
+
+// IsHash reports whether the algorithm maps a hash to a host.
+func (k BalanceKind) IsHash() bool { return k >= RingHashLB }
+
+// RingHash is the function that places hosts on Envoy's ring.
+type RingHash uint8
+
+// The functions of RingHashLbConfig.
+const (
+	RingXX RingHash = iota
+	RingMurmur2
+)
+
+// Breakers are the limits of one priority (Envoy CircuitBreakers.Thresholds).
+// A limit is refused when the count has reached it; 0 refuses all.
+type Breakers struct {
+	MaxConnections uint32 // default 1024
+	MaxPending     uint32 // default 1024
+	MaxRequests    uint32 // default 1024
+	MaxRetries     uint32 // default 3
+}
+
+// UpstreamHTTP are the HTTP settings towards the hosts.
+type UpstreamHTTP struct {
+	IdleTimeout    time.Duration // default 1 h; 0 off
+	MaxRequests    uint32        // per connection; 0 unlimited
+	MaxHeaders     uint32        // response header lines; default 100
+	MaxHeadersKB   uint32        // response header KiB; default 60
+	MaxConnAge     time.Duration // max_connection_duration; 0 off
+	EnableTrailers bool
+}
+
+// Backoff is full-jitter exponential: the nth wait is uniform in
+// [0, min(Cap, Base·2ⁿ)).
+type Backoff struct {
+	Base time.Duration // default 25 ms
+	Cap  time.Duration // default 10 s
+}
+
+// Pool bounds connections of one host and worker.
+type Pool struct {
+	// Connections of a pipelined pool (memcached, Redis); default 1.
+	Connections uint32
+	// MaxConnecting bounds attempts in flight to one host; default 8 for
+	// exclusive pools.
+	MaxConnecting uint32
+	// TCPIdle closes unused pooled TCP connections; default 10 min.
+	TCPIdle time.Duration
+}
+
+// Endpoints are the hosts of a cluster by priority and locality
+// (Envoy ClusterLoadAssignment).
+type Endpoints struct {
+	Cluster    string
+	Localities []Locality
+	// OverprovisioningFactor in percent; default 140.
+	OverprovisioningFactor uint32
+}
+
+// Locality is a group of hosts in one place with one priority.
+type Locality struct {
+	Region, Zone, SubZone string
+	Priority              uint32
+	Weight                uint32 // 0: not given
+	Endpoints             []Endpoint
+}
+
+// Endpoint is one host.
+type Endpoint struct {
+	Address  Address
+	Hostname string
+	Weight   uint32 // at least 1; default 1
+	Health   Health
+	// HashKey is metadata envoy.lb/hash_key; "" if none.
+	HashKey string
+	Canary  bool
+	// Metadata of the namespace envoy.lb as text, for subset keys and display.
+	Metadata map[string]string
+}
+
+// Health is what the configuration says of an endpoint.
+type Health uint8
+
+// The states (Envoy core.v3.HealthStatus). Unknown counts as healthy.
+const (
+	HealthUnknown Health = iota
+	HealthHealthy
+	HealthUnhealthy
+	HealthDraining
+	HealthTimeout
+	HealthDegraded
+)
+
+// Usable reports whether a host of this state is offered work at all.
+func (h Health) Usable() bool {
+	return h == HealthUnknown || h == HealthHealthy || h == HealthDegraded
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Listener is one place where the application's connections are accepted
+// (Envoy listener.v3.Listener).
+type Listener struct {
+	Name    string
+	Address Address
+	// Additional are further addresses that serve the same chains.
+	Additional []Address
+	// BindToPort false means that the listener is described but accepts
+	// nothing itself.
+	BindToPort bool
+	// Backlog of the listening socket, in connections; 0 is the kernel's limit.
+	Backlog int
+	// BufferLimit bounds, in bytes, what is held for one connection in each
+	// direction; default 1 MiB.
+	BufferLimit uint32
+	Keepalive   Keepalive
+	// Freebind allows binding to an address that is not there yet.
+	Freebind bool
+	// StatPrefix replaces the address in listener.<address>.* names.
+	StatPrefix string
+
+	Chains []FilterChain
+	// DefaultChain takes what no chain matched; nil closes such connections.
+	DefaultChain *FilterChain
+}
+
+// Keepalive holds the TCP keep-alive and user time-out of a socket; the zero
+// value leaves the system's settings.
+type Keepalive struct {
+	Enabled  bool
+	Idle     time.Duration // before the first probe; whole seconds; 0: system's
+	Interval time.Duration // between probes; whole seconds; 0: system's
+	Probes   int           // unanswered probes before the connection is dead; 0: system's
+	// UserTimeout is TCP_USER_TIMEOUT: how long sent data may stay
+	// unacknowledged; 0: system's.
+	UserTimeout time.Duration
+}
+
+// FilterChain is a match and the one terminal filter that serves what matched.
+type FilterChain struct {
+	Name  string
+	Match ChainMatch
+	// Handler is never nil.
+	Handler Handler
+}
+
+// ChainMatch says which connections a chain takes (Envoy FilterChainMatch).
+// Each empty list matches anything; the most specific value wins, criterion by
+// criterion in the order of the fields, and there is no going back.
+type ChainMatch struct {
+	DestinationPort      uint32 // 0: any
+	DestinationPrefixes  []netip.Prefix
+	DirectSourcePrefixes []netip.Prefix
+	SourceType           SourceType
+	SourcePrefixes       []netip.Prefix
+	SourcePorts          []uint32
+	// TransportProtocol is "" or "raw_buffer" until listeners speak TLS.
+	TransportProtocol string
+}
+
+// SourceType tells local peers from others.
+type SourceType uint8
+
+// The kinds of source (FilterChainMatch.ConnectionSourceType).
+const (
+	SourceAny SourceType = iota
+	SourceSameIPOrLoopback
+	SourceExternal
+)
+
+// Handler is what serves a connection: one of *HTTP, *TCP, *Memcached. The set
+// is closed: every switch over it is complete.
+type Handler interface{ handler() }
+
+func (*HTTP) handler()      {}
+func (*TCP) handler()       {}
+func (*Memcached) handler() {}
+
+// TCP copies bytes both ways (Envoy tcp_proxy.v3.TcpProxy).
+type TCP struct {
+	StatPrefix string
+	// Clusters has one entry for a plain cluster, more for weighted ones.
+	Clusters []WeightedCluster
+	// IdleTimeout closes a session without bytes either way; 0 never.
+	// Default 1 h.
+	IdleTimeout time.Duration
+	// MaxConnectAttempts is at least 1.
+	MaxConnectAttempts int
+	// HashSourceIP gives a consistent-hashing cluster the hash of the peer's IP.
+	HashSourceIP bool
+	// MaxDuration closes a session whatever it does; 0 never.
+	MaxDuration time.Duration
+}
+
+// WeightedCluster is a share of traffic.
+type WeightedCluster struct {
+	Name   string
+	Weight uint32
+}
+
+// Memcached shards memcached's text protocol
+// (attache.filters.network.memcached_proxy.v1.MemcachedProxy).
+type Memcached struct {
+	StatPrefix string
+	// OpTimeout bounds one command from its arrival to its answer; default 1 s.
+	OpTimeout time.Duration
+	// EnableHashtagging hashes only what is between the first '{' and the next
+	// '}' of a key, if that is not empty.
+	EnableHashtagging bool
+	// MaxKeyBytes is 1 to 250, MaxValueBytes at most 1 GiB; defaults 250, 1 MiB.
+	MaxKeyBytes   uint32
+	MaxValueBytes uint32
+	// MissOnFailure answers reads of a dead shard with a miss instead of an
+	// error; writes always say that they failed.
+	MissOnFailure bool
+	// Routes are tried longest prefix first; CatchAll is "" if there is none.
+	Routes   []PrefixRoute
+	CatchAll string
+}
+
+// PrefixRoute sends keys that begin with Prefix to Cluster.
+type PrefixRoute struct {
+	Prefix       string
+	RemovePrefix bool
+	Cluster      string
+}

@@ -1,0 +1,272 @@
+package config
+
+import (
+	"regexp"
+	"time"
+)
+
+// RouteTable decides where a request goes (Envoy RouteConfiguration). Regular
+// expressions arrive compiled; nothing in it can be refused any more except by
+// naming an unknown cluster.
+type RouteTable struct {
+	Name         string
+	VirtualHosts []VirtualHost
+	// IgnorePortInHost drops the port of Host before domains are searched.
+	IgnorePortInHost bool
+	// HeaderOps of the table; run after those of route and virtual host unless
+	// MostSpecificWins.
+	Headers          HeaderOps
+	MostSpecificWins bool
+	// ValidateClusters refuses a table that names an unknown cluster.
+	ValidateClusters bool
+	MaxDirectBody    uint32
+}
+
+// VirtualHost is a set of domains and the routes in order.
+type VirtualHost struct {
+	Name    string
+	Domains []string
+	Routes  []Route
+	Headers HeaderOps
+	TLS     RequireTLS
+}
+
+// RequireTLS is VirtualHost.TlsRequirementType.
+type RequireTLS uint8
+
+// The requirements.
+const (
+	TLSNone RequireTLS = iota
+	TLSExternalOnly
+	TLSAll
+)
+
+// Route is a match and what to do.
+type Route struct {
+	Name    string
+	Match   RouteMatch
+	Headers HeaderOps
+	// Action is never nil.
+	Action RouteAction
+}
+
+// RouteMatch is a conjunction: every condition given must hold.
+type RouteMatch struct {
+	Path       PathMatch
+	Headers    []HeaderMatch
+	Query      []QueryMatch
+	GRPC       bool
+	Runtime    *Fraction // nil: always
+	IgnoreCase bool      // prefix, exact and separated prefix only
+}
+
+// PathMatch is the path condition.
+type PathMatch struct {
+	Kind  PathKind
+	Value string         // PathPrefix, PathExact, PathSeparatedPrefix
+	Regex *regexp.Regexp // PathRegex: anchored at both ends
+}
+
+// PathKind is the kind of path condition.
+type PathKind uint8
+
+// The kinds of path condition.
+const (
+	PathPrefix PathKind = iota
+	PathExact
+	PathRegex
+	PathSeparatedPrefix
+	PathConnect // CONNECT requests only
+)
+
+// StringMatch is Envoy's StringMatcher.
+type StringMatch struct {
+	Kind       StringKind
+	Value      string
+	Regex      *regexp.Regexp // anchored
+	IgnoreCase bool
+}
+
+// StringKind is the kind of string condition.
+type StringKind uint8
+
+// The kinds of string condition.
+const (
+	StringExact StringKind = iota
+	StringPrefix
+	StringSuffix
+	StringContains
+	StringRegex
+)
+
+// HeaderMatch is Envoy's HeaderMatcher.
+type HeaderMatch struct {
+	Name string // lower case; pseudo-headers as ":method"
+	Kind HeaderKind
+	// String is read for HeaderString, From and To (half-open) for HeaderRange.
+	String         StringMatch
+	From, To       int64
+	Invert         bool
+	MissingAsEmpty bool
+}
+
+// HeaderKind is the kind of header condition.
+type HeaderKind uint8
+
+// The kinds of header condition.
+const (
+	HeaderPresent HeaderKind = iota
+	HeaderAbsent             // present_match: false
+	HeaderString
+	HeaderRange
+)
+
+// QueryMatch is Envoy's QueryParameterMatcher.
+type QueryMatch struct {
+	Name    string
+	Present bool // present_match or none: the value does not matter
+	Invert  bool // present_match: false
+	String  StringMatch
+}
+
+// Fraction is a share of requests: Num of Den, Den one of 100, 10,000 and
+// 1,000,000. Runtime values have been looked up.
+type Fraction struct {
+	Num, Den uint32
+}
+
+// RouteAction is one of *Forward, *Redirect, *Direct.
+type RouteAction interface{ routeAction() }
+
+func (*Forward) routeAction()  {}
+func (*Redirect) routeAction() {}
+func (*Direct) routeAction()   {}
+
+// Forward sends the request to a cluster (Envoy RouteAction).
+type Forward struct {
+	// Exactly one of Cluster, ClusterHeader and Weighted is given.
+	Cluster       string
+	ClusterHeader string // lower case
+	Weighted      []WeightedRoute
+	// NotFoundStatus answers an unknown cluster: 503, 404 or 500.
+	NotFoundStatus int
+
+	PrefixRewrite string
+	HasPrefix     bool // PrefixRewrite was given, maybe empty
+	RegexRewrite  *Rewrite
+
+	HostRewrite     string
+	HostFromHeader  string // lower case
+	HostPathRegex   *Rewrite
+	AutoHostRewrite bool
+	// AppendXForwardedHost keeps the old host when it is rewritten.
+	AppendXForwardedHost bool
+
+	// Timeout of the whole request, counted from its end; 0 is off. Default 15 s.
+	Timeout time.Duration
+	// IdleTimeout of the stream; nil takes the connection manager's; 0 is off.
+	IdleTimeout *time.Duration
+
+	Hash     []HashPolicy
+	Upgrades []UpgradeSwitch
+	High     bool // priority HIGH
+}
+
+// UpgradeSwitch turns an upgrade on or off for one route; Type is lower case.
+type UpgradeSwitch struct {
+	Type    string
+	Enabled bool
+}
+
+// WeightedRoute is one share of a weighted action.
+type WeightedRoute struct {
+	Cluster string
+	Weight  uint32
+	Headers HeaderOps
+	// HostRewrite replaces the action's, "" for none.
+	HostRewrite string
+}
+
+// Rewrite replaces every match of Regex by Substitution, where \1 names a group.
+type Rewrite struct {
+	Regex        *regexp.Regexp // not anchored
+	Substitution string
+}
+
+// HashPolicy is one part of a request's hash (Envoy RouteAction.HashPolicy).
+type HashPolicy struct {
+	Kind     HashKind
+	Name     string // header (lower case), cookie or query parameter
+	Rewrite  *Rewrite
+	Terminal bool
+	// Cookie only.
+	CookieTTL  time.Duration
+	HasTTL     bool
+	CookiePath string
+}
+
+// HashKind is what a hash policy looks at.
+type HashKind uint8
+
+// The sources of a hash.
+const (
+	HashHeader HashKind = iota
+	HashCookie
+	HashSourceIP
+	HashQuery
+)
+
+// Redirect answers with a location (Envoy RedirectAction).
+type Redirect struct {
+	Status        int // 301, 302, 303, 307 or 308
+	HTTPS         bool
+	Scheme        string
+	Host          string
+	Port          uint32
+	Path          string
+	HasPath       bool
+	PrefixRewrite string
+	HasPrefix     bool
+	RegexRewrite  *Rewrite
+	StripQuery    bool
+}
+
+// Direct answers by itself (Envoy DirectResponseAction).
+type Direct struct {
+	Status int
+	Body   string
+}
+
+// HeaderOps are the changes to request and response headers of one level.
+type HeaderOps struct {
+	RequestAdd     []HeaderValue
+	RequestRemove  []string // lower case
+	ResponseAdd    []HeaderValue
+	ResponseRemove []string
+}
+
+// HeaderValue is one header to add. Value is literal text: format operators
+// are refused when they are read, until they are supported.
+type HeaderValue struct {
+	Name   string
+	Value  string
+	Append AppendAction
+	// KeepEmpty adds the header even if its value is empty.
+	KeepEmpty bool
+}
+
+// AppendAction is HeaderValueOption.HeaderAppendAction.
+type AppendAction uint8
+
+// The ways to add a header.
+const (
+	AppendOrAdd AppendAction = iota
+	AddIfAbsent
+	OverwriteOrAdd
+	OverwriteIfExists
+)
+
+// IsZero reports whether nothing is to be done.
+func (o *HeaderOps) IsZero() bool {
+	return len(o.RequestAdd) == 0 && len(o.RequestRemove) == 0 && len(o.ResponseAdd) == 0 && len(o.ResponseRemove) == 0
+}
