@@ -13,6 +13,8 @@ type RouteTable struct {
 	VirtualHosts []VirtualHost
 	// IgnorePortInHost drops the port of Host before domains are searched.
 	IgnorePortInHost bool
+	// IgnorePathParameters cuts the path at its first ';' before it is matched.
+	IgnorePathParameters bool
 	// HeaderOps of the table; run after those of route and virtual host unless
 	// MostSpecificWins.
 	Headers          HeaderOps
@@ -148,6 +150,10 @@ type Forward struct {
 	Cluster       string
 	ClusterHeader string // lower case
 	Weighted      []WeightedRoute
+	// WeightHeader (lower case, may be empty) names a request header whose number
+	// chooses among Weighted; WeightByHash lets the hash policies choose.
+	WeightHeader string
+	WeightByHash bool
 	// NotFoundStatus answers an unknown cluster: 503, 404 or 500.
 	NotFoundStatus int
 
@@ -180,10 +186,13 @@ type UpgradeSwitch struct {
 
 // WeightedRoute is one share of a weighted action.
 type WeightedRoute struct {
-	Cluster string
-	Weight  uint32
-	Headers HeaderOps
-	// HostRewrite replaces the action's, "" for none.
+	// Exactly one of Cluster and ClusterHeader (lower case) is given.
+	Cluster       string
+	ClusterHeader string
+	Weight        uint32
+	Headers       HeaderOps
+	// HostRewrite is set before the action's own host rewrite, which wins if it
+	// yields a host; "" for none.
 	HostRewrite string
 }
 
@@ -200,9 +209,15 @@ type HashPolicy struct {
 	Rewrite  *Rewrite
 	Terminal bool
 	// Cookie only.
-	CookieTTL  time.Duration
-	HasTTL     bool
-	CookiePath string
+	CookieTTL        time.Duration
+	HasTTL           bool
+	CookiePath       string
+	CookieAttributes []CookieAttribute
+}
+
+// CookieAttribute is one more attribute of a generated cookie; Value may be "".
+type CookieAttribute struct {
+	Name, Value string
 }
 
 // HashKind is what a hash policy looks at.
