@@ -1,0 +1,77 @@
+# attache: everything a person or CI asks for, one target each. `make help` lists them.
+GO        ?= go
+VERSION   ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
+# How long one fuzz target runs, how many simulator seeds, and what is handed on to the programs.
+TIME      ?= 10m
+SEEDS     ?= 1000
+ARGS      ?=
+
+# Tools have fixed versions and stay out of go.mod: what they need is not what attache needs.
+GOFUMPT_VERSION     = v0.12.0
+STATICCHECK_VERSION = v0.8.2
+TOOLS       = bin/tools
+GOFUMPT     = $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+STATICCHECK = $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
+
+# Go files that people write; what protoc writes is left as protoc wrote it.
+GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go' -not -path './bin/*' -print0
+
+# The tests of conformance that read the source and start nothing.
+SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race fuzz bench bench-guard sim lint fmt tools deps
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## the main job before your eyes: real memcached and HTTP servers behind attache (ARGS=--once ends)
+	$(GO) run ./examples/demo $(ARGS)
+
+build: ## bin/attache, one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/attache ./cmd/attache
+
+test: build ## every test, against real servers too; installs the servers that are missing
+	sh conformance/install.sh test
+	$(GO) test -timeout 15m $(ARGS) ./...
+
+race: build ## every test under the race detector (needs a C compiler)
+	sh conformance/install.sh test
+	$(GO) test -race -timeout 40m $(ARGS) ./...
+
+fuzz: ## every fuzz target in turn, TIME=10m each
+	sh conformance/fuzz.sh $(TIME)
+
+sim: ## the simulator's scenarios on SEEDS=1000 seeds
+	ATTACHE_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/...
+
+bench: build ## attache beside its peers in one run; writes docs/performance.md (ARGS= goes to conformance/bench)
+	sh conformance/install.sh bench
+	$(GO) run ./conformance/bench $(ARGS)
+
+bench-guard: build ## fails if the forwarding path got slower than its committed ceiling
+	sh conformance/install.sh bench
+	$(GO) run ./conformance/bench --guard $(ARGS)
+
+lint: tools ## formatting, go vet, staticcheck, and the rules of the house
+	@out="$$($(GOFILES) | xargs -0 -r $(GOFUMPT) -l)"; \
+	if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) test -count=1 -run '$(SOURCE_RULES)' ./conformance
+
+fmt: tools ## formats what people wrote
+	$(GOFILES) | xargs -0 -r $(GOFUMPT) -w
+
+tools: $(GOFUMPT) $(STATICCHECK) ## the fixed versions of gofumpt and staticcheck, into bin/tools
+
+$(GOFUMPT):
+	GOBIN=$(abspath $(TOOLS)) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	mv $(TOOLS)/gofumpt $@
+
+$(STATICCHECK):
+	GOBIN=$(abspath $(TOOLS)) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	mv $(TOOLS)/staticcheck $@
+
+deps: ## the real servers and programs that tests and benchmarks use, where they are missing
+	sh conformance/install.sh test bench

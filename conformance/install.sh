@@ -1,0 +1,71 @@
+#!/bin/sh
+# install.sh WHAT...: makes sure that the real servers and programs are here
+# that WHAT needs: "test", "bench", or the program's own name.
+#
+# As root on a system with apt-get it installs what is missing and says so; the
+# services that Debian's packages bring are not started. Elsewhere it prints
+# the command that would do, and exits 1.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+[ $# -gt 0 ] || { echo "usage: $0 test|bench|PROGRAM..." >&2; exit 2; }
+
+programs=
+for what; do
+	case $what in
+	test) programs="$programs memcached nginx redis-server" ;;
+	bench) programs="$programs memcached nginx haproxy nutcracker wrk strace" ;;
+	*) programs="$programs $what" ;;
+	esac
+done
+
+missing=
+for p in $programs; do
+	command -v "$p" >/dev/null && continue
+	case " $missing " in *" $p "*) ;; *) missing="$missing $p" ;; esac
+done
+[ -n "$missing" ] || exit 0
+
+# Debian names its packages as their programs.
+if ! command -v apt-get >/dev/null; then
+	echo "missing:$missing. Install them with this system's package manager, then run this again." >&2
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "missing:$missing. This installs them (the services need not run):" >&2
+	echo "    sudo RUNLEVEL=1 apt-get install -y --no-install-recommends$missing" >&2
+	exit 1
+fi
+
+echo "installing with apt-get:$missing"
+
+# A package may start its service only if this file allows it (invoke-rc.d and
+# deb-systemd-invoke both ask). A file that is already there is the owner's.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+
+log=$(mktemp)
+apt() { apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >"$log" 2>&1; }
+if ! apt install -y --no-install-recommends $missing; then
+	# A fresh image has no package lists.
+	apt update && apt install -y --no-install-recommends $missing || {
+		cat "$log" >&2
+		echo "not installed:$missing" >&2
+		exit 1
+	}
+fi
+rm -f "$log"
+
+# Nor shall they start at the next boot because of us.
+if [ -d /run/systemd/system ]; then
+	for p in $missing; do systemctl -q disable "$p" 2>/dev/null || true; done
+fi
+for p in $missing; do
+	command -v "$p" >/dev/null || { echo "$p is still missing" >&2; exit 1; }
+done
