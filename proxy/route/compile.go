@@ -1,0 +1,157 @@
+package route
+
+// Compiling one route, and what is refused on the way.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
+	r.VirtualHost, r.Name = c.host.Name, in.Name
+	r.matchPath = len(in.Match.Path.Value)
+	if k := in.Match.Path.Kind; k == config.PathRegex || k == config.PathConnect {
+		r.matchPath = -1
+	}
+	levels := c.levels(&in.Headers)
+	if err := checkOps(levels); err != nil {
+		return err
+	}
+	switch a := in.Action.(type) {
+	case *config.Redirect:
+		r.Kind, r.Status = Redirect, a.Status
+		r.ResponseOps = responseOps(levels)
+		return r.compileRedirect(a)
+	case *config.Direct:
+		r.Kind, r.Status, r.Body = Direct, a.Status, a.Body
+		r.ResponseOps = responseOps(levels)
+		if uint64(len(a.Body)) > uint64(c.table.MaxDirectBody) {
+			return fmt.Errorf("response body size is %d bytes; maximum is %d", len(a.Body), c.table.MaxDirectBody)
+		}
+		return nil
+	case *config.Forward:
+		return c.compileForward(a, levels, r)
+	}
+	return errors.New("route has no action")
+}
+
+// levels are the header operations that wrap a route's, in the order they run: the later wins
+// (RouteEntryImplBase::finalizeRequestHeaders).
+func (c *compiler[C]) levels(route *config.HeaderOps) []*config.HeaderOps {
+	if c.table.MostSpecificWins {
+		return []*config.HeaderOps{&c.table.Headers, &c.host.Headers, route}
+	}
+	return []*config.HeaderOps{route, &c.host.Headers, &c.table.Headers}
+}
+
+func (c *compiler[C]) compileForward(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
+	r.Kind = Forward
+	r.NotFoundStatus, r.Timeout, r.High = a.NotFoundStatus, a.Timeout, a.High
+	if a.IdleTimeout != nil {
+		r.IdleTimeout, r.HasIdleTimeout = *a.IdleTimeout, true
+	}
+	r.AutoHostRewrite, r.AppendXForwardedHost = a.AutoHostRewrite, a.AppendXForwardedHost
+	r.resolve = c.resolve
+	if a.PrefixRewrite != "" && a.RegexRewrite != nil {
+		return errors.New("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy") //nolint:staticcheck // Envoy's words
+	}
+	r.path = compilePathRewrite(a.PrefixRewrite, a.RegexRewrite)
+	r.host = compileHostRewrite(a)
+	if err := r.compileUpgrades(a.Upgrades); err != nil {
+		return err
+	}
+	if len(a.Hash) > maxHashPolicies {
+		return fmt.Errorf("hash_policy: more than %d", maxHashPolicies)
+	}
+	for i := range a.Hash {
+		r.hash = append(r.hash, compileHashPolicy(&a.Hash[i]))
+	}
+	return c.compileTargets(a, levels, r)
+}
+
+func (r *Route[C]) compileUpgrades(upgrades []config.UpgradeSwitch) error {
+	for _, u := range upgrades {
+		kind := strings.ToLower(u.Type)
+		for _, other := range r.upgrades {
+			if other.kind == kind {
+				return fmt.Errorf("Duplicate upgrade %s", u.Type) //nolint:staticcheck // Envoy's words
+			}
+		}
+		r.upgrades = append(r.upgrades, upgradeSwitch{kind, u.Enabled})
+	}
+	return nil
+}
+
+func (c *compiler[C]) compileTargets(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
+	if len(a.Weighted) == 0 {
+		t := c.target(a.Cluster, a.ClusterHeader, levels)
+		if err := c.check(&t, "route: unknown cluster '%s'"); err != nil {
+			return err
+		}
+		r.targets = []Target[C]{t}
+		return nil
+	}
+	r.useHash = a.WeightByHash
+	if a.WeightHeader != "" {
+		r.chooser = compileName(a.WeightHeader)
+	}
+	for i := range a.Weighted {
+		if err := c.addWeighted(&a.Weighted[i], levels, r); err != nil {
+			return err
+		}
+	}
+	if r.total == 0 {
+		return errors.New("Sum of weights in the weighted_cluster must be greater than 0.") //nolint:staticcheck // Envoy's words
+	}
+	for i := range r.targets {
+		if err := c.check(&r.targets[i], "route: unknown weighted cluster '%s'"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compiler[C]) addWeighted(w *config.WeightedRoute, levels []*config.HeaderOps, r *Route[C]) error {
+	switch {
+	case w.Cluster == "" && w.ClusterHeader == "":
+		return errors.New("At least one of name or cluster_header need to be specified") //nolint:staticcheck // Envoy's words
+	case w.Cluster != "" && w.ClusterHeader != "":
+		return errors.New("Only one of name or cluster_header can be specified") //nolint:staticcheck // Envoy's words
+	}
+	// The cluster's own operations run before all (WeightedClusterEntry::finalizeRequestHeaders).
+	own := append([]*config.HeaderOps{&w.Headers}, levels...)
+	if err := checkOps(own[:1]); err != nil {
+		return err
+	}
+	t := c.target(w.Cluster, w.ClusterHeader, own)
+	t.HostRewrite = w.HostRewrite
+	r.total += uint64(w.Weight)
+	t.end = r.total
+	if r.total > maxWeights {
+		//nolint:staticcheck // Envoy's words
+		return fmt.Errorf("The sum of weights of all weighted clusters of route %s exceeds %d", r.Name, uint32(maxWeights))
+	}
+	r.targets = append(r.targets, t)
+	return nil
+}
+
+func (c *compiler[C]) target(name, header string, levels []*config.HeaderOps) Target[C] {
+	t := Target[C]{Name: name, RequestOps: requestOps(levels), ResponseOps: responseOps(levels)}
+	if name == "" {
+		t.header = compileName(header)
+		return t
+	}
+	t.cluster, t.known = c.resolve(name)
+	return t
+}
+
+// check refuses an unknown cluster if the table wants that (validate_clusters).
+func (c *compiler[C]) check(t *Target[C], text string) error {
+	if c.table.ValidateClusters && t.Name != "" && !t.known {
+		return fmt.Errorf(text, t.Name)
+	}
+	return nil
+}

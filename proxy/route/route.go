@@ -1,0 +1,167 @@
+package route
+
+// What to do with a request: the compiled route, and the cluster that it chooses.
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Kind says which of a route's fields count.
+type Kind uint8
+
+// The kinds of route.
+const (
+	Forward  Kind = iota // to a cluster
+	Redirect             // Status and AppendLocation
+	Direct               // Status and Body; a location for 201 and 3xx
+)
+
+// Route is a compiled config.Route, or the virtual host's redirect to https. Immutable; any goroutine.
+type Route[C any] struct {
+	// VirtualHost and Name are for logs and explanations; Name may be empty.
+	VirtualHost string
+	Name        string
+	Kind        Kind
+
+	// Redirect and Direct. Body has the content-type text/plain unless ResponseOps set another; no body, no content-type.
+	Status int
+	Body   string
+	// ResponseOps are run on the answer of a Redirect or Direct. A Forward's are its Target's.
+	ResponseOps []Op
+
+	// Forward.
+
+	// NotFoundStatus is answered, with an empty body and flag NC, if Cluster knows none.
+	NotFoundStatus int
+	// Timeout is counted from the end of the request; 0: none.
+	Timeout time.Duration
+	// IdleTimeout of the stream, if HasIdleTimeout; 0: none. Else the connection manager's.
+	IdleTimeout    time.Duration
+	HasIdleTimeout bool
+	// High: priority HIGH, the cluster's other set of circuit breakers.
+	High bool
+	// AutoHostRewrite takes the Host from the chosen endpoint's hostname.
+	AutoHostRewrite bool
+	// AppendXForwardedHost puts the old host in x-forwarded-host if AppendHost or AutoHostRewrite replaces it.
+	AppendXForwardedHost bool
+
+	upgrades []upgradeSwitch
+	targets  []Target[C]
+	total    uint64 // sum of weights; 0: one target
+	// chooser is the request header that chooses among targets; no name: none.
+	chooser   headerName
+	useHash   bool // hash policies choose
+	hash      []hashPolicy
+	path      pathRewrite
+	host      hostRewrite
+	resolve   func(string) (C, bool)
+	redirect  location
+	toTLS     bool // the redirect of require_tls
+	matchPath int  // how much of the path the condition stands for; -1: all but the query
+}
+
+// Target is one cluster that a route may choose, and what is done for that choice alone.
+type Target[C any] struct {
+	// Name is empty if a request header names the cluster.
+	Name string
+	// HostRewrite, if not empty, replaces the Host before Route.AppendHost is asked, without x-envoy-original-host and
+	// x-forwarded-host.
+	HostRewrite string
+	// RequestOps and ResponseOps are those of all levels, in the order they run.
+	RequestOps, ResponseOps []Op
+
+	cluster C
+	known   bool
+	header  headerName // names the cluster if Name is empty
+	end     uint64     // the end of its interval in [0, total)
+}
+
+type upgradeSwitch struct {
+	kind    string
+	enabled bool
+}
+
+// Cluster chooses where a Forward goes. random is what Match was given; conn is read only if hash policies choose. t is
+// never nil; !ok means that the cluster is unknown: NotFoundStatus. Allocates at most for a cluster named by a header.
+func (r *Route[C]) Cluster(req *Request, random uint64, conn *Conn) (c C, t *Target[C], ok bool) {
+	t = &r.targets[0]
+	if r.total > 0 {
+		t = r.interval(r.choice(req, random, conn) % r.total)
+	}
+	if t.Name != "" {
+		return t.cluster, t, t.known
+	}
+	name, _ := t.header.first(req)
+	if len(name) == 0 {
+		return c, t, false
+	}
+	c, ok = r.resolve(string(name))
+	return c, t, ok
+}
+
+// interval finds the target whose interval n falls in (WeightedClusterSpecifierPlugin::pickWeightedCluster).
+func (r *Route[C]) interval(n uint64) *Target[C] {
+	i := 0
+	for n >= r.targets[i].end {
+		i++
+	}
+	return &r.targets[i]
+}
+
+// choice is the number that chooses: the header's, else the hash, else random.
+func (r *Route[C]) choice(req *Request, random uint64, conn *Conn) uint64 {
+	if r.chooser.name != "" {
+		if v, lines := r.chooser.first(req); lines == 1 {
+			if n, ok := parseUint(v); ok {
+				return n
+			}
+		}
+	}
+	if r.useHash {
+		if h := r.hashOf(req, conn, false); h.OK {
+			return h.Sum
+		}
+	}
+	return random
+}
+
+// parseUint reads what absl::SimpleAtoi reads: white space around and a plus sign are allowed.
+func parseUint(v []byte) (uint64, bool) {
+	n, err := strconv.ParseUint(string(bytes.TrimPrefix(bytes.TrimSpace(v), []byte{'+'})), 10, 64)
+	return n, err == nil
+}
+
+// Targets returns how many clusters the route may choose, for explanations; Target returns one and its share of requests,
+// from 0 to 1.
+func (r *Route[C]) Targets() int { return len(r.targets) }
+
+// Target returns target i and its share.
+func (r *Route[C]) Target(i int) (t *Target[C], share float64) {
+	t = &r.targets[i]
+	if r.total == 0 {
+		return t, 1
+	}
+	begin := uint64(0)
+	if i > 0 {
+		begin = r.targets[i-1].end
+	}
+	return t, float64(t.end-begin) / float64(r.total)
+}
+
+// UpgradeAllowed reports whether the request may upgrade to kind (any case; "CONNECT" for CONNECT): the route's own word,
+// else listener, which is whether the connection manager's upgrade_configs allow it (HttpConnectionManagerConfig::
+// createUpgradeFilterChain).
+func (r *Route[C]) UpgradeAllowed(kind []byte, listener bool) bool {
+	for i := range r.upgrades {
+		if equalFold(kind, r.upgrades[i].kind) {
+			return r.upgrades[i].enabled
+		}
+	}
+	return listener
+}
+
+// maxWeights is the largest sum of weights.
+const maxWeights = math.MaxUint32

@@ -1,0 +1,108 @@
+// Package route decides what happens to an HTTP request: it compiles a config.RouteTable into a Table and answers, per
+// request, which route is taken, to which cluster, with which hash, path, host and headers, or what is answered at once.
+//
+//	Request ──▶ domains ──▶ virtual host ──▶ require_tls ──▶ routes in file order ──▶ *Route (nil: 404, NR)
+//	                                                                                    │
+//	      Forward ── Cluster ──▶ C and *Target ── Apply(RequestOps) ── AppendHost ── AppendPath ── Hash
+//	      Redirect ─ AppendLocation ┐
+//	      Direct ─── Body ──────────┴─ Apply(ResponseOps)
+//
+// It reproduces Envoy v1.36 (source/common/router/config_impl.cc, weighted_cluster_specifier.cc, header_parser.cc;
+// source/common/http/header_utility.cc, hash_policy.cc, utility.cc). A table is immutable: any goroutine may use it and
+// all that it hands out. It holds clusters, not their names, so it must be compiled again when a cluster comes or goes.
+// No call allocates while a request is routed by prefix, exact path, exact headers and one weighted choice; regular
+// expressions, headers of several lines and clusters named by a header may.
+package route
+
+import (
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// Table is a compiled route table over clusters of type C. Any goroutine.
+type Table[C any] struct {
+	Name    string
+	domains domains
+	hosts   []virtualHost[C]
+	// cutParams: ignore_path_parameters_in_path_matching.
+	cutParams bool
+}
+
+// virtualHost keeps what is looked at for every candidate (rules) apart from what only the chosen route needs.
+type virtualHost[C any] struct {
+	tls    config.RequireTLS
+	toTLS  *Route[C]
+	rules  []rule
+	routes []Route[C] // routes[i] is what to do if rules[i] holds
+}
+
+// Compile builds a table, or says why Envoy would refuse it, in Envoy's words. resolve gives the living cluster of a name;
+// it is called while compiling and, for clusters named by a request header, by whoever calls Route.Cluster, so it must be
+// safe for any goroutine and must not keep its argument.
+func Compile[C any](t *config.RouteTable, resolve func(name string) (C, bool)) (*Table[C], error) {
+	table := &Table[C]{Name: t.Name, cutParams: t.IgnorePathParameters, hosts: make([]virtualHost[C], len(t.VirtualHosts))}
+	for i := range t.VirtualHosts {
+		c := compiler[C]{table: t, host: &t.VirtualHosts[i], resolve: resolve}
+		if err := c.compile(&table.hosts[i]); err != nil {
+			return nil, err
+		}
+		if err := table.domains.add(t.Name, c.host.Domains, i); err != nil {
+			return nil, err
+		}
+	}
+	table.domains.close(t.IgnorePortInHost)
+	return table, nil
+}
+
+// Match finds the route of a request: nil means 404 with flag NR. random is the request's one random number (Envoy's
+// stream random); the same must be given to Route.Cluster.
+func (t *Table[C]) Match(r *Request, random uint64) *Route[C] {
+	i := t.domains.find(r.Host)
+	if i < 0 {
+		return nil
+	}
+	h := &t.hosts[i]
+	if h.tls != config.TLSNone && h.needsTLS(r) {
+		return h.toTLS
+	}
+	path := withoutQuery(r.Path)
+	if t.cutParams {
+		path = withoutParams(path)
+	}
+	for i := range h.rules {
+		if h.rules[i].match(r, path, random) {
+			return &h.routes[i]
+		}
+	}
+	return nil
+}
+
+// needsTLS reports whether the request is answered with 301 to https (VirtualHostImpl::getRouteFromEntries): what counts
+// is x-forwarded-proto, not the connection.
+func (h *virtualHost[C]) needsTLS(r *Request) bool {
+	if string(r.ForwardedProto) == "https" {
+		return false
+	}
+	return h.tls == config.TLSAll || !r.Internal
+}
+
+// compiler is one virtual host being compiled.
+type compiler[C any] struct {
+	table   *config.RouteTable
+	host    *config.VirtualHost
+	resolve func(string) (C, bool)
+}
+
+func (c *compiler[C]) compile(h *virtualHost[C]) error {
+	h.tls = c.host.TLS
+	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Status: 301, toTLS: true}
+	h.rules = make([]rule, len(c.host.Routes))
+	h.routes = make([]Route[C], len(c.host.Routes))
+	for i := range c.host.Routes {
+		route := &c.host.Routes[i]
+		h.rules[i] = compileRule(&route.Match)
+		if err := c.compileRoute(route, &h.routes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package route
+
+// Matching of strings, as Envoy's StringMatcher (source/common/common/matchers.h). Case is ASCII's.
+
+import (
+	"bytes"
+	"regexp"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// text is a compiled config.StringMatch.
+type text struct {
+	kind  config.StringKind
+	fold  bool   // value is lower case and so is compared the input; not for regular expressions
+	value string // what is looked for
+	regex *regexp.Regexp
+}
+
+func compileText(m *config.StringMatch) text {
+	t := text{kind: m.Kind, fold: m.IgnoreCase, value: m.Value, regex: m.Regex}
+	if t.fold {
+		t.value = lower(t.value)
+	}
+	return t
+}
+
+func (t *text) match(b []byte) bool {
+	n := len(t.value)
+	switch t.kind {
+	case config.StringExact:
+		return len(b) == n && t.equal(b)
+	case config.StringPrefix:
+		return len(b) >= n && t.equal(b[:n])
+	case config.StringSuffix:
+		return len(b) >= n && t.equal(b[len(b)-n:])
+	case config.StringContains:
+		return t.contains(b)
+	case config.StringRegex:
+		return t.regex.Match(b)
+	}
+	return false
+}
+
+// equal compares b with the value; they have one length.
+func (t *text) equal(b []byte) bool {
+	if t.fold {
+		return equalFold(b, t.value)
+	}
+	return string(b) == t.value
+}
+
+func (t *text) contains(b []byte) bool {
+	if !t.fold {
+		return bytes.Contains(b, []byte(t.value))
+	}
+	for ; len(b) >= len(t.value); b = b[1:] {
+		if equalFold(b[:len(t.value)], t.value) {
+			return true
+		}
+		if len(b) == 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// equalFold reports whether b lowered is s, which is lower case.
+func equalFold(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i := range b {
+		if lowerByte(b[i]) != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}
+
+// appendLower appends b in lower case.
+func appendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		dst = append(dst, lowerByte(c))
+	}
+	return dst
+}
+
+func lower(s string) string { return string(appendLower(nil, []byte(s))) }
