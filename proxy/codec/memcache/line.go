@@ -77,8 +77,10 @@ func (p *Parser) short(text []byte, c *Command) Event {
 	}
 	c.NoReply = string(w[n-1]) == "noreply"
 	if c.Op == Verbosity {
-		c.Delta = w[1]
-		if !isUint32(c.Delta) && !(n == 2 && c.NoReply) {
+		if n == 2 && c.NoReply {
+			return Ready
+		}
+		if c.Delta = w[1]; !isUint32(c.Delta) {
 			return refuse(c, LineBadFormat, ReasonFormat)
 		}
 		return Ready

@@ -31,7 +31,7 @@ func AppendCommand(dst []byte, c *Command, key []byte, withData bool) []byte {
 	switch {
 	case c.Op == Touch:
 		dst = AppendWord(dst, c.Exptime)
-	case c.Op.IsArithmetic():
+	case c.Op.IsArithmetic(), c.Op == Verbosity && c.Delta != nil:
 		dst = AppendWord(dst, c.Delta)
 	}
 	return AppendCRLF(dst)
