@@ -3,6 +3,7 @@ package main
 // The configuration that the demo starts attache with: an Envoy v3 bootstrap, with the ports of this run.
 
 import (
+	"fmt"
 	"os"
 	"text/template"
 )
@@ -84,7 +85,7 @@ func writeBootstrap(path string, s *stage) error {
 		Pages     []int
 	}
 	values.Ports.Memcached, values.Ports.HTTP, values.Ports.Admin = s.ports.memcached, s.ports.http, s.ports.admin
-	values.OpTimeout, values.RingSize = opTimeout.String(), ringSize
+	values.OpTimeout, values.RingSize = fmt.Sprintf("%gs", opTimeout.Seconds()), ringSize
 	for _, sh := range s.shards {
 		values.Shards = append(values.Shards, named{sh.name, sh.port})
 	}
