@@ -25,13 +25,13 @@ SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBi
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## the main job before your eyes: real memcached and HTTP servers behind attache (ARGS=--once ends)
+run: build ## the main job shown on real memcached and HTTP servers (ARGS=--once ends)
 	$(GO) run ./examples/demo $(ARGS)
 
 build: ## bin/attache, one static file
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/attache ./cmd/attache
 
-test: build ## every test, against real servers too; installs the servers that are missing
+test: build ## every test; installs the real servers that are missing
 	sh conformance/install.sh test
 	$(GO) test -timeout 15m $(ARGS) ./...
 
@@ -45,13 +45,13 @@ fuzz: ## every fuzz target in turn, TIME=10m each
 sim: ## the simulator's scenarios on SEEDS=1000 seeds
 	ATTACHE_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/...
 
-bench: build ## attache beside its peers in one run; writes docs/performance.md (ARGS= goes to conformance/bench)
+bench: build ## attache beside its peers in one run, into docs/performance.md (or as ARGS= says)
 	sh conformance/install.sh bench
-	$(GO) run ./conformance/bench $(ARGS)
+	$(GO) run ./conformance/bench $(or $(ARGS),-write docs/performance.md)
 
 bench-guard: build ## fails if the forwarding path got slower than its committed ceiling
 	sh conformance/install.sh bench
-	$(GO) run ./conformance/bench --guard $(ARGS)
+	$(GO) run ./conformance/bench -guard $(ARGS)
 
 lint: tools ## formatting, go vet, staticcheck, and the rules of the house
 	@out="$$($(GOFILES) | xargs -0 -r $(GOFUMPT) -l)"; \

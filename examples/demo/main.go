@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -16,6 +18,8 @@ func main() {
 	flag.Parse()
 	// Children are told to die with the thread that started them; this one lives as long as we do.
 	runtime.LockOSThread()
+	// And where `go run` is killed, we end in order. Without this call only that is lost.
+	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 
