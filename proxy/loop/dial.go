@@ -1,0 +1,57 @@
+package loop
+
+import (
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// Dial connects to a, which must be resolved, in at most timeout (0: the
+// kernel's own patience). The connection has no handler yet. For coroutines
+// only. Errors: ErrTimeout, or an *os.SyscallError that holds the reason
+// (ECONNREFUSED, ENETUNREACH, EMFILE …).
+func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
+	fd, errno := w.k.connect(a, o)
+	if errno != 0 && errno != syscall.EINPROGRESS {
+		return nil, os.NewSyscallError("connect", errno)
+	}
+	peer := a.IP
+	if a.Path != "" {
+		peer = netip.AddrPort{}
+	}
+	c, err := w.adopt(fd, peer)
+	if err != nil {
+		return nil, err
+	}
+	if errno == 0 {
+		return c, nil
+	}
+	c.connecting, c.writable = true, false
+	c.SetWriteTimeout(timeout)
+	c.writer.Wait(w)
+	if err := c.connected(); err != nil {
+		c.connecting = false
+		c.Close()
+		return nil, err
+	}
+	c.SetWriteTimeout(0)
+	return c, nil
+}
+
+// connected says how the attempt ended.
+func (c *Conn) connected() error {
+	switch {
+	case c.closed:
+		return ErrClosed
+	case c.writeErr == ErrTimeout:
+		return ErrTimeout
+	}
+	if errno := c.w.k.socketError(c.fd); errno != 0 {
+		return os.NewSyscallError("connect", errno)
+	}
+	c.hup = false // a socket that is not connected yet reports a hang-up
+	return nil
+}

@@ -1,0 +1,81 @@
+package loop
+
+import (
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// kernel is all that a worker asks of the world: readiness, the clock, chance
+// and the network. There are two: linux (epoll and raw system calls) and the
+// simulator. Every call but wake is made from the worker's goroutine, none
+// blocks but wait, and errors are the numbers that Linux gives.
+type kernel interface {
+	// wait fills evs with what became ready since it last said so (edge
+	// triggered) and returns how many there are. It waits at most timeout
+	// nanoseconds; 0 only looks, negative waits for ever.
+	wait(evs []event, timeout int64) int
+	// wake makes a wait in progress, or the next one, return. Any goroutine.
+	wake()
+	// nanotime is a monotonic clock; seed is fresh randomness.
+	nanotime() int64
+	seed() [32]byte
+
+	// listen opens a listening socket and says where it is; shared sockets
+	// (unix) are one for all workers, found by the address.
+	listen(a config.Address, o ListenOptions) (fd int, at config.Address, err error)
+	accept(fd int) (nfd int, peer netip.AddrPort, errno syscall.Errno)
+	// connect begins a connection: 0 when it stands, EINPROGRESS when
+	// writability or an error will tell.
+	connect(a config.Address, o config.Keepalive) (fd int, errno syscall.Errno)
+	// socketError takes the pending error (SO_ERROR).
+	socketError(fd int) syscall.Errno
+	sockname(fd int) netip.AddrPort
+	// register asks for events of fd from now on, marked with gen.
+	register(fd int, gen uint32, listener bool) syscall.Errno
+
+	read(fd int, p []byte) (int, syscall.Errno)
+	write(fd int, p []byte) (int, syscall.Errno)
+	writev(fd int, a, b []byte) (int, syscall.Errno)
+	shutdownWrite(fd int) syscall.Errno
+	// close ends fd; with reset the peer gets a RST.
+	close(fd int, reset bool)
+
+	// offload runs f away from the worker and calls done, which posts.
+	offload(f, done func())
+	// release frees what the kernel itself holds.
+	release()
+}
+
+// event says that something happened to a socket. The layout is that of
+// Linux' struct epoll_event on amd64 and, with its padding, elsewhere, so that
+// the kernel fills it directly.
+type event = syscall.EpollEvent
+
+// What an event may say; the values are epoll's.
+const (
+	evIn    = syscall.EPOLLIN
+	evOut   = syscall.EPOLLOUT
+	evRDHup = syscall.EPOLLRDHUP
+	evHup   = syscall.EPOLLHUP
+	evErr   = syscall.EPOLLERR
+)
+
+// ListenOptions are the settings of a listening socket.
+type ListenOptions struct {
+	Backlog   int // 0: the kernel's limit
+	Keepalive config.Keepalive
+	Freebind  bool
+	// Shared is given where all workers must use one socket (unix paths).
+	Shared *SharedSocket
+}
+
+// SharedSocket is one listening socket for several workers: the first opens
+// it, the others take a duplicate. Any goroutine.
+type SharedSocket struct {
+	mu sync.Mutex
+	fd int // 0: not open yet
+	at config.Address
+}

@@ -1,0 +1,196 @@
+package loop
+
+import (
+	"syscall"
+)
+
+// Writing. Write queues, and the queue goes out once at the end of the turn:
+// many messages, one system call. Send writes at once if nothing is queued. No
+// write ever yields; a producer that must not run ahead waits with Drain.
+
+// Write queues a copy of p. It is net.Conn's; the error is that of an earlier
+// write, or ErrClosed.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.writeState(); err != nil {
+		return 0, err
+	}
+	c.Commit(append(c.Begin(len(p)), p...))
+	return len(p), nil
+}
+
+func (c *Conn) writeState() error {
+	switch {
+	case c.closed || c.finished:
+		return ErrClosed
+	case c.connecting:
+		return nil
+	}
+	return c.writeErr
+}
+
+// Begin gives the queue to append to, with room for n bytes more; Commit takes
+// it back and marks the connection for the flush at the end of the turn.
+// Nothing else may happen to the connection between the two.
+func (c *Conn) Begin(n int) []byte {
+	if c.out == nil {
+		return c.w.bufs.get(n)
+	}
+	if c.outOff > 0 && cap(c.out)-len(c.out) < n {
+		c.out = c.out[:copy(c.out, c.out[c.outOff:])]
+		c.outOff = 0
+	}
+	if cap(c.out)-len(c.out) < n {
+		bigger := append(c.w.bufs.get(max(len(c.out)+n, 2*cap(c.out))), c.out...)
+		c.w.bufs.put(c.out)
+		return bigger
+	}
+	return c.out
+}
+
+// Commit ends what Begin began.
+func (c *Conn) Commit(out []byte) {
+	if c.closed || c.finished || c.writeErr != nil {
+		c.w.FreeBuffer(out)
+		c.out, c.outOff = nil, 0
+		return
+	}
+	c.out = out
+	if !c.dirty {
+		c.dirty = true
+		c.w.dirty = append(c.w.dirty, c)
+	}
+}
+
+// Send writes p at once if nothing waits before it, and queues what the socket
+// does not take. p may be used again afterwards.
+func (c *Conn) Send(p []byte) error { return c.SendTwo(p, nil) }
+
+// SendTwo is Send of a and then b, in one system call and without joining them.
+func (c *Conn) SendTwo(a, b []byte) error {
+	if err := c.writeState(); err != nil {
+		return err
+	}
+	n := 0
+	if c.Unsent() == 0 && c.writable && !c.connecting {
+		c.w.count.Writes++
+		var errno syscall.Errno
+		if len(b) == 0 {
+			n, errno = c.w.k.write(c.fd, a)
+		} else {
+			n, errno = c.w.k.writev(c.fd, a, b)
+		}
+		if errno != 0 && errno != syscall.EAGAIN {
+			return c.writeFailed(errno)
+		}
+		if n == len(a)+len(b) {
+			return nil
+		}
+		c.writable = false
+	}
+	out := c.Begin(len(a) + len(b) - n)
+	if n < len(a) {
+		out = append(out, a[n:]...)
+		n = len(a)
+	}
+	c.out = append(out, b[n-len(a):]...)
+	if c.writable && !c.connecting && !c.dirty {
+		c.dirty = true
+		c.w.dirty = append(c.w.dirty, c)
+	}
+	return nil
+}
+
+// Flush writes the queue as far as the socket takes it. The loop calls it at
+// the end of each turn in which something was queued, and when the socket
+// takes more.
+func (c *Conn) Flush() {
+	for c.outOff < len(c.out) && c.writable && !c.connecting && !c.closed {
+		c.w.count.Writes++
+		n, errno := c.w.k.write(c.fd, c.out[c.outOff:])
+		if errno == syscall.EAGAIN {
+			c.writable = false
+			break
+		}
+		if errno != 0 {
+			c.writeFailed(errno)
+			return
+		}
+		c.outOff += n
+		if c.outOff < len(c.out) {
+			c.writable = false
+		}
+	}
+	if c.Unsent() == 0 && c.out != nil {
+		c.w.bufs.put(c.out)
+		c.out, c.outOff = nil, 0
+		if c.finished && !c.closed {
+			c.w.k.shutdownWrite(c.fd)
+		}
+	}
+	if c.writer.Waiting() && c.Unsent() <= c.drainTo {
+		c.writer.Wake(c.w)
+	}
+}
+
+// writeFailed keeps the error for whoever writes next and wakes those who
+// wait: the peer is gone.
+func (c *Conn) writeFailed(errno syscall.Errno) error {
+	c.writeErr = sysError("write", errno)
+	c.w.FreeBuffer(c.out)
+	c.out, c.outOff = nil, 0
+	c.writer.Wake(c.w)
+	// What it sent before it went can still be read, and says why.
+	if !c.closed {
+		c.readable, c.hup = true, true
+		if c.reader.Waiting() {
+			co := c.reader.co
+			c.reader.co = nil
+			c.readErr = nil
+			c.w.ready.push(task{co: co})
+		} else if c.handler != nil {
+			c.enqueue()
+		}
+	}
+	return c.writeErr
+}
+
+// Unsent is how many bytes are queued.
+func (c *Conn) Unsent() int { return len(c.out) - c.outOff }
+
+// WriteError is what the last write that failed said, or nil.
+func (c *Conn) WriteError() error { return c.writeErr }
+
+// Drain yields until at most n bytes are queued, the write deadline passes, or
+// the connection breaks. For coroutines only.
+func (c *Conn) Drain(n int) error {
+	for c.Unsent() > n && c.writeErr == nil && !c.closed {
+		if c.writable {
+			if c.Flush(); c.Unsent() <= n {
+				break
+			}
+			continue
+		}
+		c.drainTo = n
+		c.writer.Wait(c.w)
+	}
+	switch {
+	case c.closed:
+		return ErrClosed
+	case c.writeErr == ErrTimeout:
+		c.writeErr = nil
+		return ErrTimeout
+	}
+	return c.writeErr
+}
+
+// CloseWrite ends this side of the connection after what is queued: the peer
+// reads an end, and can still send.
+func (c *Conn) CloseWrite() {
+	if c.finished || c.closed {
+		return
+	}
+	c.finished = true
+	if c.Unsent() == 0 {
+		c.w.k.shutdownWrite(c.fd)
+	}
+}
