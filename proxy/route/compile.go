@@ -29,7 +29,7 @@ func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 		r.Kind, r.Status, r.Body = Direct, a.Status, a.Body
 		r.ResponseOps = responseOps(levels)
 		if uint64(len(a.Body)) > uint64(c.table.MaxDirectBody) {
-			return fmt.Errorf("response body size is %d bytes; maximum is %d", len(a.Body), c.table.MaxDirectBody)
+			return refuse("response body size is %d bytes; maximum is %d", len(a.Body), c.table.MaxDirectBody)
 		}
 		return nil
 	case *config.Forward:
@@ -56,7 +56,7 @@ func (c *compiler[C]) compileForward(a *config.Forward, levels []*config.HeaderO
 	r.AutoHostRewrite, r.AppendXForwardedHost = a.AutoHostRewrite, a.AppendXForwardedHost
 	r.resolve = c.resolve
 	if a.PrefixRewrite != "" && a.RegexRewrite != nil {
-		return errors.New("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy") //nolint:staticcheck // Envoy's words
+		return refusal("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")
 	}
 	r.path = compilePathRewrite(a.PrefixRewrite, a.RegexRewrite)
 	r.host = compileHostRewrite(a)
@@ -77,7 +77,7 @@ func (r *Route[C]) compileUpgrades(upgrades []config.UpgradeSwitch) error {
 		kind := strings.ToLower(u.Type)
 		for _, other := range r.upgrades {
 			if other.kind == kind {
-				return fmt.Errorf("Duplicate upgrade %s", u.Type) //nolint:staticcheck // Envoy's words
+				return refuse("Duplicate upgrade %s", u.Type)
 			}
 		}
 		r.upgrades = append(r.upgrades, upgradeSwitch{kind, u.Enabled})
@@ -104,7 +104,7 @@ func (c *compiler[C]) compileTargets(a *config.Forward, levels []*config.HeaderO
 		}
 	}
 	if r.total == 0 {
-		return errors.New("Sum of weights in the weighted_cluster must be greater than 0.") //nolint:staticcheck // Envoy's words
+		return refusal("Sum of weights in the weighted_cluster must be greater than 0.")
 	}
 	for i := range r.targets {
 		if err := c.check(&r.targets[i], "route: unknown weighted cluster '%s'"); err != nil {
@@ -117,9 +117,9 @@ func (c *compiler[C]) compileTargets(a *config.Forward, levels []*config.HeaderO
 func (c *compiler[C]) addWeighted(w *config.WeightedRoute, levels []*config.HeaderOps, r *Route[C]) error {
 	switch {
 	case w.Cluster == "" && w.ClusterHeader == "":
-		return errors.New("At least one of name or cluster_header need to be specified") //nolint:staticcheck // Envoy's words
+		return refusal("At least one of name or cluster_header need to be specified")
 	case w.Cluster != "" && w.ClusterHeader != "":
-		return errors.New("Only one of name or cluster_header can be specified") //nolint:staticcheck // Envoy's words
+		return refusal("Only one of name or cluster_header can be specified")
 	}
 	// The cluster's own operations run before all (WeightedClusterEntry::finalizeRequestHeaders).
 	own := append([]*config.HeaderOps{&w.Headers}, levels...)
@@ -131,8 +131,7 @@ func (c *compiler[C]) addWeighted(w *config.WeightedRoute, levels []*config.Head
 	r.total += uint64(w.Weight)
 	t.end = r.total
 	if r.total > maxWeights {
-		//nolint:staticcheck // Envoy's words
-		return fmt.Errorf("The sum of weights of all weighted clusters of route %s exceeds %d", r.Name, uint32(maxWeights))
+		return refuse("The sum of weights of all weighted clusters of route %s exceeds %d", r.Name, uint32(maxWeights))
 	}
 	r.targets = append(r.targets, t)
 	return nil
@@ -151,7 +150,14 @@ func (c *compiler[C]) target(name, header string, levels []*config.HeaderOps) Ta
 // check refuses an unknown cluster if the table wants that (validate_clusters).
 func (c *compiler[C]) check(t *Target[C], text string) error {
 	if c.table.ValidateClusters && t.Name != "" && !t.known {
-		return fmt.Errorf(text, t.Name)
+		return refuse(text, t.Name)
 	}
 	return nil
 }
+
+// refusal is why Envoy refuses a table, in its own words, capital letters and full stops included.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }

@@ -5,7 +5,6 @@ package route
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -40,7 +39,7 @@ func (d *domains) add(table string, names []string, host int) error {
 		name = strings.ToLower(name)
 		if name == "*" {
 			if d.hasRest {
-				return fmt.Errorf("Only a single wildcard domain is permitted in route %s", table) //nolint:staticcheck // Envoy's words
+				return refuse("Only a single wildcard domain is permitted in route %s", table)
 			}
 			d.rest, d.hasRest = host, true
 			continue
@@ -55,8 +54,7 @@ func (d *domains) add(table string, names []string, host int) error {
 			hosts = sameLength(&d.prefixes, len(key))
 		}
 		if _, taken := hosts[key]; taken {
-			//nolint:staticcheck // Envoy's words
-			return fmt.Errorf("Only unique values for domains are permitted. Duplicate entry of domain %s in route %s", name, table)
+			return refuse("Only unique values for domains are permitted. Duplicate entry of domain %s in route %s", name, table)
 		}
 		hosts[key] = host
 	}

@@ -52,7 +52,7 @@ func compileHashPolicy(p *config.HashPolicy) hashPolicy {
 }
 
 // Hash hashes a request for the load balancer (HashPolicyImpl::generateHash). req is the request as it is sent upstream:
-// header operations done, path rewritten. If SetsCookie, the answer must carry what AppendSetCookie says. Allocates for
+// header operations done, path rewritten. conn is not nil. If SetsCookie, the answer must carry what AppendSetCookie says. Allocates for
 // header values after a regular expression and for more than 8 lines of one header.
 func (r *Route[C]) Hash(req *Request, conn *Conn) Hash {
 	return r.hashOf(req, conn, true)

@@ -167,14 +167,14 @@ func checkOps(levels []*config.HeaderOps) error {
 			}
 			for i := range add {
 				if fixedName(add[i].Name) {
-					return errors.New(":-prefixed or host headers may not be modified")
+					return refusal(":-prefixed or host headers may not be modified")
 				}
 			}
 		}
 		for _, remove := range [][]string{l.RequestRemove, l.ResponseRemove} {
 			for _, name := range remove {
 				if fixedName(name) {
-					return errors.New(":-prefixed or host headers may not be removed")
+					return refusal(":-prefixed or host headers may not be removed")
 				}
 			}
 		}

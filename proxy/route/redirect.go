@@ -39,7 +39,8 @@ func (r *Route[C]) compileRedirect(a *config.Redirect) error {
 	return nil
 }
 
-// HasLocation reports whether the answer of a Redirect or Direct has a location: 201 and 3xx (Filter::decodeHeaders).
+// HasLocation reports whether the answer of a Redirect or Direct has a location: 201 and 3xx (Filter::decodeHeaders), unless
+// AppendLocation appends nothing.
 func (r *Route[C]) HasLocation() bool {
 	return r.Kind != Forward && (r.Status == 201 || r.Status >= 300 && r.Status < 400)
 }
