@@ -54,6 +54,7 @@ var gallery = []struct {
 	{"bare-lf-all", "GET / HTTP/1.1\nHost: a\n\n", "400c"},
 	{"bare-lf-hdr", withLine("X: a\nY: b"), "400c"},
 	{"bare-cr-value", withLine("X: a\rb"), "400c"},
+	{"bare-cr-unfinished", "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb", "400c"},
 	{"nul-value", withLine("X: a\x00b"), "400c"},
 	{"ctl-value", withLine("X: a\x01b"), "400c"},
 	{"del-value", withLine("X: a\x7fb"), "400c"},
@@ -104,6 +105,7 @@ var gallery = []struct {
 	{"method-long", strings.Repeat("A", 8192) + " / HTTP/1.1\r\nHost: a\r\n\r\n", "431c"},
 	{"leading-crlf", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "200"},
 	{"leading-crlf-twice", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
+	{"leading-cr", "\rXGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
 	{"leading-lf", "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
 	{"dblspace", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
 
@@ -111,6 +113,7 @@ var gallery = []struct {
 	{"chunk-lf-size", chunkedHead + "5\nhello\r\n0\r\n\r\n", "400c"},
 	{"chunk-lf-term", chunkedHead + "5\r\nhello\n0\r\n\r\n", "400c"},
 	{"chunk-spill", chunkedHead + "5\r\nhelloX\r\n0\r\n\r\n", "400c"},
+	{"chunk-spill-for-cr", chunkedHead + "5\r\nhelloX\n0\r\n\r\n", "400c"},
 	{"chunk-0x", chunkedHead + "0x5\r\nhello\r\n0\r\n\r\n", "400c"},
 	{"chunk-plus", chunkedHead + "+5\r\nhello\r\n0\r\n\r\n", "400c"},
 	{"chunk-neg", chunkedHead + "-5\r\nhello\r\n0\r\n\r\n", "400c"},

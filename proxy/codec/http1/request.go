@@ -43,7 +43,8 @@ type Request struct {
 //	n > 0, nil    a head of n bytes was parsed; its body, if any, begins at buf[n]
 //	0, nil        unfinished: call again with the same bytes and more
 //	0, Error      refuse and close
-//	n > 0, Error  a whole head, its framing good, that is to be refused; the connection may go on
+//	n > 0, Error  a whole head, its framing good, that is to be refused: answer, then drain the body and
+//	              read on, or close
 //
 // buf may be another one at each call as long as it begins with the same bytes. lim is not nil.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
@@ -58,7 +59,6 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 // Reset forgets an unfinished head and all borrowed bytes, for use on another connection.
 func (r *Request) Reset() {
 	clear(r.Headers[:cap(r.Headers)])
-	clear(r.named[:])
 	*r = Request{Head: Head{Headers: r.Headers[:0]}, path: r.path[:0]}
 }
 

@@ -152,28 +152,67 @@ func everyByte(in []byte) []int {
 	return cuts
 }
 
-// TestLongHeadsByteByByte: a head that comes byte by byte is scanned a bounded number of times, not once per
-// byte.
+// TestLongHeadsByteByByte: a head that comes byte by byte is parsed again when a line ends, not at each byte.
 func TestLongHeadsByteByByte(t *testing.T) {
 	lim := DefaultLimits()
 	for _, c := range []struct {
-		in   string
-		want error
+		in     string
+		want   error
+		parses int // beginning, line ends, and past the limit
 	}{
-		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 59<<10) + "\r\n\r\n", nil},
-		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("\t", 59<<10) + "\r\n\r\n", nil},
-		{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+strings.Repeat("a", 500)+"\r\n", 99) + "\r\n", nil},
-		{strings.Repeat("a", 61<<10), ErrHeadersTooLarge},
+		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 59<<10) + "\r\n\r\n", nil, 6},
+		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("\t", 59<<10) + "\r\n\r\n", nil, 6},
+		{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+strings.Repeat("a", 500)+"\r\n", 99) + "\r\n", nil, 104},
+		{strings.Repeat("a", 61<<10), ErrHeadersTooLarge, 3},
 	} {
 		var r Request
-		var n int
+		var n, parses int
 		var err error
 		in := []byte(c.in)
 		for i := 0; i <= len(in) && n == 0 && err == nil; i++ {
+			if !r.waiting(in[:i], lim.MaxHeaderBytes) {
+				parses++
+			}
 			n, err = r.Parse(in[:i:i], &lim)
 		}
 		if err != c.want || err == nil && n != len(c.in) {
 			t.Errorf("%.40q…: %d, %v", c.in, n, err)
 		}
+		if parses > c.parses {
+			t.Errorf("%.40q…: parsed %d times, want at most %d", c.in, parses, c.parses)
+		}
+	}
+}
+
+// TestResetForgetsTheMessageBefore: extensions are counted per message, trailers are this message's.
+func TestResetForgetsTheMessageBefore(t *testing.T) {
+	lim := DefaultLimits()
+	long := []byte("1;" + strings.Repeat("a", 3<<10) + "\r\nx\r\n0\r\n")
+	var c Chunked
+	for i, tail := range []string{"X: a\r\n\r\n", "\r\n", "Y: b\r\n\r\n"} {
+		c.Reset()
+		for rest := append(long[:len(long):len(long)], tail...); !c.Done(); {
+			_, n, _, err := c.Next(rest, &lim)
+			if err != nil || n == 0 {
+				t.Fatalf("message %d: %d, %v", i, n, err)
+			}
+			rest = rest[n:]
+		}
+		if got, want := len(c.Trailers()), strings.Count(tail, ":"); got != want {
+			t.Errorf("message %d: %d trailers, want %d", i, got, want)
+		}
+	}
+
+	var r Request
+	if n, err := r.Parse([]byte("GET / HTTP/1.1\r\nHost: a\r\n"), &lim); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	r.Reset()
+	if r.Method != nil || r.Target != nil || len(r.Headers) != 0 || r.Headers[:1][0].Name != nil {
+		t.Errorf("after Reset: %+v", r)
+	}
+	in := []byte("GET /another HTTP/1.1\r\nHost: b\r\n\r\n")
+	if n, err := r.Parse(in, &lim); n != len(in) || err != nil || string(r.Host) != "b" {
+		t.Errorf("after Reset: %d, %v, %q", n, err, r.Host)
 	}
 }
