@@ -51,7 +51,7 @@ type Conn struct {
 	connecting bool
 	closed     bool
 	lingering  bool
-	until      [2]int64 // deadlines of reader and writer in ns; 0: none
+	until      [2]int64 // deadlines of reader and writer in ns; 0: none; passed
 	timer      Timer
 	closeErr   error
 }
@@ -159,6 +159,7 @@ func (c *Conn) event(ev uint32) {
 		c.writable = true
 		if c.connecting {
 			c.connecting = false
+			c.readable = c.readable || ev&in != 0 // a server that speaks first
 			c.writer.Wake(c.w)
 			return
 		}
@@ -216,6 +217,9 @@ func (c *Conn) serveInline() {
 // can be read it is called again, after the others.
 func (c *Conn) served() {
 	c.serving = false
+	if c.until[0] == passed && !c.closed {
+		c.expire()
+	}
 	if c.readable && !c.paused && !c.closed {
 		c.Again()
 	}
@@ -225,17 +229,15 @@ func (c *Conn) served() {
 // the writer, or too early because the deadline was moved.
 func (c *Conn) deadline() {
 	now := c.w.now
-	if c.until[1] != 0 && c.until[1] <= now {
-		c.until[1] = 0
-		if c.connecting || c.writer.Waiting() {
-			c.writeErr = ErrTimeout
-			c.writer.Wake(c.w)
-		}
+	if c.until[1] > 0 && c.until[1] <= now {
+		c.until[1] = passed
+		c.writer.Wake(c.w)
 	}
-	if c.until[0] != 0 && c.until[0] <= now {
-		c.until[0] = 0
+	if c.until[0] > 0 && c.until[0] <= now {
+		c.until[0] = passed
 		switch {
 		case c.reader.Waiting():
+			c.until[0] = 0
 			c.wakeReader(ErrTimeout)
 		case c.handler != nil && !c.serving:
 			c.expire()
@@ -246,7 +248,12 @@ func (c *Conn) deadline() {
 	}
 }
 
+// passed is a deadline that has passed while nobody waited: the next wait is
+// told, or Expired when the handler returns without one.
+const passed = -1
+
 func (c *Conn) expire() {
+	c.until[0] = 0
 	defer c.w.caught(c)
 	c.handler.Expired(c)
 }
@@ -256,10 +263,10 @@ func (c *Conn) expire() {
 // fires: moving a deadline is a store.
 func (c *Conn) arm() {
 	at := c.until[0]
-	if at == 0 || (c.until[1] != 0 && c.until[1] < at) {
+	if at <= 0 || (c.until[1] > 0 && c.until[1] < at) {
 		at = c.until[1]
 	}
-	if at == 0 || (c.timer.set && c.timer.at*tick <= at) {
+	if at <= 0 || (c.timer.set && c.timer.at*tick <= at) {
 		return
 	}
 	c.w.wheel.add(&c.timer, at)
@@ -267,7 +274,7 @@ func (c *Conn) arm() {
 
 // SetReadTimeout bounds the waits for bytes, d from now; 0 takes the bound
 // away. When it passes a waiting reader gets ErrTimeout, else the handler's
-// Expired is called.
+// Expired is called; a handler at work is told at its next wait.
 func (c *Conn) SetReadTimeout(d time.Duration) { c.setUntil(0, d) }
 
 // SetWriteTimeout bounds the waits of Drain, d from now; 0 takes it away.
@@ -358,9 +365,14 @@ func (c *Conn) end(reset bool) {
 	c.reader.Wake(w)
 	c.writer.Wake(w)
 	if c.handler != nil {
-		c.handler.Closed(c)
+		c.tellClosed()
 	}
 	w.resumeAccepting()
+}
+
+func (c *Conn) tellClosed() {
+	defer c.w.caught(c)
+	c.handler.Closed(c)
 }
 
 // lingerer reads and drops what a peer still sends after the last reply, so
@@ -378,7 +390,7 @@ func (c *Conn) CloseAfterReply(d time.Duration) {
 	if c.closed || c.lingering {
 		return
 	}
-	if d <= 0 {
+	if d <= 0 || c.writeErr != nil || c.closeErr != nil || (c.eof && c.Unsent() == 0) {
 		c.Close()
 		return
 	}
@@ -403,6 +415,9 @@ func (l *lingering) Ready(c *Conn) {
 		n, err := c.Fill()
 		c.Discard(c.Pending())
 		l.left -= n
+		if err == io.EOF && c.Unsent() > 0 {
+			return // Flush closes when the reply is out
+		}
 		if err != nil || l.left <= 0 {
 			c.Close()
 			return

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"iter"
 	"runtime/debug"
 	"time"
@@ -46,11 +47,23 @@ func (w *Worker) Sleep(d time.Duration) {
 }
 
 // Offload runs f, which may block, on an ordinary goroutine and returns when it
-// is done. f must not touch anything of the worker's. For coroutines only.
+// is done. f must not touch anything of the worker's; a panic in it goes on in
+// the coroutine. For coroutines only.
 func (w *Worker) Offload(f func()) {
 	co := w.current
-	w.k.offload(f, func() { w.Post(func() { w.ready.push(task{co: co}) }) })
+	var failed any
+	w.k.offload(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				failed = fmt.Sprintf("offloaded: %v\n%s", p, debug.Stack())
+			}
+		}()
+		f()
+	}, func() { w.Post(func() { w.ready.push(task{co: co}) }) })
 	w.park()
+	if failed != nil {
+		panic(failed)
+	}
 }
 
 // InCoroutine reports whether the caller may yield.
@@ -188,6 +201,10 @@ func (w *Worker) endCoroutines() {
 		w.current = co
 		co.stop()
 		w.current = before
+		if i := co.index; i < len(w.live) && w.live[i] == co { // it never began, or left by Goexit
+			w.count.Running--
+			w.forget(co)
+		}
 	}
 	w.idle = nil
 }

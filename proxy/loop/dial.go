@@ -46,12 +46,11 @@ func (c *Conn) connected() error {
 	switch {
 	case c.closed:
 		return ErrClosed
-	case c.writeErr == ErrTimeout:
+	case c.connecting:
 		return ErrTimeout
 	}
 	if errno := c.w.k.socketError(c.fd); errno != 0 {
 		return os.NewSyscallError("connect", errno)
 	}
-	c.hup = false // a socket that is not connected yet reports a hang-up
 	return nil
 }

@@ -267,7 +267,17 @@ func (w *Worker) guard(f func()) {
 // later queues a task behind the next look at the poller.
 func (w *Worker) nextTurn(t task) { w.later.push(t) }
 
+// closeAll closes what is open, tells those who waited, and then closes what
+// they have opened meanwhile.
 func (w *Worker) closeAll() {
+	w.closeOpen()
+	w.drainReady()
+	w.flushDirty()
+	w.endCoroutines()
+	w.closeOpen()
+}
+
+func (w *Worker) closeOpen() {
 	for _, e := range w.conns {
 		switch {
 		case e == nil:
@@ -277,9 +287,6 @@ func (w *Worker) closeAll() {
 			e.listener.Close()
 		}
 	}
-	w.drainReady()
-	w.flushDirty()
-	w.endCoroutines()
 }
 
 // enter gives a new file descriptor its place and its mark.
@@ -300,7 +307,14 @@ type queue[T any] struct {
 
 func (q *queue[T]) len() int { return len(q.items) - q.head }
 
-func (q *queue[T]) push(t T) { q.items = append(q.items, t) }
+func (q *queue[T]) push(t T) {
+	if len(q.items) == cap(q.items) && q.head > cap(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, t)
+}
 
 func (q *queue[T]) pop() T {
 	var zero T

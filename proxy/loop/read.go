@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"io"
 	"syscall"
 )
@@ -112,7 +113,10 @@ func (c *Conn) take(p []byte) (int, error) {
 		return 0, c.closeErr
 	case n == 0:
 		c.eof, c.readable = true, false
-		return 0, io.EOF
+		if errors.Is(c.writeErr, syscall.ECONNRESET) {
+			c.closeErr = c.writeErr // the write took the reset; this is no end
+		}
+		return 0, c.endOfInput()
 	case n < len(p) && !c.hup:
 		c.readable = false
 	}
@@ -120,10 +124,11 @@ func (c *Conn) take(p []byte) (int, error) {
 }
 
 func (c *Conn) endOfInput() error {
-	switch {
-	case !c.eof:
+	if !c.eof {
 		return nil
-	case c.closeErr != nil:
+	}
+	c.readable = false // a write that failed may have set it; there is no more
+	if c.closeErr != nil {
 		return c.closeErr
 	}
 	return io.EOF
@@ -153,6 +158,10 @@ func (c *Conn) Next() ([]byte, error) {
 // connection is closed. For coroutines only.
 func (c *Conn) Wait() error {
 	for !c.readable && !c.closed && !c.eof {
+		if c.until[0] == passed {
+			c.until[0] = 0
+			return ErrTimeout
+		}
 		c.readErr = nil
 		c.reader.Wait(c.w)
 		if c.readErr != nil {

@@ -125,6 +125,9 @@ func (c *Conn) Flush() {
 		c.out, c.outOff = nil, 0
 		if c.finished && !c.closed {
 			c.w.k.shutdownWrite(c.fd)
+			if c.lingering && c.eof {
+				c.end(false)
+			}
 		}
 	}
 	if c.writer.Waiting() && c.Unsent() <= c.drainTo {
@@ -170,15 +173,15 @@ func (c *Conn) Drain(n int) error {
 			}
 			continue
 		}
+		if c.until[1] == passed {
+			c.until[1] = 0
+			return ErrTimeout
+		}
 		c.drainTo = n
 		c.writer.Wait(c.w)
 	}
-	switch {
-	case c.closed:
+	if c.closed {
 		return ErrClosed
-	case c.writeErr == ErrTimeout:
-		c.writeErr = nil
-		return ErrTimeout
 	}
 	return c.writeErr
 }
