@@ -46,6 +46,7 @@ func (echo) Ready(c *Conn) {
 	for {
 		b, err := c.Next()
 		if err != nil {
+			_ = c.Drain(0)
 			c.Close()
 			return
 		}
