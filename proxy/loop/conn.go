@@ -335,7 +335,7 @@ func (c *Conn) Close() error {
 }
 
 // Reset ends the connection at once; the peer gets a RST and so cannot take
-// what it has for the whole.
+// what it has for the whole. Unix sockets know no RST: there it reads an end.
 func (c *Conn) Reset() {
 	if !c.closed {
 		c.end(true)

@@ -151,7 +151,7 @@ func (x *socket) room(n int) (int, syscall.Errno) {
 	switch {
 	case x.connecting:
 		return 0, syscall.EAGAIN
-	case x.err != 0:
+	case x.err != 0 && !x.unix():
 		return 0, x.takeError()
 	case x.aborted || x.shutW:
 		return 0, syscall.EPIPE
@@ -203,6 +203,8 @@ func (x *socket) close(reset bool) {
 	}
 	switch {
 	case x.aborted:
+	case x.unix():
+		x.leave()
 	case x.connecting && x.peer == nil: // its SYN will find nobody
 	case reset || x.connecting || x.unread() > 0:
 		x.abort()
@@ -237,6 +239,9 @@ func (b *backlog) close(x *socket) {
 // waited for the peer's window is.
 func (x *socket) abort() {
 	x.aborted = true
+	if x.shutW && x.finIn && x.out.unsent() == 0 {
+		return // TIME_WAIT: the connection is over
+	}
 	keep := 0
 	if !x.out.full {
 		keep = x.s.rng.IntN(len(x.out.segs) - x.out.head + 1)
@@ -245,6 +250,20 @@ func (x *socket) abort() {
 	x.out.full = false
 	x.segment(segRst, 0)
 }
+
+// leave is how a unix socket is closed: what was sent is with the peer already,
+// there is no RST to send, and the peer has an error if bytes were unread or the
+// connection was never accepted.
+func (x *socket) leave() {
+	x.aborted = true
+	if x.k == nil || x.unread() > 0 || x.peer.out.unsent() > 0 {
+		x.segment(segRst, 0)
+		return
+	}
+	x.segment(segGone, 0)
+}
+
+func (x *socket) unix() bool { return x.site.addr.Path != "" }
 
 // reset is the arrival of a RST (tcp_reset in Linux' net/ipv4/tcp_input.c):
 // what came before can still be read.
@@ -256,9 +275,14 @@ func (x *socket) reset() {
 	switch {
 	case x.connecting:
 		x.err = syscall.ECONNREFUSED
-	case x.finIn && !x.shutW:
+	case x.finIn && !x.shutW && !x.unix():
 		x.err = syscall.EPIPE
 	}
+	x.gone()
+}
+
+// gone leaves nothing but to read what came.
+func (x *socket) gone() {
 	x.aborted, x.connecting = true, false
 	x.out.cut(0)
 	x.notify()

@@ -23,6 +23,7 @@ const (
 	segData = iota
 	segFin
 	segRst
+	segGone // the other end of a unix socket was closed
 )
 
 type segment struct {
@@ -161,6 +162,12 @@ func (s *Sim) arrive(x, y *socket, g *segment) bool {
 		x.out.shift()
 		y.reset()
 		return true
+	case g.kind == segGone:
+		x.out.shift()
+		if !y.aborted {
+			y.gone()
+		}
+		return true
 	case y.aborted || y.closed:
 		s.unwanted(x, y, g)
 		return true
@@ -186,7 +193,7 @@ func (s *Sim) unwanted(x, y *socket, g *segment) {
 	data := g.kind == segData
 	x.out.shift()
 	x.out.compact()
-	if data && !y.aborted {
+	if data && !y.aborted && !y.unix() {
 		y.abort()
 	}
 }
