@@ -89,16 +89,17 @@ func New(id int, log *slog.Logger) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newWorker(id, log, k), nil
+	return newWorker(id, log, k, sharedSize), nil
 }
 
-func newWorker(id int, log *slog.Logger, k kernel) *Worker {
+// newWorker makes a worker whose reads bring at most shared bytes.
+func newWorker(id int, log *slog.Logger, k kernel, shared int) *Worker {
 	w := &Worker{ID: id, log: log, k: k, gen: 1}
 	w.rng = rand.New(rand.NewChaCha8(k.seed()))
 	w.now = k.nanotime()
 	w.wheel.init(w.now)
 	w.fireTimer = w.fire
-	w.shared.buf = make([]byte, sharedSize)
+	w.shared.buf = make([]byte, shared)
 	return w
 }
 

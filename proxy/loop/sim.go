@@ -86,10 +86,12 @@ func NewSim(seed uint64, log *slog.Logger) *Sim {
 }
 
 // Worker makes a worker of this world: a process with one event loop. IDs count
-// from 0 in the order of the calls. Do not call its Run; Stop ends it.
+// from 0 in the order of the calls. Do not call its Run; Stop ends it. How much
+// one read can bring is the seed's choice: messages meet the buffer's end.
 func (s *Sim) Worker(name string) *Worker {
 	k := &simKernel{s: s, name: name}
-	k.w = newWorker(s.nextID, s.log.With("worker_name", name), k)
+	shared := []int{smallest, 4 * smallest, sharedSize}[s.rng.IntN(3)]
+	k.w = newWorker(s.nextID, s.log.With("worker_name", name), k, shared)
 	s.nextID++
 	s.workers = append(s.workers, k)
 	return k.w
