@@ -1,0 +1,255 @@
+package envoyv3
+
+// Load-balancing policies: lb_policy with its config, or the first policy of
+// load_balancing_policy that is known.
+
+import (
+	"math/big"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
+	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
+	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	ketamav1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/ketama/v1"
+	libmemcachedv1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/libmemcached/v1"
+	rendezvousv1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/rendezvous/v1"
+)
+
+// Bounds and defaults of the policies (cluster.proto and the policies' protos).
+const (
+	defaultMinRing   = 1024
+	maxRing          = 8 << 20
+	defaultMaglev    = 65537
+	maxMaglev        = 5_000_011
+	defaultChoices   = 2
+	minBalanceFactor = 100
+)
+
+// defaultBalance has every default, so that a value does not depend on which
+// policy was read.
+func defaultBalance() config.Balance {
+	return config.Balance{
+		MinRing: defaultMinRing, MaxRing: maxRing, MaglevTable: defaultMaglev,
+		ChoiceCount: defaultChoices, ActiveBias: 1,
+	}
+}
+
+func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	c.Balance = defaultBalance()
+	if m.GetLoadBalancingPolicy() != nil || m.GetLbPolicy() == clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG {
+		d.policyList(p, m, c)
+		return
+	}
+	d.legacyBalance(p, m, &c.Balance)
+	common := m.GetCommonLbConfig()
+	c.Balance.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+	if h := common.GetConsistentHashingLbConfig(); h != nil {
+		p := p.dot("common_lb_config").dot("consistent_hashing_lb_config")
+		d.consistent(p, h, &c.Balance)
+		if h.GetUseHostnameForHashing() && c.Discovery != config.DiscoveryStrictDNS {
+			d.refuse(p.dot("use_hostname_for_hashing"), "Cannot use hostname for consistent hashing loadbalancing for cluster of type: '%s'", clusterTypeName(c.Discovery))
+		}
+	}
+}
+
+func clusterTypeName(from config.Discovery) string {
+	return [...]string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns"}[from]
+}
+
+func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance) {
+	config := "" // the field that goes with the policy
+	switch m.GetLbPolicy() {
+	case clusterv3.Cluster_ROUND_ROBIN:
+		config = "round_robin_lb_config"
+	case clusterv3.Cluster_LEAST_REQUEST:
+		config = "least_request_lb_config"
+		d.leastRequest(p.dot(config), m.GetLeastRequestLbConfig(), b)
+	case clusterv3.Cluster_RANDOM:
+		b.Kind = randomKind
+	case clusterv3.Cluster_RING_HASH:
+		config = "ring_hash_lb_config"
+		d.legacyRing(p.dot(config), m.GetRingHashLbConfig(), b)
+	case clusterv3.Cluster_MAGLEV:
+		config = "maglev_lb_config"
+		d.maglev(p.dot(config), m.GetMaglevLbConfig().GetTableSize(), b)
+	default:
+		d.never(p.dot("lb_policy"), m.GetLbPolicy().String()+": use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV")
+	}
+	d.strayLBConfig(p, m, config)
+}
+
+const randomKind = config.Random
+
+// strayLBConfig warns of the configuration of another policy than the chosen
+// one, which Envoy ignores.
+func (d *decoder) strayLBConfig(p path, m *clusterv3.Cluster, wanted string) {
+	r := m.ProtoReflect()
+	f := r.WhichOneof(r.Descriptor().Oneofs().ByName("lb_config"))
+	if f != nil && string(f.Name()) != wanted && f.Name() != "original_dst_lb_config" {
+		d.warn(p.dot(string(f.Name())), "has no effect with lb_policy %s", m.GetLbPolicy())
+	}
+}
+
+// leastRequestConfig is what Cluster's and the policy's message have in common.
+type leastRequestConfig interface {
+	GetChoiceCount() *wrapperspb.UInt32Value
+}
+
+func (d *decoder) leastRequest(p path, m *clusterv3.Cluster_LeastRequestLbConfig, b *config.Balance) {
+	d.choices(p, m, b)
+	b.ActiveBias = d.bias(p, d.runtimeDouble(m.GetActiveRequestBias(), 1))
+}
+
+func (d *decoder) choices(p path, m leastRequestConfig, b *config.Balance) {
+	b.Kind = config.LeastRequest
+	b.ChoiceCount = orUint32(m.GetChoiceCount(), defaultChoices)
+	if b.ChoiceCount < 2 {
+		d.refuse(p.dot("choice_count"), "value must be greater than or equal to 2")
+	}
+}
+
+// bias is the exponent of active requests; at least 0.
+func (d *decoder) bias(p path, v float64) float64 {
+	if !(v >= 0) {
+		d.refuse(p.dot("active_request_bias"), "must be at least 0")
+	}
+	return v
+}
+
+func (d *decoder) legacyRing(p path, m *clusterv3.Cluster_RingHashLbConfig, b *config.Balance) {
+	if m.GetHashFunction() == clusterv3.Cluster_RingHashLbConfig_MURMUR_HASH_2 {
+		b.RingHash = config.RingMurmur2
+	}
+	d.ring(p, m, b)
+}
+
+// ringSizes is what Cluster's and the policy's message have in common.
+type ringSizes interface {
+	GetMinimumRingSize() *wrapperspb.UInt64Value
+	GetMaximumRingSize() *wrapperspb.UInt64Value
+}
+
+func (d *decoder) ring(p path, m ringSizes, b *config.Balance) {
+	b.Kind = config.RingHashLB
+	b.MinRing = orUint64(m.GetMinimumRingSize(), defaultMinRing)
+	b.MaxRing = orUint64(m.GetMaximumRingSize(), maxRing)
+	for field, v := range map[string]uint64{"minimum_ring_size": b.MinRing, "maximum_ring_size": b.MaxRing} {
+		if v > maxRing {
+			d.refuse(p.dot(field), "value must be less than or equal to %d", maxRing)
+		}
+	}
+	if b.MinRing > b.MaxRing {
+		d.refuse(p, "ring hash: minimum_ring_size (%d) > maximum_ring_size (%d)", b.MinRing, b.MaxRing)
+	}
+}
+
+func (d *decoder) maglev(p path, size *wrapperspb.UInt64Value, b *config.Balance) {
+	b.Kind = config.MaglevLB
+	b.MaglevTable = orUint64(size, defaultMaglev)
+	switch {
+	case b.MaglevTable > maxMaglev:
+		d.refuse(p.dot("table_size"), "value must be less than or equal to %d", maxMaglev)
+	case !new(big.Int).SetUint64(b.MaglevTable).ProbablyPrime(0):
+		d.refuse(p.dot("table_size"), "The table size of maglev must be prime number")
+	}
+}
+
+// consistentConfig is what all messages about consistent hashing have in common.
+type consistentConfig interface {
+	GetUseHostnameForHashing() bool
+	GetHashBalanceFactor() *wrapperspb.UInt32Value
+}
+
+func (d *decoder) consistent(p path, m consistentConfig, b *config.Balance) {
+	b.UseHostname = m.GetUseHostnameForHashing()
+	b.BalanceFactor = m.GetHashBalanceFactor().GetValue()
+	if m.GetHashBalanceFactor() != nil && b.BalanceFactor < minBalanceFactor {
+		d.refuse(p.dot("hash_balance_factor"), "value must be greater than or equal to %d", minBalanceFactor)
+	}
+}
+
+// policyList takes the first policy that is known (upstream_impl.cc,
+// configureLbPolicies).
+func (d *decoder) policyList(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	list := m.GetLoadBalancingPolicy()
+	if list == nil {
+		d.refuse(p, "cluster: field load_balancing_policy need to be set")
+		return
+	}
+	if l := m.GetCommonLbConfig(); l.GetZoneAwareLbConfig() != nil || l.GetLocalityWeightedLbConfig() != nil || l.GetConsistentHashingLbConfig() != nil {
+		d.refuse(p.dot("common_lb_config"), "cluster: load_balancing_policy cannot be combined with partial fields "+
+			"(zone_aware_lb_config, locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config")
+	}
+	p = p.dot("load_balancing_policy").dot("policies")
+	var missing []string
+	for i, policy := range list.GetPolicies() {
+		e := policy.GetTypedExtensionConfig()
+		if typeName, _, bad := unwrap(e.GetTypedConfig()); bad == "" && !implements(balancePolicy, typeName) {
+			missing = append(missing, e.GetName())
+			continue
+		}
+		p := p.at(i).dot("typed_extension_config").dot("typed_config")
+		d.policy(p, d.extension(p, balancePolicy, e.GetName(), e.GetTypedConfig()), c)
+		return
+	}
+	d.refuse(p, "cluster: didn't find a registered load balancer factory implementation for cluster: '%s' with names from [%s]", c.Name, strings.Join(missing, ", "))
+}
+
+func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
+	b := &c.Balance
+	switch m := policy.(type) {
+	case *roundv3.RoundRobin:
+		b.Kind = config.RoundRobin
+		d.localityLB(m.GetLocalityLbConfig(), c)
+	case *randomv3.Random:
+		b.Kind = config.Random
+		d.localityLB(m.GetLocalityLbConfig(), c)
+	case *leastv3.LeastRequest:
+		d.choices(p, m, b)
+		b.ActiveBias = d.bias(p, d.runtimeDouble(m.GetActiveRequestBias(), 1))
+		d.localityLB(m.GetLocalityLbConfig(), c)
+	case *ringv3.RingHash:
+		d.ringPolicy(p, m, b)
+	case *maglevv3.Maglev:
+		d.maglev(p, m.GetTableSize(), b)
+		b.LocalityWeighted = m.GetLocalityWeightedLbConfig() != nil
+		if h := m.GetConsistentHashingLbConfig(); h != nil {
+			d.consistent(p.dot("consistent_hashing_lb_config"), h, b)
+		}
+	case *rendezvousv1.Rendezvous:
+		b.Kind = config.Rendezvous
+		d.consistent(p, m, b)
+	case *ketamav1.Ketama:
+		b.Kind = config.Ketama
+		d.consistent(p, m, b)
+	case *libmemcachedv1.Libmemcached:
+		b.Kind = config.Libmemcached
+		d.consistent(p, m, b)
+	}
+}
+
+func (d *decoder) ringPolicy(p path, m *ringv3.RingHash, b *config.Balance) {
+	if m.GetHashFunction() == ringv3.RingHash_MURMUR_HASH_2 {
+		b.RingHash = config.RingMurmur2
+	}
+	d.ring(p, m, b)
+	b.LocalityWeighted = m.GetLocalityWeightedLbConfig() != nil
+	if h := m.GetConsistentHashingLbConfig(); h != nil {
+		d.consistent(p.dot("consistent_hashing_lb_config"), h, b)
+		return
+	}
+	d.consistent(p, m, b)
+}
+
+func (d *decoder) localityLB(m *lbcommonv3.LocalityLbConfig, c *config.Cluster) {
+	c.Balance.LocalityWeighted = m.GetLocalityWeightedLbConfig() != nil
+	c.FailTrafficOnPanic = m.GetZoneAwareLbConfig().GetFailTrafficOnPanic()
+}

@@ -1,0 +1,91 @@
+package envoyv3
+
+// Clusters.
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// Defaults of a cluster (cluster.proto; pool and back-off are ours).
+const (
+	defaultConnect     = 5 * time.Second
+	defaultPanic       = 50
+	defaultBackoffBase = 25 * time.Millisecond
+	defaultBackoffCap  = 10 * time.Second
+	defaultPoolConns   = 1
+	defaultConnecting  = 8
+	defaultTCPIdle     = 10 * time.Minute
+)
+
+func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
+	c := &config.Cluster{
+		Name:                  m.GetName(),
+		AltStatName:           m.GetAltStatName(),
+		ConnectTimeout:        d.positive(p.dot("connect_timeout"), m.GetConnectTimeout(), defaultConnect),
+		BufferLimit:           orUint32(m.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
+		PanicThreshold:        defaultPanic,
+		Breakers:              d.breakers(m.GetCircuitBreakers()),
+		Keepalive:             d.keepalive(p.dot("upstream_connection_options").dot("tcp_keepalive"), m.GetUpstreamConnectionOptions().GetTcpKeepalive()),
+		Backoff:               config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
+		Pool:                  config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting, TCPIdle: defaultTCPIdle},
+		IgnoreHealthOnRemoval: m.GetIgnoreHealthOnHostRemoval(),
+	}
+	d.required(p.dot("name"), c.Name)
+	d.transportSocket(p.dot("transport_socket"), m.GetTransportSocket())
+	d.preconnect(p.dot("preconnect_policy"), m.GetPreconnectPolicy(), c)
+	d.upstreamHTTP(p, m, c)
+	if d.discovery(p, m, c) {
+		d.endpoints(p.dot("load_assignment"), m, c)
+	}
+	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
+	d.balance(p, m, c)
+	return c
+}
+
+// breakers reads the limits of both priorities; the first entry of a priority
+// counts.
+func (d *decoder) breakers(m *clusterv3.CircuitBreakers) (all [2]config.Breakers) {
+	for priority := range all {
+		var t *clusterv3.CircuitBreakers_Thresholds
+		for _, x := range m.GetThresholds() {
+			if int(x.GetPriority()) == priority {
+				t = x
+				break
+			}
+		}
+		all[priority] = config.Breakers{
+			MaxConnections: orUint32(t.GetMaxConnections(), 1024),
+			MaxPending:     orUint32(t.GetMaxPendingRequests(), 1024),
+			MaxRequests:    orUint32(t.GetMaxRequests(), 1024),
+			MaxRetries:     orUint32(t.GetMaxRetries(), 3),
+		}
+	}
+	return all
+}
+
+func (d *decoder) preconnect(p path, m *clusterv3.Cluster_PreconnectPolicy, c *config.Cluster) {
+	c.PreconnectPerHost = orDouble(m.GetPerUpstreamPreconnectRatio(), 1)
+	c.PreconnectPredicted = orDouble(m.GetPredictivePreconnectRatio(), 1)
+	for field, v := range map[string]float64{
+		"per_upstream_preconnect_ratio": c.PreconnectPerHost,
+		"predictive_preconnect_ratio":   c.PreconnectPredicted,
+	} {
+		if !(v >= 1 && v <= 3) {
+			d.refuse(p.dot(field), "value must be inside range [1, 3]")
+		}
+	}
+}
+
+func (d *decoder) commonLB(p path, m *clusterv3.Cluster_CommonLbConfig, c *config.Cluster) {
+	if t := m.GetHealthyPanicThreshold(); t != nil {
+		c.PanicThreshold = t.GetValue()
+		if !(c.PanicThreshold >= 0 && c.PanicThreshold <= 100) {
+			d.refuse(p.dot("healthy_panic_threshold").dot("value"), "value must be inside range [0, 100]")
+		}
+	}
+	c.FailTrafficOnPanic = m.GetZoneAwareLbConfig().GetFailTrafficOnPanic()
+}

@@ -1,0 +1,130 @@
+package envoyv3
+
+// Where a cluster's hosts come from.
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	commondnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// defaultDNSRefresh is dns_refresh_rate.
+const defaultDNSRefresh = 5 * time.Second
+
+// refreshRate is what Cluster's and DnsCluster's message have in common.
+type refreshRate interface {
+	GetBaseInterval() *durationpb.Duration
+	GetMaxInterval() *durationpb.Duration
+}
+
+// discovery reads the type of the cluster and its DNS settings. It answers
+// false if the endpoints cannot be read then.
+func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) bool {
+	custom := m.GetClusterType()
+	if custom != nil && custom.GetTypedConfig() != nil {
+		return d.dnsCluster(p.dot("cluster_type").dot("typed_config"), custom, c)
+	}
+	name := "envoy.cluster.static"
+	switch {
+	case custom != nil:
+		name = custom.GetName()
+	case m.GetType() == clusterv3.Cluster_STATIC:
+	case m.GetType() == clusterv3.Cluster_STRICT_DNS:
+		name = "envoy.cluster.strict_dns"
+	case m.GetType() == clusterv3.Cluster_LOGICAL_DNS:
+		name = "envoy.cluster.logical_dns"
+	case m.GetType() == clusterv3.Cluster_EDS:
+		d.never(p.dot("type"), "EDS: "+hintXDS)
+		return false
+	default:
+		d.never(p.dot("type"), m.GetType().String()+": only STATIC, STRICT_DNS and LOGICAL_DNS")
+		return false
+	}
+	switch name {
+	case "envoy.cluster.static":
+		c.Discovery = config.DiscoveryStatic
+	case "envoy.cluster.strict_dns":
+		c.Discovery = config.DiscoveryStrictDNS
+	case "envoy.cluster.logical_dns":
+		c.Discovery = config.DiscoveryLogicalDNS
+	default:
+		d.refuse(p.dot("cluster_type").dot("name"), "Didn't find a registered cluster factory implementation for name: '%s'", name)
+		return false
+	}
+	d.legacyDNS(p, m, c)
+	return true
+}
+
+// legacyDNS reads the DNS fields that stand in the cluster itself.
+func (d *decoder) legacyDNS(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	c.DNS = config.DNS{
+		Refresh:       d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
+		RefreshJitter: d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
+		RespectTTL:    m.GetRespectDnsTtl(),
+	}
+	if f := m.GetDnsFailureRefreshRate(); f != nil {
+		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)
+	}
+	switch m.GetDnsLookupFamily() {
+	case clusterv3.Cluster_V4_ONLY:
+		c.DNS.Family = config.DNSV4Only
+	case clusterv3.Cluster_V6_ONLY:
+		c.DNS.Family = config.DNSV6Only
+	case clusterv3.Cluster_V4_PREFERRED:
+		c.DNS.Family = config.DNSV4Preferred
+	case clusterv3.Cluster_ALL:
+		c.DNS.Family = config.DNSAll
+	}
+}
+
+// dnsCluster reads envoy.clusters.dns, the typed form of both DNS types.
+func (d *decoder) dnsCluster(p path, custom *clusterv3.Cluster_CustomClusterType, c *config.Cluster) bool {
+	if typeName, _, bad := unwrap(custom.GetTypedConfig()); bad == "" && !implements(clusterKind, typeName) {
+		d.refuse(p, "Didn't find a registered cluster factory implementation for type: '%s'", typeName)
+		return false
+	}
+	m, ok := d.extension(p, clusterKind, custom.GetName(), custom.GetTypedConfig()).(*dnsv3.DnsCluster)
+	if !ok {
+		return false
+	}
+	c.Discovery = config.DiscoveryStrictDNS
+	if m.GetAllAddressesInSingleEndpoint() {
+		c.Discovery = config.DiscoveryLogicalDNS
+	}
+	c.DNS = config.DNS{
+		Refresh:        d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
+		RefreshJitter:  d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
+		RespectTTL:     m.GetRespectDnsTtl(),
+		AllAddressesIn: m.GetAllAddressesInSingleEndpoint(),
+	}
+	if f := m.GetDnsFailureRefreshRate(); f != nil {
+		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)
+	}
+	switch m.GetDnsLookupFamily() {
+	case commondnsv3.DnsLookupFamily_V4_ONLY:
+		c.DNS.Family = config.DNSV4Only
+	case commondnsv3.DnsLookupFamily_V6_ONLY:
+		c.DNS.Family = config.DNSV6Only
+	case commondnsv3.DnsLookupFamily_V4_PREFERRED:
+		c.DNS.Family = config.DNSV4Preferred
+	case commondnsv3.DnsLookupFamily_ALL:
+		c.DNS.Family = config.DNSAll
+	}
+	return true
+}
+
+func (d *decoder) dnsFailure(p path, m refreshRate, c *config.Cluster) {
+	c.DNS.FailureBase = d.positive(p.dot("base_interval"), m.GetBaseInterval(), 0)
+	if c.DNS.FailureBase == 0 {
+		d.refuse(p.dot("base_interval"), "value is required")
+	}
+	c.DNS.FailureMax = d.positive(p.dot("max_interval"), m.GetMaxInterval(), 10*c.DNS.FailureBase)
+	if c.DNS.FailureMax < c.DNS.FailureBase {
+		d.refuse(p, "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval")
+	}
+}

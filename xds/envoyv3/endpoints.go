@@ -1,0 +1,182 @@
+package envoyv3
+
+// The hosts of a cluster.
+
+import (
+	"slices"
+	"strconv"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// defaultOverprovisioning is policy.overprovisioning_factor in percent;
+// maxPriority is the largest priority (endpoint_components.proto).
+const (
+	defaultOverprovisioning = 140
+	maxPriority             = 128
+	maxWeights              = 1<<32 - 1
+)
+
+func (d *decoder) endpoints(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	a := m.GetLoadAssignment()
+	c.Endpoints = config.Endpoints{
+		Cluster:                c.Name,
+		OverprovisioningFactor: orUint32(a.GetPolicy().GetOverprovisioningFactor(), defaultOverprovisioning),
+	}
+	if a.GetClusterName() != "" {
+		c.Endpoints.Cluster = a.GetClusterName()
+	}
+	if c.Endpoints.OverprovisioningFactor == 0 {
+		d.refuse(p.dot("policy").dot("overprovisioning_factor"), "value must be greater than 0")
+	}
+	for i, l := range a.GetEndpoints() {
+		c.Endpoints.Localities = append(c.Endpoints.Localities, d.locality(p.dot("endpoints").at(i), l, c.Discovery))
+	}
+	d.endpointRules(p, m, c)
+}
+
+// endpointRules checks what concerns all endpoints together.
+func (d *decoder) endpointRules(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	localities := c.Endpoints.Localities
+	if c.Discovery == config.DiscoveryLogicalDNS {
+		switch {
+		case m.GetLoadAssignment() == nil:
+			d.refuse(p, "LOGICAL_DNS clusters must have a single host")
+		case len(localities) != 1 || len(localities[0].Endpoints) != 1:
+			d.refuse(p, "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
+		default:
+			localities[0].Priority = 0 // as DnsClusterImpl does
+		}
+	}
+	sums := map[uint32]uint64{}
+	for i, l := range localities {
+		sums[l.Priority] += uint64(l.Weight)
+		if sums[l.Priority] > maxWeights {
+			d.refuse(p.dot("endpoints").at(i), "The sum of weights of all localities at the same priority exceeds %d", uint32(maxWeights))
+		}
+	}
+}
+
+func (d *decoder) locality(p path, m *endpointv3.LocalityLbEndpoints, from config.Discovery) config.Locality {
+	l := config.Locality{
+		Region:   m.GetLocality().GetRegion(),
+		Zone:     m.GetLocality().GetZone(),
+		SubZone:  m.GetLocality().GetSubZone(),
+		Priority: m.GetPriority(),
+		Weight:   m.GetLoadBalancingWeight().GetValue(),
+	}
+	if l.Priority > maxPriority {
+		d.refuse(p.dot("priority"), "value must be less than or equal to %d", maxPriority)
+	}
+	var sum uint64
+	for i, e := range m.GetLbEndpoints() {
+		if e.GetEndpointName() != "" {
+			continue // the walk has refused it
+		}
+		endpoint := d.endpoint(p.dot("lb_endpoints").at(i), e, from)
+		sum += uint64(endpoint.Weight)
+		l.Endpoints = append(l.Endpoints, endpoint)
+	}
+	if sum > maxWeights {
+		d.refuse(p, "The sum of weights of all upstream hosts in a locality exceeds %d", uint32(maxWeights))
+	}
+	return l
+}
+
+func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discovery) config.Endpoint {
+	e := config.Endpoint{
+		Hostname: m.GetEndpoint().GetHostname(),
+		Weight:   orUint32(m.GetLoadBalancingWeight(), 1),
+		Health:   health(m.GetHealthStatus()),
+	}
+	if e.Weight == 0 {
+		d.refuse(p.dot("load_balancing_weight"), "value must be greater than or equal to 1")
+	}
+	e.Address = d.endpointAddress(p.dot("endpoint").dot("address"), m.GetEndpoint().GetAddress(), from)
+	d.lbMetadata(p.dot("metadata"), m.GetMetadata(), &e)
+	return e
+}
+
+func (d *decoder) endpointAddress(p path, m *corev3.Address, from config.Discovery) config.Address {
+	if from != config.DiscoveryStatic {
+		return d.hostOrIP(p, m)
+	}
+	before := len(d.problems)
+	a := d.ipOrPipe(p, m)
+	for i := range d.problems[before:] {
+		if problem := &d.problems[before+i]; problem.Text == "malformed IP address: "+m.GetSocketAddress().GetAddress() {
+			problem.Text += ". Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"
+		}
+	}
+	if a.IP.IsValid() && a.IP.Port() == 0 {
+		d.refuse(p.dot("socket_address").dot("port_value"), "must be 1 to 65535")
+	}
+	return a
+}
+
+func health(s corev3.HealthStatus) config.Health {
+	switch s {
+	case corev3.HealthStatus_HEALTHY:
+		return config.HealthHealthy
+	case corev3.HealthStatus_UNHEALTHY:
+		return config.HealthUnhealthy
+	case corev3.HealthStatus_DRAINING:
+		return config.HealthDraining
+	case corev3.HealthStatus_TIMEOUT:
+		return config.HealthTimeout
+	case corev3.HealthStatus_DEGRADED:
+		return config.HealthDegraded
+	}
+	return config.HealthUnknown
+}
+
+// lbMetadata reads the namespace envoy.lb. The others are for filters that
+// there are not.
+func (d *decoder) lbMetadata(p path, m *corev3.Metadata, e *config.Endpoint) {
+	fields := m.GetFilterMetadata()["envoy.lb"].GetFields()
+	for _, name := range sortedKeys(fields) {
+		if e.Metadata == nil {
+			e.Metadata = make(map[string]string, len(fields))
+		}
+		e.Metadata[name] = valueText(fields[name])
+	}
+	e.Canary = fields["canary"].GetBoolValue()
+	if key := fields["hash_key"]; key != nil {
+		if _, ok := key.GetKind().(*structpb.Value_StringValue); !ok {
+			d.warn(p.dot("filter_metadata").key("envoy.lb").dot("hash_key"), "not a string: the address is hashed instead")
+		}
+		e.HashKey = key.GetStringValue()
+	}
+}
+
+// valueText is a metadata value as text: strings as they are, the rest as JSON.
+func valueText(v *structpb.Value) string {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		return kind.StringValue
+	case *structpb.Value_BoolValue:
+		return strconv.FormatBool(kind.BoolValue)
+	case *structpb.Value_NumberValue:
+		return strconv.FormatFloat(kind.NumberValue, 'g', -1, 64)
+	}
+	text, err := protojson.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

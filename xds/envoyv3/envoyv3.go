@@ -1,0 +1,83 @@
+// Package envoyv3 turns Envoy v3 messages into config values. No protobuf gets
+// past it: what it hands on is checked, has its defaults filled in, and says
+// everything that the message said; a field that it cannot honour is refused by
+// its path (support.go is the list).
+//
+// A message goes through three steps:
+//
+//	check     walk every populated field of the message against the table
+//	decode    read the fields that the table calls honoured
+//	problems  everything found on the way, not just the first
+//
+// All functions are pure and safe for any goroutine.
+package envoyv3
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
+)
+
+// Options say how messages are read.
+type Options struct {
+	// AllowUnsupported turns the refusal of an unsupported field into a warning,
+	// where leaving the field out cannot weaken security or send a request
+	// elsewhere.
+	AllowUnsupported bool
+	// Runtime holds the values of runtime keys; nil has none.
+	Runtime Runtime
+}
+
+// Problem is one thing that is wrong with a message: a path such as
+// static_resources.listeners[0].name, a text that says what is allowed, and
+// whether the message stands all the same.
+type Problem = load.Problem
+
+// Listener decodes m, which stands at path. The value is only meant for use if
+// no problem is more than a warning.
+func Listener(path string, m *listenerv3.Listener, o Options) (*config.Listener, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	l := d.listener(root(path), m)
+	return l, d.problems
+}
+
+// Cluster decodes m, which stands at path. The value is only meant for use if
+// no problem is more than a warning.
+func Cluster(path string, m *clusterv3.Cluster, o Options) (*config.Cluster, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	c := d.cluster(root(path), m)
+	return c, d.problems
+}
+
+// RouteTable decodes m, a table of RDS that stands at path: it has to name known
+// clusters only if it asks for that. The value is only meant for use
+// if no problem is more than a warning.
+func RouteTable(path string, m *routev3.RouteConfiguration, o Options) (*config.RouteTable, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	t := d.routeTable(root(path), m, false)
+	return t, d.problems
+}
+
+// ListenAddress decodes the address of something that listens and is not a
+// listener, such as the admin server.
+func ListenAddress(path string, m *corev3.Address, o Options) (config.Address, []Problem) {
+	d := &decoder{opts: o}
+	a := d.ipOrPipe(root(path), m)
+	return a, d.problems
+}
+
+// Check compares every populated field of m, except below listeners and
+// clusters, with the table of what is supported.
+func Check(path string, m proto.Message, o Options) []Problem {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	return d.problems
+}

@@ -1,0 +1,167 @@
+package envoyv3
+
+// Extensions: which there are, and how one is found by its type.
+
+import (
+	"strings"
+
+	typedstructv1 "github.com/cncf/xds/go/udpa/type/v1"
+	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
+	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
+	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
+	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	memcachedv1 "github.com/attache-mesh/attache/xds/api/attache/filters/network/memcached_proxy/v1"
+	ketamav1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/ketama/v1"
+	libmemcachedv1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/libmemcached/v1"
+	rendezvousv1 "github.com/attache-mesh/attache/xds/api/attache/load_balancing_policies/rendezvous/v1"
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
+)
+
+// kind is a place where extensions go.
+type kind string
+
+const (
+	networkFilter   kind = "network filter"
+	httpFilter      kind = "HTTP filter"
+	transportSocket kind = "transport socket"
+	accessLogger    kind = "access logger"
+	clusterKind     kind = "cluster type"
+	balancePolicy   kind = "load balancing policy"
+	protocolOptions kind = "upstream protocol options"
+	headerFormatter kind = "header formatter"
+)
+
+// extension is one implementation; name is how Envoy calls it in its texts.
+type extension struct {
+	kind kind
+	name string
+	new  func() proto.Message
+}
+
+// extensions is the whole registry: what is not here does not exist.
+func extensions() []extension {
+	return []extension{
+		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
+		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
+		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},
+		{httpFilter, "envoy.filters.http.router", func() proto.Message { return &routerv3.Router{} }},
+		{transportSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{accessLogger, "envoy.access_loggers.file", func() proto.Message { return &filelogv3.FileAccessLog{} }},
+		{clusterKind, "envoy.clusters.dns", func() proto.Message { return &dnsv3.DnsCluster{} }},
+		{balancePolicy, "envoy.load_balancing_policies.round_robin", func() proto.Message { return &roundv3.RoundRobin{} }},
+		{balancePolicy, "envoy.load_balancing_policies.least_request", func() proto.Message { return &leastv3.LeastRequest{} }},
+		{balancePolicy, "envoy.load_balancing_policies.random", func() proto.Message { return &randomv3.Random{} }},
+		{balancePolicy, "envoy.load_balancing_policies.ring_hash", func() proto.Message { return &ringv3.RingHash{} }},
+		{balancePolicy, "envoy.load_balancing_policies.maglev", func() proto.Message { return &maglevv3.Maglev{} }},
+		{balancePolicy, "attache.load_balancing_policies.rendezvous", func() proto.Message { return &rendezvousv1.Rendezvous{} }},
+		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},
+		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},
+		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
+		{headerFormatter, "envoy.http.stateful_header_formatters.preserve_case", func() proto.Message { return &preservecasev3.PreserveCaseFormatterConfig{} }},
+	}
+}
+
+// implements reports whether there is an extension of this kind and type.
+func implements(k kind, typeName string) bool { return newExtension(k, typeName) != nil }
+
+// newExtension makes the empty message of an extension; nil if there is none.
+func newExtension(k kind, typeName string) proto.Message {
+	for _, e := range extensions() {
+		if m := e.new(); e.kind == k && string(m.ProtoReflect().Descriptor().FullName()) == typeName {
+			return m
+		}
+	}
+	return nil
+}
+
+// extensionName is how Envoy calls the implementation in its texts.
+func extensionName(m proto.Message) string {
+	for _, e := range extensions() {
+		if e.new().ProtoReflect().Descriptor() == m.ProtoReflect().Descriptor() {
+			return e.name
+		}
+	}
+	return string(m.ProtoReflect().Descriptor().FullName())
+}
+
+// extension finds the implementation that a typed_config at p asks for, reads
+// the configuration into its message and checks it. It answers nil after it
+// has reported why it cannot.
+func (d *decoder) extension(p path, k kind, name string, a *anypb.Any) proto.Message {
+	typeName, value, bad := unwrap(a)
+	if bad != "" {
+		d.refuse(p, "%s", bad)
+		return nil
+	}
+	m := newExtension(k, typeName)
+	if m == nil {
+		d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'", name, typeName)
+		return nil
+	}
+	if value != nil {
+		if !d.fromStruct(p.dot("value"), value, m) {
+			return nil
+		}
+	} else if err := proto.Unmarshal(a.GetValue(), m); err != nil {
+		d.refuse(p, "not a %s: %v", typeName, err)
+		return nil
+	}
+	d.check(p, m)
+	return m
+}
+
+// unwrap names the type of an extension. A TypedStruct holds the type inside
+// and the configuration as a Struct (Envoy config/utility.h, getFactoryType);
+// nested ones are not unwrapped.
+func unwrap(a *anypb.Any) (typeName string, value *structpb.Struct, bad string) {
+	typeName = lastSegment(a.GetTypeUrl())
+	var inner interface {
+		proto.Message
+		GetTypeUrl() string
+		GetValue() *structpb.Struct
+	}
+	switch typeName {
+	case "xds.type.v3.TypedStruct":
+		inner = &xdstypev3.TypedStruct{}
+	case "udpa.type.v1.TypedStruct":
+		inner = &typedstructv1.TypedStruct{}
+	default:
+		return typeName, nil, ""
+	}
+	if err := proto.Unmarshal(a.GetValue(), inner); err != nil {
+		return typeName, nil, "not a " + typeName + ": " + err.Error()
+	}
+	value = inner.GetValue()
+	if value == nil {
+		value = &structpb.Struct{}
+	}
+	return lastSegment(inner.GetTypeUrl()), value, ""
+}
+
+func lastSegment(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
+
+// fromStruct reads the value of a TypedStruct into m.
+func (d *decoder) fromStruct(p path, s *structpb.Struct, m proto.Message) bool {
+	problems := load.FromStruct(s, string(p), m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true})
+	for _, problem := range problems {
+		if !problem.Unsupported { // what decoding finds there says more
+			d.problems = append(d.problems, problem)
+		}
+	}
+	return !load.Refused(problems)
+}

@@ -1,0 +1,135 @@
+package envoyv3
+
+// Header operations: values are literal text.
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// headerOwner is what RouteConfiguration, VirtualHost, Route and ClusterWeight
+// have in common.
+type headerOwner interface {
+	GetRequestHeadersToAdd() []*corev3.HeaderValueOption
+	GetRequestHeadersToRemove() []string
+	GetResponseHeadersToAdd() []*corev3.HeaderValueOption
+	GetResponseHeadersToRemove() []string
+}
+
+func (d *decoder) headerOps(p path, m headerOwner) config.HeaderOps {
+	return config.HeaderOps{
+		RequestAdd:     d.headersToAdd(p.dot("request_headers_to_add"), m.GetRequestHeadersToAdd()),
+		RequestRemove:  d.headersToRemove(p.dot("request_headers_to_remove"), m.GetRequestHeadersToRemove()),
+		ResponseAdd:    d.headersToAdd(p.dot("response_headers_to_add"), m.GetResponseHeadersToAdd()),
+		ResponseRemove: d.headersToRemove(p.dot("response_headers_to_remove"), m.GetResponseHeadersToRemove()),
+	}
+}
+
+func (d *decoder) headersToRemove(p path, names []string) (all []string) {
+	for i, name := range names {
+		if !modifiable(name) {
+			d.refuse(p.at(i), ":-prefixed or host headers may not be removed")
+		}
+		all = append(all, strings.ToLower(name))
+	}
+	return all
+}
+
+func (d *decoder) headersToAdd(p path, options []*corev3.HeaderValueOption) (all []config.HeaderValue) {
+	for i, o := range options {
+		all = append(all, d.headerToAdd(p.at(i), o))
+	}
+	return all
+}
+
+func (d *decoder) headerToAdd(p path, o *corev3.HeaderValueOption) config.HeaderValue {
+	h := o.GetHeader()
+	d.headerName(p.dot("header").dot("key"), h.GetKey())
+	if !modifiable(h.GetKey()) {
+		d.refuse(p.dot("header").dot("key"), ":-prefixed or host headers may not be modified")
+	}
+	value := config.HeaderValue{Name: strings.ToLower(h.GetKey()), KeepEmpty: o.GetKeepEmptyValue()}
+	switch {
+	case len(h.GetRawValue()) > 0 && h.GetValue() != "":
+		d.refuse(p.dot("header"), "only one of value and raw_value may be set")
+	case len(h.GetRawValue()) > 0:
+		value.Value = string(h.GetRawValue())
+	default:
+		value.Value = d.literal(p.dot("header").dot("value"), h.GetValue())
+	}
+	if strings.ContainsAny(value.Value, "\r\n\x00") {
+		d.refuse(p.dot("header"), "the value must not contain CR, LF or NUL")
+	}
+	value.Append = d.appendAction(p, o)
+	return value
+}
+
+func (d *decoder) appendAction(p path, o *corev3.HeaderValueOption) config.AppendAction {
+	if o.GetAppend() != nil {
+		if o.GetAppendAction() != corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
+			d.refuse(p, "Both append and append_action are set and it's not allowed")
+		}
+		if !o.GetAppend().GetValue() {
+			return config.OverwriteOrAdd
+		}
+		return config.AppendOrAdd
+	}
+	switch o.GetAppendAction() {
+	case corev3.HeaderValueOption_ADD_IF_ABSENT:
+		return config.AddIfAbsent
+	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD:
+		return config.OverwriteOrAdd
+	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
+		return config.OverwriteIfExists
+	}
+	return config.AppendOrAdd
+}
+
+// modifiable is Envoy's HeaderUtility::isModifiableHeader.
+func modifiable(name string) bool {
+	return !strings.HasPrefix(name, ":") && !strings.EqualFold(name, "host")
+}
+
+// headerName checks that a name is a token (RFC 9110 section 5.6.2).
+func (d *decoder) headerName(p path, name string) {
+	if name == "" || strings.ContainsFunc(strings.TrimPrefix(name, ":"), notInToken) {
+		d.refuse(p, "%q is not a header name", name)
+	}
+}
+
+func notInToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// literal reads a format string that has no operators. A percent sign that is
+// meant is doubled.
+func (d *decoder) literal(p path, s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] != '%':
+			b.WriteByte(s[i])
+		case strings.HasPrefix(s[i:], "%%"):
+			b.WriteByte('%')
+			i++
+		default:
+			d.refuse(p, "%s", badPercent(s, i))
+			return s
+		}
+	}
+	return b.String()
+}
+
+// badPercent says what stands at the percent sign at position i.
+func badPercent(s string, i int) string {
+	command := regexp.MustCompile(`^%([A-Z0-9_]+)(\(.*?\))?(:\d+)?%`).FindString(s[i:])
+	if command == "" {
+		return fmt.Sprintf("Incorrect configuration: %s. Couldn't find valid command at position %d", s, i)
+	}
+	return fmt.Sprintf("%s is not supported yet: a header value is literal text, with %%%% for a percent sign", command)
+}

@@ -1,0 +1,186 @@
+package envoyv3
+
+// The HTTP connection manager.
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// Defaults of the connection manager (http_connection_manager/config.cc).
+const (
+	defaultStreamIdle   = 5 * time.Minute
+	defaultDrain        = 5 * time.Second
+	defaultDelayedClose = time.Second
+	defaultHeadersKB    = 60
+	maxHeadersKB        = 8192
+	defaultHeaders      = 100
+)
+
+func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
+	h := &config.HTTP{
+		StatPrefix:                m.GetStatPrefix(),
+		ServerName:                cmp.Or(m.GetServerName(), "attache"),
+		ServerHeader:              serverHeader(m.GetServerHeaderTransformation()),
+		UseRemoteAddress:          m.GetUseRemoteAddress().GetValue(),
+		XffTrustedHops:            m.GetXffNumTrustedHops(),
+		SkipXffAppend:             m.GetSkipXffAppend(),
+		InternalCIDRs:             d.prefixes(p.dot("internal_address_config").dot("cidr_ranges"), m.GetInternalAddressConfig().GetCidrRanges()),
+		Via:                       m.GetVia(),
+		GenerateRequestID:         orBool(m.GetGenerateRequestId(), true),
+		PreserveExternalRequestID: m.GetPreserveExternalRequestId(),
+		RequestIDInResponse:       m.GetAlwaysSetRequestIdInResponse(),
+		AppendXForwardedPort:      m.GetAppendXForwardedPort(),
+		NormalizePath:             m.GetNormalizePath().GetValue(),
+		MergeSlashes:              m.GetMergeSlashes(),
+		EscapedSlashes:            escapedSlashes(m.GetPathWithEscapedSlashesAction()),
+		StripMatchingPort:         m.GetStripMatchingHostPort(),
+		StripAnyPort:              m.GetStripAnyHostPort(),
+		StreamIdleTimeout:         d.duration(p.dot("stream_idle_timeout"), m.GetStreamIdleTimeout(), defaultStreamIdle),
+		RequestTimeout:            d.duration(p.dot("request_timeout"), m.GetRequestTimeout(), 0),
+		RequestHeadersTimeout:     d.duration(p.dot("request_headers_timeout"), m.GetRequestHeadersTimeout(), 0),
+		DrainTimeout:              d.duration(p.dot("drain_timeout"), m.GetDrainTimeout(), defaultDrain),
+		DelayedCloseTimeout:       d.duration(p.dot("delayed_close_timeout"), m.GetDelayedCloseTimeout(), defaultDelayedClose),
+		MaxRequestHeadersKB:       d.between(p.dot("max_request_headers_kb"), orUint32(m.GetMaxRequestHeadersKb(), defaultHeadersKB), 1, maxHeadersKB),
+		Upgrades:                  d.upgrades(p.dot("upgrade_configs"), m.GetUpgradeConfigs()),
+	}
+	d.required(p.dot("stat_prefix"), h.StatPrefix)
+	d.downstreamCommon(p.dot("common_http_protocol_options"), m.GetCommonHttpProtocolOptions(), h)
+	d.downstreamHTTP1(p.dot("http_protocol_options"), m.GetHttpProtocolOptions(), h)
+	d.http1Only(p, m)
+	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
+	if m.GetRouteConfig() != nil {
+		h.Routes = d.routeTable(p.dot("route_config"), m.GetRouteConfig(), true)
+	} else if m.GetRouteSpecifier() == nil {
+		d.refuse(p, "route_config is required")
+	}
+	return h
+}
+
+// http1Only reports values of honoured fields that ask for more than HTTP/1.1
+// on plain sockets.
+func (d *decoder) http1Only(p path, m *hcmv3.HttpConnectionManager) {
+	if c := m.GetCodecType(); c != hcmv3.HttpConnectionManager_AUTO && c != hcmv3.HttpConnectionManager_HTTP1 {
+		d.never(p.dot("codec_type"), "AUTO and HTTP1 only: "+hintHTTP2)
+	}
+	if m.GetForwardClientCertDetails() == hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY {
+		d.unsupported(p.dot("forward_client_cert_details"), "x-forwarded-client-cert is always removed")
+	}
+	if m.GetStripMatchingHostPort() && m.GetStripAnyHostPort() {
+		d.refuse(p, "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.")
+	}
+}
+
+func (d *decoder) downstreamCommon(p path, m *corev3.HttpProtocolOptions, h *config.HTTP) {
+	h.IdleTimeout = d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), defaultIdle)
+	h.MaxConnectionDuration = d.duration(p.dot("max_connection_duration"), m.GetMaxConnectionDuration(), 0)
+	h.MaxHeaders = d.between(p.dot("max_headers_count"), orUint32(m.GetMaxHeadersCount(), defaultHeaders), 1, 1<<32-1)
+	h.MaxRequestsPerConnection = m.GetMaxRequestsPerConnection().GetValue()
+	if m.GetMaxResponseHeadersKb() != nil {
+		d.refuse(p.dot("max_response_headers_kb"), "Error: max_response_headers_kb cannot be set on http_connection_manager.")
+	}
+	switch m.GetHeadersWithUnderscoresAction() {
+	case corev3.HttpProtocolOptions_REJECT_REQUEST:
+		h.UnderscoreHeaders = config.UnderscoreReject
+	case corev3.HttpProtocolOptions_DROP_HEADER:
+		h.UnderscoreHeaders = config.UnderscoreDrop
+	}
+}
+
+func (d *decoder) downstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, h *config.HTTP) {
+	h.AllowAbsoluteURL = orBool(m.GetAllowAbsoluteUrl(), true)
+	h.AcceptHTTP10 = m.GetAcceptHttp_10()
+	h.DefaultHTTP10Host = m.GetDefaultHostForHttp_10()
+	h.EnableTrailers = m.GetEnableTrailers()
+	d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+}
+
+// headerCase accepts the formatter that does what always happens.
+func (d *decoder) headerCase(p path, m *corev3.Http1ProtocolOptions_HeaderKeyFormat) {
+	if f := m.GetStatefulFormatter(); f != nil {
+		d.extension(p.dot("stateful_formatter").dot("typed_config"), headerFormatter, f.GetName(), f.GetTypedConfig())
+	}
+}
+
+// between reports a value that is not in [low, high].
+func (d *decoder) between(p path, v, low, high uint32) uint32 {
+	if v < low || v > high {
+		d.refuse(p, "must be %d to %d", low, high)
+	}
+	return v
+}
+
+func (d *decoder) upgrades(p path, configs []*hcmv3.HttpConnectionManager_UpgradeConfig) (all []string) {
+	seen := map[string]bool{}
+	for i, u := range configs {
+		name := strings.ToLower(u.GetUpgradeType())
+		d.required(p.at(i).dot("upgrade_type"), name)
+		if seen[name] {
+			d.refuse(p.at(i), "Error: multiple upgrade configs with the same name: '%s'", u.GetUpgradeType())
+		}
+		seen[name] = true
+		if orBool(u.GetEnabled(), true) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// routerOf reads the HTTP filters: the router, which is terminal. The texts
+// are Envoy's (config/utility.cc, validateTerminalFilters).
+func (d *decoder) routerOf(p path, filters []*hcmv3.HttpFilter, h *config.HTTP) {
+	if len(filters) == 0 {
+		d.refuse(p, "the last filter must be the router (envoy.extensions.filters.http.router.v3.Router)")
+	}
+	for i, f := range filters {
+		if f.GetConfigDiscovery() != nil {
+			continue // the walk has refused it
+		}
+		typeName, _, _ := unwrap(f.GetTypedConfig())
+		if f.GetIsOptional() && !implements(httpFilter, typeName) {
+			d.warn(p.at(i), "optional filter '%s' of unknown type '%s' is left out", f.GetName(), typeName)
+			continue
+		}
+		r, ok := d.extension(p.at(i).dot("typed_config"), httpFilter, f.GetName(), f.GetTypedConfig()).(*routerv3.Router)
+		switch {
+		case !ok:
+		case i != len(filters)-1:
+			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a http filter chain.", f.GetName(), extensionName(r))
+		case f.GetDisabled():
+			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
+		default:
+			h.SuppressEnvoyHeaders = r.GetSuppressEnvoyHeaders()
+			d.accessLogs(p.at(i).dot("typed_config").dot("upstream_log"), r.GetUpstreamLog())
+		}
+	}
+}
+
+func serverHeader(t hcmv3.HttpConnectionManager_ServerHeaderTransformation) config.ServerHeader {
+	switch t {
+	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
+		return config.ServerAppendIfAbsent
+	case hcmv3.HttpConnectionManager_PASS_THROUGH:
+		return config.ServerPassThrough
+	}
+	return config.ServerOverwrite
+}
+
+func escapedSlashes(a hcmv3.HttpConnectionManager_PathWithEscapedSlashesAction) config.EscapedSlashes {
+	switch a {
+	case hcmv3.HttpConnectionManager_REJECT_REQUEST:
+		return config.EscapedSlashesReject
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT:
+		return config.EscapedSlashesRedirect
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
+		return config.EscapedSlashesForward
+	}
+	return config.EscapedSlashesKeep
+}

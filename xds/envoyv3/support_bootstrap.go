@@ -1,0 +1,104 @@
+package envoyv3
+
+// What is honoured of the bootstrap file's own messages.
+
+import (
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+)
+
+func bootstrapTables() []table {
+	return []table{
+		{
+			of:       &bootstrapv3.Bootstrap{},
+			honoured: "node static_resources cluster_manager layered_runtime admin",
+			noEffect: notes{
+				"node_context_params":              "only used in xDS resource names",
+				"stats_flush_interval":             "counters are summed when somebody asks; nothing is flushed",
+				"stats_flush_on_admin":             "counters are summed when somebody asks; nothing is flushed",
+				"stats_eviction_interval":          "statistics live as long as what they count",
+				"deferred_stat_options":            "statistics of what is not used cost nothing worth deferring",
+				"enable_dispatcher_stats":          "adds statistics of libevent, which is not used",
+				"stats_server_version_override":    "changes one gauge of Envoy",
+				"perf_tracing_file_path":           "only read by Envoy built with perf tracing",
+				"memory_allocator_manager":         "tunes tcmalloc, which is not used",
+				"grpc_async_client_manager_config": "tunes Envoy's cache of gRPC clients",
+			},
+			refused: notes{
+				"dynamic_resources":              hintXDS,
+				"hds_config":                     hintXDS,
+				"config_sources":                 hintXDS,
+				"default_config_source":          hintXDS,
+				"xds_delegate_extension":         hintXDS,
+				"xds_config_tracker_extension":   hintXDS,
+				"stats_sinks":                    "statistics are read from the admin address",
+				"stats_config":                   "statistics have Envoy's default tags and buckets, and all of them are kept",
+				"watchdog":                       "there is no watchdog",
+				"watchdogs":                      "there is no watchdog",
+				"overload_manager":               "there is no overload manager yet",
+				"tracing":                        "tracing is not supported yet",
+				"dns_resolution_config":          "names are resolved as the system is configured",
+				"typed_dns_resolver_config":      "names are resolved as the system is configured",
+				"use_tcp_for_dns_lookups":        "names are resolved as the system is configured",
+				"application_log_config":         "use --log-level",
+				"certificate_provider_instances": hintTLS,
+				"flags_path":                     "there is no file with flags",
+			},
+			never: notes{
+				"header_prefix":  "x-envoy- headers keep their names",
+				"inline_headers": "header names need no registration; remove it",
+			},
+		},
+		{
+			of:       &bootstrapv3.Bootstrap_StaticResources{},
+			honoured: "listeners clusters",
+			refused:  notes{"secrets": hintTLS},
+		},
+		{
+			of:       &bootstrapv3.ClusterManager{},
+			noEffect: notes{"enable_deferred_cluster_creation": "a cluster that nobody asks costs next to nothing"},
+			refused: notes{
+				"local_cluster_name": "zone-aware routing is not supported yet",
+				"outlier_detection":  "outlier detection is not supported yet",
+				"load_stats_config":  hintXDS,
+			},
+		},
+		{of: &bootstrapv3.LayeredRuntime{}, honoured: "layers"},
+		{
+			of:       &bootstrapv3.RuntimeLayer{},
+			honoured: "name static_layer",
+			noEffect: notes{"admin_layer": "there is no /runtime_modify: the layer stays empty"},
+			refused: notes{
+				"disk_layer": "only static_layer is read",
+				"rtds_layer": hintXDS,
+			},
+		},
+		{
+			of:       &bootstrapv3.Admin{},
+			honoured: "address",
+			partly: notes{
+				"access_log":      "/dev/null only: " + hintLogs,
+				"access_log_path": "/dev/null only: " + hintLogs,
+			},
+			noEffect: notes{
+				"profile_path":             "profiles are answered, not written to a file",
+				"ignore_global_conn_limit": "there is no global limit of connections",
+			},
+			never: notes{"allow_paths": "the admin server answers all its paths; bind it to 127.0.0.1 or to a unix socket"},
+		},
+		{
+			of:       &corev3.Node{},
+			honoured: "id cluster metadata locality",
+			noEffect: notes{
+				"dynamic_parameters":       "only told to a control plane",
+				"user_agent_name":          "only told to a control plane",
+				"user_agent_version":       "only told to a control plane",
+				"user_agent_build_version": "only told to a control plane",
+				"extensions":               "only told to a control plane",
+				"client_features":          "only told to a control plane",
+				"listening_addresses":      "only told to a control plane",
+			},
+		},
+		{of: &corev3.Locality{}, honoured: "region zone sub_zone"},
+	}
+}

@@ -1,0 +1,249 @@
+package envoyv3
+
+// What is honoured of clusters, endpoints and balancing policies.
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
+	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
+	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+)
+
+const (
+	hintSlowStart = "slow start is not supported yet"
+	hintResolver  = "names are resolved as the system is configured"
+	hintZones     = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
+)
+
+func clusterTables() []table {
+	return concat(clusterTable(), endpointTables(), balanceTables())
+}
+
+func clusterTable() []table {
+	return []table{
+		{
+			of: &clusterv3.Cluster{},
+			honoured: "name alt_stat_name cluster_type connect_timeout per_connection_buffer_limit_bytes " +
+				"load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options " +
+				"http_protocol_options typed_extension_protocol_options dns_refresh_rate dns_jitter " +
+				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
+				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
+				"upstream_connection_options ignore_health_on_host_removal load_balancing_policy preconnect_policy",
+			partly: notes{
+				"type":      "STATIC, STRICT_DNS and LOGICAL_DNS only",
+				"lb_policy": "not CLUSTER_PROVIDED",
+			},
+			noEffect: notes{
+				"metadata":                       labelOnly,
+				"wait_for_warm_on_init":          "a cluster is ready when its endpoints are known",
+				"cleanup_interval":               "only with ORIGINAL_DST",
+				"upstream_http_protocol_options": "only with TLS",
+				"lrs_report_endpoint_metrics":    "only with load reporting",
+				"track_timeout_budgets":          "adds statistics that are not kept",
+				"track_cluster_stats":            "adds statistics that are not kept",
+			},
+			refused: notes{
+				"health_checks":                             "active health checks are not supported yet",
+				"outlier_detection":                         "outlier detection is not supported yet",
+				"upstream_bind_config":                      "the kernel chooses the source address",
+				"dns_resolvers":                             hintResolver,
+				"dns_resolution_config":                     hintResolver,
+				"typed_dns_resolver_config":                 hintResolver,
+				"use_tcp_for_dns_lookups":                   hintResolver,
+				"lrs_server":                                hintXDS,
+				"lb_subset_config":                          "subsets are not supported yet",
+				"close_connections_on_host_health_failure":  "active health checks are not supported yet",
+				"connection_pool_per_downstream_connection": "a worker's connections are shared",
+			},
+			never: notes{
+				"http2_protocol_options":   hintHTTP2,
+				"protocol_selection":       hintHTTP2,
+				"eds_cluster_config":       hintXDS,
+				"original_dst_lb_config":   "",
+				"transport_socket_matches": hintTLS,
+				"transport_socket_matcher": hintTLS,
+				"filters":                  "there are no upstream filters",
+				"upstream_config":          "",
+			},
+		},
+		{of: &clusterv3.Cluster_CustomClusterType{}, honoured: "name typed_config"},
+		{
+			of: &dnsv3.DnsCluster{},
+			honoured: "dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_lookup_family " +
+				"all_addresses_in_single_endpoint",
+			refused: notes{"typed_dns_resolver_config": hintResolver},
+		},
+		{of: &dnsv3.DnsCluster_RefreshRate{}, honoured: "base_interval max_interval"},
+		{of: &clusterv3.Cluster_RefreshRate{}, honoured: "base_interval max_interval"},
+		{
+			of:       &clusterv3.CircuitBreakers{},
+			honoured: "thresholds",
+			refused:  notes{"per_host_thresholds": "limits are per cluster"},
+		},
+		{
+			of:       &clusterv3.CircuitBreakers_Thresholds{},
+			honoured: "priority max_connections max_pending_requests max_requests max_retries",
+			noEffect: notes{
+				"track_remaining":      "adds gauges that are not kept",
+				"max_connection_pools": "a host has one pool per worker",
+			},
+			refused: notes{"retry_budget": hintRetry},
+		},
+		{
+			of:       &clusterv3.UpstreamConnectionOptions{},
+			honoured: "tcp_keepalive",
+			noEffect: notes{"set_local_interface_name_on_upstream_connections": "only adds to an access log"},
+			refused:  notes{"happy_eyeballs_config": "an endpoint has one address"},
+		},
+		{
+			of:       &clusterv3.Cluster_PreconnectPolicy{},
+			honoured: "per_upstream_preconnect_ratio predictive_preconnect_ratio",
+		},
+		{
+			of:       &upstreamv3.HttpProtocolOptions{},
+			honoured: "common_http_protocol_options explicit_http_config",
+			noEffect: notes{"upstream_http_protocol_options": "only with TLS"},
+			refused: notes{
+				"outlier_detection":        "outlier detection is not supported yet",
+				"request_mirror_policies":  "mirroring is not supported yet",
+				"hash_policy":              "give it in the route",
+				"retry_policy":             hintRetry,
+				"header_validation_config": "headers are always checked as RFC 9110 says",
+			},
+			never: notes{
+				"use_downstream_protocol_config": "use explicit_http_config.http_protocol_options: " + hintHTTP2,
+				"auto_config":                    "use explicit_http_config.http_protocol_options: " + hintHTTP2,
+				"http_filters":                   "there are no upstream filters",
+			},
+		},
+		{
+			of:       &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{},
+			honoured: "http_protocol_options",
+			never: notes{
+				"http2_protocol_options": hintHTTP2,
+				"http3_protocol_options": "HTTP/3 is not supported",
+			},
+		},
+	}
+}
+
+func endpointTables() []table {
+	return []table{
+		{
+			of:       &endpointv3.ClusterLoadAssignment{},
+			honoured: "cluster_name endpoints policy",
+			never:    notes{"named_endpoints": "give each endpoint in its locality"},
+		},
+		{
+			of:       &endpointv3.ClusterLoadAssignment_Policy{},
+			honoured: "overprovisioning_factor",
+			refused: notes{
+				"drop_overloads":           "",
+				"endpoint_stale_after":     hintXDS,
+				"weighted_priority_health": "hosts count one each",
+			},
+		},
+		{
+			of:       &endpointv3.LocalityLbEndpoints{},
+			honoured: "locality lb_endpoints load_balancing_weight priority",
+			noEffect: notes{"metadata": labelOnly, "proximity": "Envoy does not implement it either"},
+			never: notes{
+				"load_balancer_endpoints":      "use lb_endpoints",
+				"leds_cluster_locality_config": hintXDS,
+			},
+		},
+		{
+			of:       &endpointv3.LbEndpoint{},
+			honoured: "endpoint health_status metadata load_balancing_weight",
+			never:    notes{"endpoint_name": "give the endpoint"},
+		},
+		{
+			of:       &endpointv3.Endpoint{},
+			honoured: "address hostname",
+			noEffect: notes{"health_check_config": "there are no active health checks"},
+			refused:  notes{"additional_addresses": "an endpoint has one address"},
+		},
+	}
+}
+
+func balanceTables() []table {
+	return []table{
+		{of: &clusterv3.LoadBalancingPolicy{}, honoured: "policies"},
+		{of: &clusterv3.LoadBalancingPolicy_Policy{}, honoured: "typed_extension_config"},
+		{of: &clusterv3.Cluster_RingHashLbConfig{}, honoured: "minimum_ring_size hash_function maximum_ring_size"},
+		{of: &clusterv3.Cluster_MaglevLbConfig{}, honoured: "table_size"},
+		{
+			of:       &clusterv3.Cluster_LeastRequestLbConfig{},
+			honoured: "choice_count active_request_bias",
+			refused:  notes{"slow_start_config": hintSlowStart},
+		},
+		{of: &clusterv3.Cluster_RoundRobinLbConfig{}, refused: notes{"slow_start_config": hintSlowStart}},
+		{
+			of: &clusterv3.Cluster_CommonLbConfig{},
+			honoured: "healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config " +
+				"consistent_hashing_lb_config",
+			noEffect: notes{
+				"update_merge_window":             "an update is applied when it comes",
+				"ignore_new_hosts_until_first_hc": "there are no active health checks",
+			},
+			refused: notes{
+				"close_connections_on_host_set_change": "connections of hosts that stay are kept",
+				"override_host_status":                 "",
+			},
+		},
+		{
+			of:       &clusterv3.Cluster_CommonLbConfig_ZoneAwareLbConfig{},
+			honoured: "fail_traffic_on_panic",
+			noEffect: notes{"routing_enabled": hintZones, "min_cluster_size": hintZones},
+		},
+		{of: &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig{}},
+		{
+			of:       &clusterv3.Cluster_CommonLbConfig_ConsistentHashingLbConfig{},
+			honoured: "use_hostname_for_hashing hash_balance_factor",
+		},
+		{
+			of:       &roundv3.RoundRobin{},
+			honoured: "locality_lb_config",
+			refused:  notes{"slow_start_config": hintSlowStart},
+		},
+		{
+			of:       &leastv3.LeastRequest{},
+			honoured: "choice_count active_request_bias locality_lb_config",
+			refused: notes{
+				"slow_start_config": hintSlowStart,
+				"enable_full_scan":  "hosts are sampled",
+				"selection_method":  "hosts are sampled",
+			},
+		},
+		{of: &randomv3.Random{}, honoured: "locality_lb_config"},
+		{
+			of: &ringv3.RingHash{},
+			honoured: "hash_function minimum_ring_size maximum_ring_size use_hostname_for_hashing " +
+				"hash_balance_factor consistent_hashing_lb_config locality_weighted_lb_config",
+		},
+		{of: &maglevv3.Maglev{}, honoured: "table_size consistent_hashing_lb_config locality_weighted_lb_config"},
+		{of: &lbcommonv3.LocalityLbConfig{}, honoured: "zone_aware_lb_config locality_weighted_lb_config"},
+		{of: &lbcommonv3.LocalityLbConfig_LocalityWeightedLbConfig{}},
+		{
+			of:       &lbcommonv3.LocalityLbConfig_ZoneAwareLbConfig{},
+			honoured: "fail_traffic_on_panic",
+			noEffect: notes{
+				"routing_enabled":               hintZones,
+				"min_cluster_size":              hintZones,
+				"force_local_zone":              hintZones,
+				"force_locality_direct_routing": hintZones,
+			},
+		},
+		{
+			of:       &lbcommonv3.ConsistentHashingLbConfig{},
+			honoured: "use_hostname_for_hashing hash_balance_factor",
+			refused:  notes{"hash_policy": "give it in the route"},
+		},
+	}
+}

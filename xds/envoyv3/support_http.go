@@ -1,0 +1,106 @@
+package envoyv3
+
+// What is honoured of the HTTP connection manager and the router filter.
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+)
+
+func httpTables() []table {
+	return []table{
+		{
+			of: &hcmv3.HttpConnectionManager{},
+			honoured: "stat_prefix route_config http_filters common_http_protocol_options http_protocol_options " +
+				"server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout " +
+				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
+				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
+				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
+				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port",
+			partly: notes{
+				"codec_type":                  "AUTO and HTTP1 only: " + hintHTTP2,
+				"access_log":                  "/dev/null only: " + hintLogs,
+				"forward_client_cert_details": "not ALWAYS_FORWARD_ONLY: without TLS the others all remove the header",
+			},
+			noEffect: notes{
+				"access_log_flush_interval":           "no access log is written",
+				"flush_access_log_on_new_request":     "no access log is written",
+				"access_log_options":                  "no access log is written",
+				"set_current_client_cert_details":     "only with TLS",
+				"add_proxy_protocol_connection_state": "there is no filter state",
+			},
+			refused: notes{
+				"tracing":                    hintTracing,
+				"http2_protocol_options":     hintHTTP2,
+				"http3_protocol_options":     "HTTP/3 is not supported",
+				"local_reply_config":         "local replies are Envoy's defaults",
+				"request_id_extension":       "request ids are UUIDs",
+				"add_user_agent":             "",
+				"path_normalization_options": "use normalize_path and merge_slashes",
+			},
+			never: notes{
+				"rds":                              hintXDS,
+				"scoped_routes":                    hintXDS,
+				"original_ip_detection_extensions": "use xff_num_trusted_hops",
+				"early_header_mutation_extensions": "use request_headers_to_add",
+				"typed_header_validation_config":   "headers are always checked as RFC 9110 says",
+			},
+		},
+		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges"},
+		{
+			of:       &hcmv3.HttpConnectionManager_UpgradeConfig{},
+			honoured: "upgrade_type enabled",
+			never:    notes{"filters": "upgrades go through the same filters"},
+		},
+		{
+			of:       &hcmv3.HttpFilter{},
+			honoured: "name typed_config is_optional",
+			partly:   notes{"disabled": "not for the router"},
+			never:    notes{"config_discovery": hintXDS},
+		},
+		{
+			of:       &routerv3.Router{},
+			honoured: "suppress_envoy_headers",
+			partly:   notes{"upstream_log": "/dev/null only: " + hintLogs},
+			noEffect: notes{
+				"dynamic_stats":                            "counters of a cluster cost nothing worth switching off",
+				"upstream_log_options":                     "no access log is written",
+				"suppress_grpc_request_failure_code_stats": "those statistics are not kept",
+			},
+			refused: notes{
+				"start_child_span":     hintTracing,
+				"strict_check_headers": "the x-envoy- headers that it names are not read yet",
+			},
+			never: notes{"upstream_http_filters": "there are no upstream filters"},
+		},
+		{
+			of:       &corev3.HttpProtocolOptions{},
+			honoured: "idle_timeout max_connection_duration max_headers_count max_requests_per_connection",
+			partly: notes{
+				"max_response_headers_kb":         "on clusters only",
+				"headers_with_underscores_action": "on listeners only",
+			},
+			refused: notes{"max_stream_duration": ""},
+		},
+		{
+			of:       &corev3.Http1ProtocolOptions{},
+			honoured: "enable_trailers",
+			partly: notes{
+				"allow_absolute_url":       "on listeners only",
+				"accept_http_10":           "on listeners only",
+				"default_host_for_http_10": "on listeners only",
+				"header_key_format":        "stateful_formatter preserve_case only, which is what always happens",
+			},
+			noEffect: notes{"use_balsa_parser": "attache has its own parser"},
+			never:    notes{"allow_chunked_length": "a message with both lengths is always refused (RFC 9112 section 6.1)"},
+		},
+		{
+			of:       &corev3.Http1ProtocolOptions_HeaderKeyFormat{},
+			honoured: "stateful_formatter",
+			refused:  notes{"proper_case_words": "names keep the case in which they came"},
+		},
+	}
+}
+
+const hintTracing = "tracing is not supported yet"

@@ -1,0 +1,112 @@
+package envoyv3
+
+// What is honoured of listeners, filter chains and the TCP proxy.
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+)
+
+func listenerTables() []table {
+	return []table{
+		{
+			of: &listenerv3.Listener{},
+			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
+				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
+				"bind_to_port deprecated_v1",
+			partly: notes{"access_log": "/dev/null only: " + hintLogs},
+			noEffect: notes{
+				"metadata":                                   labelOnly,
+				"traffic_direction":                          labelOnly,
+				"listener_filters_timeout":                   "there are no listener filters to wait for",
+				"continue_on_listener_filters_timeout":       "there are no listener filters to wait for",
+				"reuse_port":                                 "each worker always has its own socket",
+				"enable_reuse_port":                          "each worker always has its own socket",
+				"max_connections_to_accept_per_socket_event": "a worker bounds its turns by itself",
+				"ignore_global_conn_limit":                   "there is no global limit of connections",
+				"bypass_overload_manager":                    "there is no overload manager",
+			},
+			refused: notes{
+				"connection_balance_config":  "the kernel spreads connections over the workers",
+				"tcp_fast_open_queue_length": "",
+				"drain_type":                 "a listener drains by default",
+				"transparent":                "",
+				"enable_mptcp":               "",
+			},
+			never: notes{
+				"fcds_config":          hintXDS,
+				"filter_chain_matcher": "use filter_chain_match",
+				"use_original_dst":     "connections are taken where they arrive",
+				"listener_filters":     "there are no listener filters yet",
+				"udp_listener_config":  "only TCP and unix sockets are served",
+				"api_listener":         "there is no API listener",
+				"internal_listener":    "there are no internal listeners",
+			},
+		},
+		{of: &listenerv3.Listener_DeprecatedV1{}, honoured: "bind_to_port"},
+		{
+			of:       &listenerv3.AdditionalAddress{},
+			honoured: "address",
+			refused: notes{
+				"socket_options": "additional addresses have the listener's socket options",
+				"tcp_keepalive":  "additional addresses have the listener's keep-alive",
+			},
+		},
+		{
+			of:       &listenerv3.FilterChain{},
+			honoured: "name filter_chain_match filters transport_socket",
+			noEffect: notes{
+				"metadata":                         labelOnly,
+				"transport_socket_connect_timeout": "a plain socket has no handshake",
+			},
+			never: notes{"use_proxy_proto": "the PROXY protocol is not supported yet"},
+		},
+		{
+			of: &listenerv3.FilterChainMatch{},
+			honoured: "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges " +
+				"source_ports",
+			partly: notes{"transport_protocol": "raw_buffer only: " + hintTLS},
+			strict: true,
+			never: notes{
+				"server_names":          hintTLS,
+				"application_protocols": hintTLS,
+				"address_suffix":        "Envoy does not implement it either",
+				"suffix_len":            "Envoy does not implement it either",
+			},
+		},
+		{
+			of:       &listenerv3.Filter{},
+			honoured: "name typed_config",
+			never:    notes{"config_discovery": hintXDS},
+		},
+		{
+			of: &tcpv3.TcpProxy{},
+			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
+				"max_downstream_connection_duration",
+			partly: notes{"access_log": "/dev/null only: " + hintLogs},
+			noEffect: notes{
+				"access_log_flush_interval":     "no access log is written",
+				"flush_access_log_on_connected": "no access log is written",
+				"access_log_options":            "no access log is written",
+			},
+			never: notes{
+				"tunneling_config": "bytes are passed on as they are",
+				"on_demand":        hintXDS,
+				"metadata_match":   "subsets are not supported yet",
+			},
+		},
+		{of: &tcpv3.TcpProxy_WeightedCluster{}, honoured: "clusters"},
+		{
+			of:       &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{},
+			honoured: "name weight",
+			never:    notes{"metadata_match": "subsets are not supported yet"},
+		},
+		{
+			of:       &typev3.HashPolicy{},
+			honoured: "source_ip",
+			refused:  notes{"filter_state": "there is no filter state"},
+		},
+		{of: &typev3.HashPolicy_SourceIp{}},
+	}
+}

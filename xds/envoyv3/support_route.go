@@ -1,0 +1,164 @@
+package envoyv3
+
+// What is honoured of route tables.
+
+import (
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+)
+
+func routeTables() []table {
+	const (
+		headers = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
+		subsets = "subsets are not supported yet"
+		limits  = "rate limits are not supported yet"
+		mirrors = "mirroring is not supported yet"
+	)
+	return []table{
+		{
+			of: &routev3.RouteConfiguration{},
+			honoured: headers + "name virtual_hosts most_specific_header_mutations_wins validate_clusters " +
+				"max_direct_response_body_size_bytes ignore_port_in_host_matching " +
+				"ignore_path_parameters_in_path_matching",
+			noEffect: notes{"metadata": labelOnly},
+			refused: notes{
+				"request_mirror_policies": mirrors,
+				"internal_only_headers":   "",
+			},
+			never: notes{
+				"vhds":                      hintXDS,
+				"cluster_specifier_plugins": "",
+				"vhost_header":              "",
+				"typed_per_filter_config":   hintFilters,
+			},
+		},
+		{
+			of:       &routev3.VirtualHost{},
+			honoured: headers + "name domains routes require_tls",
+			noEffect: notes{"metadata": labelOnly},
+			refused: notes{
+				"retry_policy":              hintRetry,
+				"retry_policy_typed_config": hintRetry,
+				"hedge_policy":              hintRetry,
+				"request_mirror_policies":   mirrors,
+				"virtual_clusters":          "statistics are kept per cluster",
+				"cors":                      "CORS is not supported yet",
+			},
+			never: notes{
+				"matcher":                 "use routes",
+				"rate_limits":             limits,
+				"typed_per_filter_config": hintFilters,
+			},
+		},
+		{
+			of:       &routev3.Route{},
+			honoured: headers + "name match route redirect direct_response",
+			noEffect: notes{
+				"metadata":  labelOnly,
+				"decorator": "names the span of a trace; there are no traces yet",
+			},
+			refused: notes{
+				"tracing":     hintTracing,
+				"stat_prefix": "statistics are kept per cluster",
+			},
+			never: notes{
+				"filter_action":           "",
+				"non_forwarding_action":   "",
+				"typed_per_filter_config": hintFilters,
+			},
+		},
+		{
+			of: &routev3.RouteMatch{},
+			honoured: "prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction " +
+				"headers query_parameters grpc",
+			strict: true,
+			never: notes{
+				"path_match_policy": "use prefix, path, safe_regex or path_separated_prefix",
+				"cookies":           "match the cookie header",
+				"tls_context":       hintTLS,
+				"dynamic_metadata":  noMeta,
+				"filter_state":      noMeta,
+			},
+		},
+		{of: &routev3.RouteMatch_ConnectMatcher{}},
+		{of: &routev3.RouteMatch_GrpcRouteMatchOptions{}},
+		{
+			of: &routev3.HeaderMatcher{},
+			honoured: "name exact_match safe_regex_match range_match present_match prefix_match suffix_match " +
+				"contains_match string_match invert_match treat_missing_header_as_empty",
+			strict: true,
+		},
+		{of: &routev3.QueryParameterMatcher{}, honoured: "name string_match present_match", strict: true},
+		{
+			of: &routev3.RouteAction{},
+			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
+				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
+				"append_x_forwarded_host timeout idle_timeout priority hash_policy upgrade_configs",
+			noEffect: notes{"early_data_policy": "only with TLS"},
+			refused: notes{
+				"retry_policy":              hintRetry,
+				"retry_policy_typed_config": hintRetry,
+				"hedge_policy":              hintRetry,
+				"request_mirror_policies":   mirrors,
+				"cors":                      "CORS is not supported yet",
+				"max_grpc_timeout":          "use timeout",
+				"grpc_timeout_offset":       "use timeout",
+				"max_stream_duration":       "use timeout",
+				"internal_redirect_policy":  "redirects go to the client",
+				"internal_redirect_action":  "redirects go to the client",
+				"max_internal_redirects":    "redirects go to the client",
+			},
+			never: notes{
+				"cluster_specifier_plugin":        "",
+				"inline_cluster_specifier_plugin": "",
+				"metadata_match":                  subsets,
+				"path_rewrite_policy":             "use prefix_rewrite or regex_rewrite",
+				"path_rewrite":                    "use prefix_rewrite or regex_rewrite",
+				"host_rewrite":                    "use host_rewrite_literal or host_rewrite_header",
+				"rate_limits":                     limits,
+				"include_vh_rate_limits":          limits,
+			},
+		},
+		{
+			of:       &routev3.RouteAction_UpgradeConfig{},
+			honoured: "upgrade_type enabled",
+			never:    notes{"connect_config": "CONNECT is passed on, not ended here"},
+		},
+		{
+			of:       &routev3.WeightedCluster{},
+			honoured: "clusters runtime_key_prefix header_name use_hash_policy",
+			noEffect: notes{"total_weight": "the sum of the weights counts, in Envoy too"},
+		},
+		{
+			of:       &routev3.WeightedCluster_ClusterWeight{},
+			honoured: headers + "name cluster_header weight host_rewrite_literal",
+			never: notes{
+				"metadata_match":          subsets,
+				"typed_per_filter_config": hintFilters,
+			},
+		},
+		{
+			of:       &routev3.RouteAction_HashPolicy{},
+			honoured: "header cookie connection_properties query_parameter terminal",
+			refused:  notes{"filter_state": "there is no filter state"},
+		},
+		{of: &routev3.RouteAction_HashPolicy_Header{}, honoured: "header_name regex_rewrite"},
+		{
+			of:       &routev3.RouteAction_HashPolicy_Cookie{},
+			honoured: "name ttl path attributes",
+		},
+		{of: &routev3.RouteAction_HashPolicy_CookieAttribute{}, honoured: "name value"},
+		{of: &routev3.RouteAction_HashPolicy_ConnectionProperties{}, honoured: "source_ip"},
+		{of: &routev3.RouteAction_HashPolicy_QueryParameter{}, honoured: "name"},
+		{
+			of: &routev3.RedirectAction{},
+			honoured: "https_redirect scheme_redirect host_redirect port_redirect path_redirect prefix_rewrite " +
+				"regex_rewrite response_code strip_query",
+			strict: true,
+		},
+		{
+			of:       &routev3.DirectResponseAction{},
+			honoured: "status body",
+			refused:  notes{"body_format": "the body is sent as it is given"},
+		},
+	}
+}

@@ -1,0 +1,110 @@
+package envoyv3
+
+// What is honoured of messages that several kinds of resource use.
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
+	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+)
+
+func sharedTables() []table {
+	return []table{
+		{
+			of:       &corev3.Address{},
+			honoured: "socket_address pipe",
+			strict:   true,
+			never:    notes{"envoy_internal_address": "there are no internal listeners"},
+		},
+		{
+			of:       &corev3.SocketAddress{},
+			honoured: "address port_value",
+			partly:   notes{"protocol": "TCP only"},
+			strict:   true,
+			never: notes{
+				"named_port":    "give port_value",
+				"resolver_name": "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
+				"ipv4_compat":   "list an IPv4 address under additional_addresses",
+			},
+		},
+		{of: &corev3.Pipe{}, honoured: "path mode"},
+		{of: &corev3.CidrRange{}, honoured: "address_prefix prefix_len"},
+		{
+			of:       &corev3.SocketOption{},
+			partly:   notes{"level": socketOptionsAllowed, "name": socketOptionsAllowed},
+			honoured: "int_value",
+			noEffect: notes{
+				"description": "a comment",
+				"state":       "the options that are honoured are set on the connection",
+			},
+			refused: notes{
+				"buf_value": "only integer options are honoured",
+				"type":      "only stream sockets are used",
+			},
+		},
+		{of: &corev3.SocketOptionsOverride{}, honoured: "socket_options"},
+		{of: &corev3.TcpKeepalive{}, honoured: "keepalive_probes keepalive_time keepalive_interval"},
+		{
+			of:       &corev3.TransportSocket{},
+			honoured: "typed_config",
+			noEffect: notes{"name": "an extension is found by its type"},
+			strict:   true,
+		},
+		{
+			of:       &corev3.TypedExtensionConfig{},
+			honoured: "typed_config",
+			noEffect: notes{"name": "an extension is found by its type"},
+		},
+		{of: &rawbufferv3.RawBuffer{}},
+		{of: &preservecasev3.PreserveCaseFormatterConfig{}, noEffect: notes{
+			"forward_reason_phrase":           "the reason phrase is always passed on",
+			"formatter_type_on_envoy_headers": "headers that are added have lower-case names",
+		}},
+		{
+			of:       &accesslogv3.AccessLog{},
+			honoured: "typed_config",
+			noEffect: notes{"name": "an extension is found by its type", "filter": "the log is not written"},
+		},
+		{
+			of:     &filelogv3.FileAccessLog{},
+			partly: notes{"path": "/dev/null only: " + hintLogs},
+			noEffect: notes{
+				"format":            "the log is not written",
+				"json_format":       "the log is not written",
+				"typed_json_format": "the log is not written",
+				"log_format":        "the log is not written",
+			},
+		},
+		{of: &corev3.Metadata{}, honoured: "filter_metadata", noEffect: notes{"typed_filter_metadata": noMeta}},
+		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string", strict: true, never: notes{
+			"filename":             "give the text inline",
+			"environment_variable": "give the text inline",
+		}},
+		{of: &corev3.RuntimeFractionalPercent{}, honoured: "default_value runtime_key"},
+		{of: &corev3.RuntimeDouble{}, honoured: "default_value runtime_key"},
+		{
+			of:       &corev3.HeaderValueOption{},
+			honoured: "header append append_action keep_empty_value",
+		},
+		{
+			of:       &corev3.HeaderValue{},
+			honoured: "key raw_value",
+			partly:   notes{"value": "literal text and %% only"},
+		},
+		{of: &typev3.FractionalPercent{}, honoured: "numerator denominator"},
+		{of: &typev3.Percent{}, honoured: "value"},
+		{of: &typev3.Int64Range{}, honoured: "start end"},
+		{
+			of:       &matcherv3.RegexMatcher{},
+			partly:   notes{"regex": "at most 1024 bytes; Go's regexp, which is RE2 without \\C"},
+			noEffect: notes{"google_re2": "the engine is RE2's language anyhow"},
+			strict:   true,
+		},
+		{of: &matcherv3.RegexMatchAndSubstitute{}, honoured: "pattern substitution", strict: true},
+		{of: &matcherv3.StringMatcher{}, honoured: "exact prefix suffix safe_regex contains ignore_case", strict: true},
+	}
+}

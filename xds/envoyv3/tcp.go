@@ -1,0 +1,62 @@
+package envoyv3
+
+// The TCP proxy filter.
+
+import (
+	"time"
+
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// defaultIdle is the idle timeout of TCP sessions and HTTP connections.
+const defaultIdle = time.Hour
+
+func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
+	t := &config.TCP{
+		StatPrefix:         m.GetStatPrefix(),
+		IdleTimeout:        d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), defaultIdle),
+		MaxConnectAttempts: int(min(orUint32(m.GetMaxConnectAttempts(), 1), 1<<31-1)),
+		MaxDuration:        d.duration(p.dot("max_downstream_connection_duration"), m.GetMaxDownstreamConnectionDuration(), 0),
+		Clusters:           d.tcpClusters(p, m),
+	}
+	d.required(p.dot("stat_prefix"), t.StatPrefix)
+	if m.GetMaxConnectAttempts() != nil && t.MaxConnectAttempts == 0 {
+		d.refuse(p.dot("max_connect_attempts"), "value must be greater than or equal to 1")
+	}
+	for _, h := range m.GetHashPolicy() {
+		t.HashSourceIP = t.HashSourceIP || h.GetSourceIp() != nil
+	}
+	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	return t
+}
+
+func (d *decoder) tcpClusters(p path, m *tcpv3.TcpProxy) (all []config.WeightedCluster) {
+	weighted := m.GetWeightedClusters()
+	if weighted == nil {
+		d.required(p.dot("cluster"), m.GetCluster())
+		return []config.WeightedCluster{{Name: m.GetCluster(), Weight: 1}}
+	}
+	p = p.dot("weighted_clusters").dot("clusters")
+	var sum uint64
+	for i, w := range weighted.GetClusters() {
+		d.required(p.at(i).dot("name"), w.GetName())
+		all = append(all, config.WeightedCluster{Name: w.GetName(), Weight: w.GetWeight()})
+		sum += uint64(w.GetWeight())
+	}
+	switch {
+	case sum == 0:
+		d.refuse(p, "the sum of weights must be greater than 0")
+	case sum > 1<<32-1:
+		d.refuse(p, "the sum of weights must be at most %d", uint32(1<<32-1))
+	}
+	return all
+}
+
+// required reports an empty string in PGV's words.
+func (d *decoder) required(p path, s string) {
+	if s == "" {
+		d.refuse(p, "value length must be at least 1 characters")
+	}
+}

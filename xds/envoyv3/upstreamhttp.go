@@ -1,0 +1,89 @@
+package envoyv3
+
+// HTTP settings towards the hosts of a cluster: typed, and the old fields in
+// the cluster itself.
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// defaultUpstreamIdle is idle_timeout towards the hosts.
+const defaultUpstreamIdle = time.Hour
+
+func (d *decoder) upstreamHTTP(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	typed := d.protocolOptions(p.dot("typed_extension_protocol_options"), m)
+	common, pc := m.GetCommonHttpProtocolOptions(), p.dot("common_http_protocol_options")
+	http1, ph := m.GetHttpProtocolOptions(), p.dot("http_protocol_options")
+	if typed != nil {
+		pt := p.dot("typed_extension_protocol_options").key("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
+		d.unusedOptions(p, m)
+		common, pc = typed.GetCommonHttpProtocolOptions(), pt.dot("common_http_protocol_options")
+		http1, ph = typed.GetExplicitHttpConfig().GetHttpProtocolOptions(), pt.dot("explicit_http_config").dot("http_protocol_options")
+		if typed.GetUpstreamProtocolOptions() == nil {
+			d.refuse(pt, "explicit_http_config is required")
+		}
+	}
+	d.upstreamCommon(pc, common, c)
+	d.upstreamHTTP1(ph, http1, c)
+	if m.GetMaxRequestsPerConnection() != nil {
+		if common.GetMaxRequestsPerConnection() != nil {
+			d.refuse(p.dot("max_requests_per_connection"), "Only one of max_requests_per_connection from Cluster or HttpProtocolOptions can be specified")
+		}
+		c.HTTP.MaxRequests = m.GetMaxRequestsPerConnection().GetValue()
+	}
+}
+
+// unusedOptions warns of the old fields, which Envoy ignores beside typed ones.
+func (d *decoder) unusedOptions(p path, m *clusterv3.Cluster) {
+	if m.GetCommonHttpProtocolOptions() != nil {
+		d.warn(p.dot("common_http_protocol_options"), "has no effect beside typed_extension_protocol_options")
+	}
+	if m.GetHttpProtocolOptions() != nil {
+		d.warn(p.dot("http_protocol_options"), "has no effect beside typed_extension_protocol_options")
+	}
+}
+
+// protocolOptions reads the one kind of typed options that there is.
+func (d *decoder) protocolOptions(p path, m *clusterv3.Cluster) *upstreamv3.HttpProtocolOptions {
+	var found *upstreamv3.HttpProtocolOptions
+	options := m.GetTypedExtensionProtocolOptions()
+	for _, name := range sortedKeys(options) {
+		typeName, _, bad := unwrap(options[name])
+		if bad == "" && !implements(protocolOptions, typeName) {
+			d.refuse(p.key(name), "Didn't find a registered network or http filter or protocol options implementation for name: '%s'", name)
+			continue
+		}
+		if h, ok := d.extension(p.key(name), protocolOptions, name, options[name]).(*upstreamv3.HttpProtocolOptions); ok {
+			found = h
+		}
+	}
+	return found
+}
+
+func (d *decoder) upstreamCommon(p path, m *corev3.HttpProtocolOptions, c *config.Cluster) {
+	c.HTTP.IdleTimeout = d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), defaultUpstreamIdle)
+	c.HTTP.MaxRequests = m.GetMaxRequestsPerConnection().GetValue()
+	c.HTTP.MaxHeaders = d.between(p.dot("max_headers_count"), orUint32(m.GetMaxHeadersCount(), defaultHeaders), 1, 1<<32-1)
+	c.HTTP.MaxHeadersKB = d.between(p.dot("max_response_headers_kb"), orUint32(m.GetMaxResponseHeadersKb(), defaultHeadersKB), 1, maxHeadersKB)
+	c.HTTP.MaxConnAge = d.duration(p.dot("max_connection_duration"), m.GetMaxConnectionDuration(), 0)
+	if m.GetHeadersWithUnderscoresAction() != corev3.HttpProtocolOptions_ALLOW {
+		d.unsupported(p.dot("headers_with_underscores_action"), "on listeners only")
+	}
+}
+
+func (d *decoder) upstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, c *config.Cluster) {
+	c.HTTP.EnableTrailers = m.GetEnableTrailers()
+	d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+	if m.GetAllowAbsoluteUrl() != nil {
+		d.warn(p.dot("allow_absolute_url"), "has no effect on clusters")
+	}
+	if m.GetAcceptHttp_10() || m.GetDefaultHostForHttp_10() != "" {
+		d.warn(p.dot("accept_http_10"), "has no effect on clusters")
+	}
+}
