@@ -84,7 +84,7 @@ func TestSimResetWakesReaderAndWriter(t *testing.T) {
 			c := g.dial(l.Addr())
 			var readErr error
 			g.client.Go(func() { _, readErr = c.Next() })
-			_, _ = c.Write(make([]byte, 4<<20))
+			_, _ = c.Write(make([]byte, 1<<20))
 			for theirs == nil {
 				g.client.Sleep(time.Millisecond)
 			}
@@ -260,7 +260,7 @@ func TestSimCloseAfterReplyEndsByTime(t *testing.T) {
 	defer g.Close()
 	l := serve(t, g.server, at("10.0.0.1:80"), &funcs{ready: func(c *Conn) {
 		_, _ = c.Next()
-		_, _ = c.Write(make([]byte, 4<<20))
+		_, _ = c.Write(make([]byte, 1<<20))
 		c.CloseAfterReply(time.Second)
 	}})
 	g.play(func() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -128,4 +129,45 @@ func BenchmarkSimRequests(b *testing.B) {
 	}
 	b.ReportAllocs()
 	must(b, s.Run(func() bool { return left <= 0 }, 1000*time.Hour))
+}
+
+// Close leaves no stack behind, wherever a coroutine waits, and what it defers
+// has no effect on the world.
+func TestSimCloseUnwindsEverything(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for seed := range Seeds(t, 50) {
+		s := NewSim(seed, nil)
+		server, client := s.Worker("server"), s.Worker("client")
+		l := serve(t, server, at("10.0.0.1:80"), echo{})
+		unwound := 0
+		for i := range 4 {
+			client.Go(func() {
+				defer func() { unwound++; client.Go(func() { t.Error("ran after the end") }) }()
+				c, err := client.Dial(l.Addr(), 0, config.Keepalive{})
+				must(t, err)
+				defer c.Close()
+				switch i {
+				case 0:
+					_, _ = c.Next()
+				case 1:
+					_, _ = c.Write(make([]byte, 4<<20))
+					_ = c.Drain(0)
+				case 2:
+					client.Sleep(time.Hour)
+				default:
+					var x Waiter
+					x.Wait(client)
+				}
+			})
+		}
+		must(t, s.RunFor(time.Duration(s.Rand().IntN(1000))*time.Microsecond))
+		hash := s.TraceHash()
+		s.Close()
+		if unwound != 4 || s.TraceHash() != hash {
+			t.Errorf("seed %d: %d of 4 coroutines unwound, the world moved: %v", seed, unwound, s.TraceHash() != hash)
+		}
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
 }

@@ -103,7 +103,7 @@ func TestSimDeadlinePassesWhileBusy(t *testing.T) {
 				if !waits {
 					return
 				}
-				_, _ = c.Write(make([]byte, 4<<20))
+				_, _ = c.Write(make([]byte, 1<<20))
 				if err := c.Drain(0); err != ErrTimeout {
 					t.Errorf("Drain after its deadline gave %v", err)
 				}
