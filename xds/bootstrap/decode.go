@@ -1,0 +1,105 @@
+package bootstrap
+
+// From the proto to config values.
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/envoyv3"
+)
+
+// decode fills b from its proto and returns everything that is wrong with it.
+func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
+	m := b.proto
+	problems := envoyv3.Check("", m, o)
+	runtime, found := envoyv3.ReadRuntime("layered_runtime", m.GetLayeredRuntime())
+	problems = append(problems, found...)
+	b.Runtime, o.Runtime = runtime, runtime
+	problems = append(problems, b.admin(m.GetAdmin(), o)...)
+	for i, c := range m.GetStaticResources().GetClusters() {
+		cluster, found := envoyv3.Cluster(clusterPath(i), c, o)
+		b.Resources.Clusters = append(b.Resources.Clusters, cluster)
+		problems = append(problems, found...)
+	}
+	for i, l := range m.GetStaticResources().GetListeners() {
+		listener, found := envoyv3.Listener(listenerPath(i), l, o)
+		b.Resources.Listeners = append(b.Resources.Listeners, listener)
+		problems = append(problems, found...)
+	}
+	problems = append(problems, b.overBudget()...)
+	return append(problems, b.unassembled()...)
+}
+
+func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }
+func listenerPath(i int) string { return "static_resources.listeners[" + strconv.Itoa(i) + "]" }
+
+func (b *Bootstrap) admin(m *bootstrapv3.Admin, o envoyv3.Options) []Problem {
+	problems := envoyv3.AdminLogs("admin", m, o)
+	if m.GetAddress() == nil {
+		return problems // no admin server, as in Envoy
+	}
+	address, found := envoyv3.ListenAddress("admin.address", m.GetAddress(), o)
+	b.Admin = address
+	return append(problems, found...)
+}
+
+// unassembled asks config.Assemble what does not fit together and gives it the
+// path of the resource.
+func (b *Bootstrap) unassembled() (problems []Problem) {
+	_, found := config.Assemble(nil, b.Resources)
+	seen := map[string]int{}
+	for _, p := range found {
+		problems = append(problems, Problem{Path: b.pathOf(p.Resource, seen), Text: p.Text})
+	}
+	return problems
+}
+
+// pathOf finds the resource that "cluster x" or "listener y" names: of several
+// with one name the next one, beginning with the second if all but one are
+// refused.
+func (b *Bootstrap) pathOf(resource string, seen map[string]int) string {
+	var at []string
+	if name, ok := strings.CutPrefix(resource, "cluster "); ok {
+		for i, c := range b.Resources.Clusters {
+			if c.Name == name {
+				at = append(at, clusterPath(i))
+			}
+		}
+	}
+	if name, ok := strings.CutPrefix(resource, "listener "); ok {
+		for i, l := range b.Resources.Listeners {
+			if l.Name == name {
+				at = append(at, listenerPath(i))
+			}
+		}
+	}
+	if len(at) == 0 {
+		return ""
+	}
+	seen[resource]++
+	return at[min(seen[resource]-1+min(len(at)-1, 1), len(at)-1)]
+}
+
+// maxEntries bounds the hash tables of all clusters together, in entries of 16
+// bytes or less: 256 MiB per worker. One cluster may ask for 8 Mi.
+const maxEntries = 16 << 20
+
+// overBudget reports the clusters whose hash tables no longer fit.
+func (b *Bootstrap) overBudget() (problems []Problem) {
+	var sum uint64
+	for i, c := range b.Resources.Clusters {
+		n := tableEntries(c)
+		if sum+n > maxEntries {
+			problems = append(problems, Problem{Path: clusterPath(i), Text: fmt.Sprintf(
+				"a hash table of %d entries: with those of the clusters before it there would be %d, at most %d are allowed", n, sum+n, uint64(maxEntries))})
+			continue
+		}
+		sum += n
+	}
+	return problems
+}

@@ -1,0 +1,120 @@
+package bootstrap
+
+// What /config_dump shows of a bootstrap: Envoy's messages as Envoy's JSON,
+// without what is secret.
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Dump holds the parts of Envoy's admin.v3.ConfigDump, each an indented JSON
+// object that begins with its "@type".
+type Dump struct {
+	Bootstrap, Clusters, Listeners, Routes []byte
+}
+
+// Dump renders what was loaded, as of the time loaded: snake_case names,
+// default values left out, private keys replaced by "[redacted]", and
+// configuration of a type that this program does not know by its type alone.
+func (b *Bootstrap) Dump(loaded time.Time) (Dump, error) {
+	m := proto.CloneOf(b.proto)
+	redact(m.ProtoReflect())
+	at := timestamppb.New(loaded)
+	var d Dump
+	for _, part := range []struct {
+		to   *[]byte
+		from proto.Message
+	}{
+		{&d.Bootstrap, &adminv3.BootstrapConfigDump{Bootstrap: m, LastUpdated: at}},
+		{&d.Clusters, clustersDump(m, at)},
+		{&d.Listeners, listenersDump(m, at)},
+		{&d.Routes, routesDump(m, at)},
+	} {
+		text, err := render(part.from)
+		if err != nil {
+			return Dump{}, fmt.Errorf("config dump: %w", err)
+		}
+		*part.to = text
+	}
+	return d, nil
+}
+
+// render is stable: protojson's own spacing is random on purpose.
+func render(m proto.Message) ([]byte, error) {
+	packed, err := anypb.New(m)
+	if err != nil {
+		return nil, err
+	}
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(packed)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, "", " "); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func clustersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.ClustersConfigDump {
+	d := &adminv3.ClustersConfigDump{}
+	for _, c := range m.GetStaticResources().GetClusters() {
+		d.StaticClusters = append(d.StaticClusters, &adminv3.ClustersConfigDump_StaticCluster{Cluster: pack(c), LastUpdated: at})
+	}
+	return d
+}
+
+func listenersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.ListenersConfigDump {
+	d := &adminv3.ListenersConfigDump{}
+	for _, l := range m.GetStaticResources().GetListeners() {
+		d.StaticListeners = append(d.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: pack(l), LastUpdated: at})
+	}
+	return d
+}
+
+func routesDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.RoutesConfigDump {
+	d := &adminv3.RoutesConfigDump{}
+	for _, l := range m.GetStaticResources().GetListeners() {
+		for _, c := range append(l.GetFilterChains(), l.GetDefaultFilterChain()) {
+			for _, h := range connectionManagers(c) {
+				if r := h.GetRouteConfig(); r != nil {
+					d.StaticRouteConfigs = append(d.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: pack(r), LastUpdated: at})
+				}
+			}
+		}
+	}
+	return d
+}
+
+// connectionManagers finds those of a chain; redact has unwrapped TypedStructs.
+func connectionManagers(c *listenerv3.FilterChain) (all []*hcmv3.HttpConnectionManager) {
+	for _, f := range c.GetFilters() {
+		h := &hcmv3.HttpConnectionManager{}
+		if f.GetTypedConfig().MessageIs(h) && f.GetTypedConfig().UnmarshalTo(h) == nil {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// pack cannot fail on a message that was read from text; if it does, the dump
+// shows an Any without a value.
+func pack(m proto.Message) *anypb.Any {
+	a := &anypb.Any{}
+	if anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}) != nil {
+		return &anypb.Any{}
+	}
+	return a
+}
