@@ -154,7 +154,7 @@ func (t *RouteTable) clusters(yield func(string) bool) {
 				return
 			}
 			for _, w := range f.Weighted {
-				if !yield(w.Cluster) {
+				if w.Cluster != "" && !yield(w.Cluster) {
 					return
 				}
 			}

@@ -9,6 +9,7 @@ package bootstrap
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -152,5 +153,6 @@ func related(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	return len(a) > 0 && b[:len(a)] == a && (len(a) == len(b) || b[len(a)] == '.' || b[len(a)] == '[') || b == ""
+	rest, below := strings.CutPrefix(b, a)
+	return below && (a == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -16,7 +16,7 @@ import (
 // decode fills b from its proto and returns everything that is wrong with it.
 func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	m := b.proto
-	problems := envoyv3.Check("", m, o)
+	problems := envoyv3.Bootstrap(m, o)
 	runtime, found := envoyv3.ReadRuntime("layered_runtime", m.GetLayeredRuntime())
 	problems = append(problems, found...)
 	b.Runtime, o.Runtime = runtime, runtime
@@ -38,14 +38,13 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }
 func listenerPath(i int) string { return "static_resources.listeners[" + strconv.Itoa(i) + "]" }
 
-func (b *Bootstrap) admin(m *bootstrapv3.Admin, o envoyv3.Options) []Problem {
-	problems := envoyv3.AdminLogs("admin", m, o)
-	if m.GetAddress() == nil {
-		return problems // no admin server, as in Envoy
+// admin reads the address of the admin server; without one there is none, as
+// in Envoy.
+func (b *Bootstrap) admin(m *bootstrapv3.Admin, o envoyv3.Options) (problems []Problem) {
+	if m.GetAddress() != nil {
+		b.Admin, problems = envoyv3.ListenAddress("admin.address", m.GetAddress(), o)
 	}
-	address, found := envoyv3.ListenAddress("admin.address", m.GetAddress(), o)
-	b.Admin = address
-	return append(problems, found...)
+	return problems
 }
 
 // unassembled asks config.Assemble what does not fit together and gives it the

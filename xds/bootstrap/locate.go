@@ -74,11 +74,14 @@ func child(n *yaml.Node, step string) (at, value *yaml.Node) {
 	if key, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(step, "["), "]")); err == nil {
 		step = key
 	}
-	return member(n, step)
+	return member(n, step, maxMerges)
 }
 
+// maxMerges bounds how many merged mappings are followed: they may form a ring.
+const maxMerges = 16
+
 // member finds a key of a mapping, in snake_case or camelCase, merged ones too.
-func member(n *yaml.Node, name string) (at, value *yaml.Node) {
+func member(n *yaml.Node, name string, merges int) (at, value *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
 		return nil, nil
 	}
@@ -88,10 +91,8 @@ func member(n *yaml.Node, name string) (at, value *yaml.Node) {
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Tag == "!!merge" {
-			if merged := deref(n.Content[i+1]); merged != n {
-				return member(merged, name)
-			}
+		if n.Content[i].Tag == "!!merge" && merges > 0 {
+			return member(deref(n.Content[i+1]), name, merges-1)
 		}
 	}
 	return nil, nil

@@ -4,7 +4,6 @@ package envoyv3
 
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 )
 
@@ -20,14 +19,4 @@ func (d *decoder) accessLogs(p path, logs []*accesslogv3.AccessLog) {
 		}
 		d.unsupported(p.at(i), hintLogs)
 	}
-}
-
-// AdminLogs reports the access logs of the admin server, which stands at path.
-func AdminLogs(path string, m *bootstrapv3.Admin, o Options) []Problem {
-	d := &decoder{opts: o}
-	d.accessLogs(root(path).dot("access_log"), m.GetAccessLog())
-	if f := m.GetAccessLogPath(); f != "" && f != "/dev/null" {
-		d.unsupported(root(path).dot("access_log_path"), hintLogs)
-	}
-	return d.problems
 }

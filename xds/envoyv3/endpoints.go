@@ -115,7 +115,7 @@ func (d *decoder) endpointAddress(p path, m *corev3.Address, from config.Discove
 		}
 	}
 	if a.IP.IsValid() && a.IP.Port() == 0 {
-		d.refuse(p.dot("socket_address").dot("port_value"), "must be 1 to 65535")
+		d.warn(p.dot("socket_address").dot("port_value"), "nothing can be reached at port 0")
 	}
 	return a
 }

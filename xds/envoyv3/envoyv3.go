@@ -17,7 +17,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
@@ -72,12 +71,4 @@ func ListenAddress(path string, m *corev3.Address, o Options) (config.Address, [
 	d := &decoder{opts: o}
 	a := d.ipOrPipe(root(path), m)
 	return a, d.problems
-}
-
-// Check compares every populated field of m, except below listeners and
-// clusters, with the table of what is supported.
-func Check(path string, m proto.Message, o Options) []Problem {
-	d := &decoder{opts: o}
-	d.check(root(path), m)
-	return d.problems
 }

@@ -30,7 +30,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		return l // the walk has refused it, and it has no address
 	}
 	l.Address = d.ipOrPipe(p.dot("address"), m.GetAddress())
-	if l.Name == "" {
+	if l.Name == "" && !l.Address.IsZero() {
 		l.Name = l.Address.String()
 	}
 	for i, a := range m.GetAdditionalAddresses() {
@@ -44,7 +44,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 
 func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
 	if len(m.GetFilterChains()) == 0 && m.GetDefaultFilterChain() == nil && m.GetUdpListenerConfig() == nil {
-		d.refuse(p.dot("filter_chains"), "error adding listener '%s': no filter chains specified", l.Address)
+		d.refuse(p.dot("filter_chains"), "error adding listener '%s': no filter chains specified", l.Name)
 	}
 	for i, c := range m.GetFilterChains() {
 		l.Chains = append(l.Chains, d.chain(p.dot("filter_chains").at(i), c))

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -42,6 +43,9 @@ func ReadRuntime(path string, m *bootstrapv3.LayeredRuntime) (Runtime, []Problem
 func (d *decoder) runtimeValue(p path, key string, v *structpb.Value, r Runtime) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StringValue, *structpb.Value_NumberValue, *structpb.Value_BoolValue:
+		if envoyKey(key) {
+			d.warn(p.key(key), "has no effect: only keys that a field of the configuration names are read")
+		}
 		r[key] = v
 	case *structpb.Value_StructValue:
 		fields := kind.StructValue.GetFields()
@@ -55,6 +59,17 @@ func (d *decoder) runtimeValue(p path, key string, v *structpb.Value, r Runtime)
 	default:
 		d.refuse(p, "Invalid runtime entry value for %s", key)
 	}
+}
+
+// envoyKey recognises keys that Envoy's code reads by itself
+// (docs/root/configuration/operations/runtime.rst and what it links to).
+func envoyKey(key string) bool {
+	family, _, _ := strings.Cut(key, ".")
+	switch family {
+	case "circuit_breakers", "envoy", "health_check", "http", "outlier_detection", "overload", "re2", "router", "ssl", "tcp", "tracing", "upstream":
+		return true
+	}
+	return false
 }
 
 // number is the value of a key as a number: given as one or as its text.

@@ -18,6 +18,7 @@ func bootstrapTables() []table {
 				"stats_flush_on_admin":             "counters are summed when somebody asks; nothing is flushed",
 				"stats_eviction_interval":          "statistics live as long as what they count",
 				"deferred_stat_options":            "statistics of what is not used cost nothing worth deferring",
+				"inline_headers":                   "a hint for Envoy's header map",
 				"enable_dispatcher_stats":          "adds statistics of libevent, which is not used",
 				"stats_server_version_override":    "changes one gauge of Envoy",
 				"perf_tracing_file_path":           "only read by Envoy built with perf tracing",
@@ -45,8 +46,7 @@ func bootstrapTables() []table {
 				"flags_path":                     "there is no file with flags",
 			},
 			never: notes{
-				"header_prefix":  "x-envoy- headers keep their names",
-				"inline_headers": "header names need no registration; remove it",
+				"header_prefix": "x-envoy- headers keep their names",
 			},
 		},
 		{

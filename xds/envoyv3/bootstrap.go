@@ -1,0 +1,27 @@
+package envoyv3
+
+// Rules about the bootstrap's own fields that need more than the table.
+
+import (
+	"strings"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+)
+
+// Bootstrap checks the fields of m outside its resources: the whole against the
+// table, and the values that are honoured only in part.
+func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
+	d := &decoder{opts: o}
+	d.check("", m)
+	admin := root("admin")
+	d.accessLogs(admin.dot("access_log"), m.GetAdmin().GetAccessLog())
+	if f := m.GetAdmin().GetAccessLogPath(); f != "" && f != "/dev/null" {
+		d.unsupported(admin.dot("access_log_path"), hintLogs)
+	}
+	for i, h := range m.GetInlineHeaders() {
+		if strings.EqualFold(h.GetInlineHeaderName(), "set-cookie") {
+			d.refuse(root("inline_headers").at(i), "Header %s cannot be registered as an inline header.", h.GetInlineHeaderName())
+		}
+	}
+	return d.problems
+}
