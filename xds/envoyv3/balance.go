@@ -65,28 +65,26 @@ func clusterTypeName(from config.Discovery) string {
 }
 
 func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance) {
-	config := "" // the field that goes with the policy
+	wanted := "" // the field that goes with the policy
 	switch m.GetLbPolicy() {
 	case clusterv3.Cluster_ROUND_ROBIN:
-		config = "round_robin_lb_config"
+		wanted = "round_robin_lb_config"
 	case clusterv3.Cluster_LEAST_REQUEST:
-		config = "least_request_lb_config"
-		d.leastRequest(p.dot(config), m.GetLeastRequestLbConfig(), b)
+		wanted = "least_request_lb_config"
+		d.leastRequest(p.dot(wanted), m.GetLeastRequestLbConfig(), b)
 	case clusterv3.Cluster_RANDOM:
-		b.Kind = randomKind
+		b.Kind = config.Random
 	case clusterv3.Cluster_RING_HASH:
-		config = "ring_hash_lb_config"
-		d.legacyRing(p.dot(config), m.GetRingHashLbConfig(), b)
+		wanted = "ring_hash_lb_config"
+		d.legacyRing(p.dot(wanted), m.GetRingHashLbConfig(), b)
 	case clusterv3.Cluster_MAGLEV:
-		config = "maglev_lb_config"
-		d.maglev(p.dot(config), m.GetMaglevLbConfig().GetTableSize(), b)
+		wanted = "maglev_lb_config"
+		d.maglev(p.dot(wanted), m.GetMaglevLbConfig().GetTableSize(), b)
 	default:
 		d.never(p.dot("lb_policy"), m.GetLbPolicy().String()+": use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV")
 	}
-	d.strayLBConfig(p, m, config)
+	d.strayLBConfig(p, m, wanted)
 }
-
-const randomKind = config.Random
 
 // strayLBConfig warns of the configuration of another policy than the chosen
 // one, which Envoy ignores.
@@ -141,13 +139,16 @@ func (d *decoder) ring(p path, m ringSizes, b *config.Balance) {
 	b.Kind = config.RingHashLB
 	b.MinRing = orUint64(m.GetMinimumRingSize(), defaultMinRing)
 	b.MaxRing = orUint64(m.GetMaximumRingSize(), maxRing)
-	for field, v := range map[string]uint64{"minimum_ring_size": b.MinRing, "maximum_ring_size": b.MaxRing} {
-		if v > maxRing {
-			d.refuse(p.dot(field), "value must be less than or equal to %d", maxRing)
-		}
-	}
+	d.ringSize(p.dot("minimum_ring_size"), b.MinRing)
+	d.ringSize(p.dot("maximum_ring_size"), b.MaxRing)
 	if b.MinRing > b.MaxRing {
 		d.refuse(p, "ring hash: minimum_ring_size (%d) > maximum_ring_size (%d)", b.MinRing, b.MaxRing)
+	}
+}
+
+func (d *decoder) ringSize(p path, v uint64) {
+	if v > maxRing {
+		d.refuse(p, "value must be less than or equal to %d", maxRing)
 	}
 }
 
