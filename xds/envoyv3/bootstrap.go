@@ -2,6 +2,8 @@ package envoyv3
 
 // Rules about the bootstrap's own fields that need more than the table.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"strings"
 

@@ -2,6 +2,8 @@ package envoyv3
 
 // Header operations: values are literal text.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"fmt"
 	"regexp"

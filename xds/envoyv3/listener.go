@@ -2,6 +2,8 @@ package envoyv3
 
 // Listeners and filter chains.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"

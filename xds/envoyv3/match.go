@@ -2,6 +2,8 @@ package envoyv3
 
 // Conditions of routes.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"strings"
 

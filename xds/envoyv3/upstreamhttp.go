@@ -3,6 +3,8 @@ package envoyv3
 // HTTP settings towards the hosts of a cluster: typed, and the old fields in
 // the cluster itself.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"time"
 
