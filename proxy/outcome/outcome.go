@@ -1,0 +1,69 @@
+// Package outcome is the one list of ways in which a request can end, with the
+// text that each protocol's client is given and the flag that logs and
+// statistics carry. Nothing else in attache words a failure for a client.
+package outcome
+
+// Outcome is how a request, a command or a session ended. The zero value is OK.
+type Outcome uint8
+
+// The outcomes. The comment gives Envoy's response flag.
+const (
+	OK               Outcome = iota
+	NoRoute                  // NR: nothing matched
+	NoCluster                // NC: the route names a cluster that is not there
+	NoHost                   // UH: no host to pick
+	ConnectRefused           // UF: the host refused the connection
+	ConnectFailed            // UF: the connection failed otherwise
+	ConnectTimeout           // UF: the connection did not come in time
+	ConnectionLost           // UC: the upstream connection ended before the answer
+	LostMidway               // UC: the upstream connection ended within the answer
+	UpstreamReset            // UR: the upstream reset the stream
+	ProtocolError            // UPE: the upstream's answer cannot be understood
+	Overflow                 // UO: a circuit breaker is full
+	Timeout                  // UT: the route's time is over
+	IdleTimeout              // SI: nothing moved for too long
+	RequestTimeout           // the request itself took too long to come
+	HeaderTimeout            // the request's head took too long to come
+	DurationTimeout          // the stream lived too long
+	BadRequest               // DPE: the request cannot be understood
+	BodyTooLarge             // the request's body is over a limit
+	UpgradeRefused           // the protocol asked for is not allowed
+	VersionTooLow            // HTTP/1.0 is not accepted
+	MissingHost              // a request without a host
+	BadPath                  // the path cannot be normalised
+	AbsolutePath             // a path that does not begin with a slash
+	DownstreamGone           // DC: the client went away
+	Draining                 // the server is going away
+	RetriesExhausted         // URX
+	Overload                 // OM: attache itself is short of something
+	count
+)
+
+// Of gives the entry of o.
+func (o Outcome) entry() *entry { return &entries[o] }
+
+// String names the outcome as in Envoy's RESPONSE_CODE_DETAILS, without the
+// part in braces.
+func (o Outcome) String() string { return o.entry().details }
+
+// Flag is Envoy's short response flag, "" if there is none.
+func (o Outcome) Flag() string { return o.entry().flag }
+
+// HTTPStatus is the status of the local reply; 0: none is sent.
+func (o Outcome) HTTPStatus() int { return int(o.entry().status) }
+
+// HTTPBody is the body of the local reply, of type text/plain; "" for none.
+func (o Outcome) HTTPBody() string { return o.entry().body }
+
+// Memcached is the line, without its end, that a command is answered with;
+// the room adds the cluster's name in brackets behind it. "" if the client is not answered.
+func (o Outcome) Memcached() string { return o.entry().memcached }
+
+// All yields every outcome; for tables and tests.
+func All(yield func(Outcome) bool) {
+	for o := range count {
+		if !yield(o) {
+			return
+		}
+	}
+}

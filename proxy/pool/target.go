@@ -1,0 +1,95 @@
+// Package pool keeps connections to hosts: exclusive ones, which one request
+// uses at a time, and lasting ones, which many requests share. It says how to
+// ask; upstream says whom.
+package pool
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+)
+
+// Target is a host as the pools see it: where it is and how to connect. It is
+// immutable and shared by all workers.
+type Target struct {
+	Address        config.Address
+	ConnectTimeout time.Duration
+	Keepalive      config.Keepalive
+	Backoff        config.Backoff
+	// IdleTimeout closes an unused connection; 0 never.
+	IdleTimeout time.Duration
+	// MaxConnecting bounds attempts in flight, by host and worker.
+	MaxConnecting int
+	// MaxUses ends a connection after so many requests; 0 never. MaxAge ends
+	// it at the first release after that time; 0 never.
+	MaxUses uint32
+	MaxAge  time.Duration
+}
+
+// Counters are what pools of one cluster counted on one worker.
+type Counters struct {
+	Connections, ConnectFail, ConnectTimeout uint64 // cx_total, cx_connect_fail, cx_connect_timeout
+	Destroyed, IdleClosed, Unsolicited       uint64
+	MaxRequests                              uint64 // ended by MaxUses
+	PendingTotal, PendingOverflow            uint64
+	ConnectionOverflow                       uint64
+	Active, PendingActive                    int64 // gauges
+}
+
+// ErrOverflow says that a circuit breaker is full.
+var ErrOverflow = errors.New("circuit breaker overflow")
+
+// ErrGone says that the host has left the cluster.
+var ErrGone = errors.New("host removed")
+
+// Outcome sorts an error of a pool or of Dial.
+func Outcome(err error) outcome.Outcome {
+	switch {
+	case err == nil:
+		return outcome.OK
+	case errors.Is(err, ErrOverflow):
+		return outcome.Overflow
+	case errors.Is(err, ErrGone):
+		return outcome.NoHost
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return outcome.ConnectTimeout
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return outcome.ConnectRefused
+	}
+	return outcome.ConnectFailed
+}
+
+// backoffWait is full jitter: the wait before attempt n+1 after n failures is
+// uniform in (0, min(cap, base·2ⁿ⁻¹)].
+func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {
+	limit := b.Base
+	for i := 1; i < failures && limit < b.Cap; i++ {
+		limit *= 2
+	}
+	limit = max(min(limit, b.Cap), time.Millisecond)
+	return time.Duration(rng.Int64N(int64(limit))) + 1
+}
+
+// dial connects and counts.
+func dial(w *loop.Worker, t *Target, n *Counters) (*loop.Conn, error) {
+	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+	switch {
+	case err == nil:
+		n.Connections++
+		n.Active++
+	case errors.Is(err, loop.ErrTimeout):
+		n.Connections++
+		n.ConnectFail++
+		n.ConnectTimeout++
+	default:
+		n.Connections++
+		n.ConnectFail++
+	}
+	return c, err
+}

@@ -1,0 +1,104 @@
+// Package upstream is whom to ask: clusters and hosts that live as long as
+// something uses them, and the view of them that each pick is made from.
+//
+//	config.Cluster ─▶ Cluster.Update ─▶ view (hosts, priorities, tables): one atomic pointer
+//	                                      │
+//	room: Cluster.On(worker) ─▶ Local ─▶ Pick ─▶ *Host ─▶ Host.On(worker) ─▶ pools
+//
+// A Cluster is made once and outlives snapshots; an endpoint, weight or limit
+// change makes a new view and costs no connection to a host that stays.
+package upstream
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/pool"
+)
+
+// Cluster is a living cluster. Its exported fields and methods are for any
+// goroutine but where they say otherwise.
+type Cluster struct {
+	// Name and StatName are set once.
+	Name     string
+	StatName string
+	log      *slog.Logger
+	workers  []*loop.Worker
+
+	view  atomic.Pointer[view]
+	local []*Local // by worker ID; each is its worker's
+	// Breakers by priority of the request: [0] DEFAULT, [1] HIGH.
+	Breakers [2]pool.Breaker
+
+	mu     sync.Mutex // guards what follows: updates come one at a time
+	asked  *config.Cluster
+	hosts  map[hostKey]*Host
+	closed bool
+}
+
+// Local is a cluster as one worker has it. Worker only.
+type Local struct {
+	*Cluster
+	Worker *loop.Worker
+	Count  Counters
+	Pool   pool.Counters
+	picks  picker // balancing state of this worker
+}
+
+// Counters are what one worker counted of a cluster; names in Stats.
+type Counters struct {
+	RqTotal, RqCompleted            uint64
+	Rq1xx, Rq2xx, Rq3xx, Rq4xx      uint64
+	Rq5xx                           uint64
+	RqTimeout, RqRetry, RqRetryOK   uint64
+	RqRetryOverflow                 uint64
+	RqPendingOverflow               uint64
+	RqCancelled, RqMaintenance      uint64
+	RqTxReset, RqRxReset            uint64
+	CxNoneHealthy                   uint64
+	CxRxBytes, CxTxBytes            uint64
+	CxProtocolError, CxDestroyLocal uint64
+	CxDestroyRemote                 uint64
+	RqActive                        int64
+}
+
+// Pick is what a request says about where it wants to go.
+type Pick struct {
+	Hash    uint64
+	HasHash bool
+	// Attempt counts from 0; a later one asks for another host where it can.
+	Attempt int
+	// High is the request's priority.
+	High bool
+	// Avoid is a host that was tried; nil for none.
+	Avoid *Host
+}
+
+// On gives the cluster as worker w has it.
+func (c *Cluster) On(w *loop.Worker) *Local { return c.local[w.ID] }
+
+// Breaker is that of the request's priority.
+func (c *Cluster) Breaker(high bool) *pool.Breaker {
+	if high {
+		return &c.Breakers[1]
+	}
+	return &c.Breakers[0]
+}
+
+// Config is what was last asked for. The value is not to be changed.
+func (c *Cluster) Config() *config.Cluster { return c.view.Load().asked }
+
+// Pick chooses a host: outcome.OK and the host, or outcome.NoHost. It does not
+// allocate. Worker only.
+func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
+	v := l.view.Load()
+	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {
+		return h, outcome.OK
+	}
+	l.Count.CxNoneHealthy++
+	return nil, outcome.NoHost
+}

@@ -1,0 +1,77 @@
+package upstream
+
+import (
+	"sync/atomic"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/pool"
+)
+
+// Host is one living host of a cluster. It is kept as long as its address and
+// identity stay in the cluster, whatever else changes about it.
+type Host struct {
+	// Cluster and Address are set once. Key is what consistent hashing places.
+	Cluster *Cluster
+	Address config.Address
+	target  *pool.Target
+
+	// Any goroutine.
+	asked   atomic.Pointer[config.Endpoint]
+	active  atomic.Int64 // requests in progress, all workers
+	removed atomic.Bool
+	local   []*HostLocal // by worker ID; each is its worker's
+}
+
+// hostKey is the identity of a host: what may not change while it lives.
+type hostKey struct {
+	address  config.Address
+	hostname string
+}
+
+// HostLocal is a host as one worker has it. Worker only.
+type HostLocal struct {
+	*Host
+	Worker *loop.Worker
+	Count  HostCounters
+	// Exclusive is the pool for protocols with one request at a time.
+	Exclusive *pool.Exclusive
+	// Session is the state of a room that shares connections (memcached); the
+	// room sets it. If it has a method Close it is called when the host leaves.
+	Session any
+}
+
+// HostCounters are the per-host figures of /clusters.
+type HostCounters struct {
+	CxTotal, CxConnectFail                 uint64
+	RqTotal, RqSuccess, RqError, RqTimeout uint64
+	CxActive, RqActive                     int64
+}
+
+// On gives the host as worker w has it.
+func (h *Host) On(w *loop.Worker) *HostLocal { return h.local[w.ID] }
+
+// Endpoint is what was last asked of the host. Any goroutine.
+func (h *Host) Endpoint() *config.Endpoint { return h.asked.Load() }
+
+// Hostname is the endpoint's host name, "" if it has none. Any goroutine.
+func (h *Host) Hostname() string { return h.asked.Load().Hostname }
+
+// Target is how pools connect to the host. Any goroutine.
+func (h *Host) Target() *pool.Target { return h.target }
+
+// Removed reports whether the host has left its cluster. Any goroutine.
+func (h *Host) Removed() bool { return h.removed.Load() }
+
+// Begin and End bracket a request, for least request and bounded loads.
+func (l *HostLocal) Begin() {
+	l.active.Add(1)
+	l.Count.RqActive++
+	l.Count.RqTotal++
+}
+
+// End undoes Begin.
+func (l *HostLocal) End() {
+	l.active.Add(-1)
+	l.Count.RqActive--
+}
