@@ -354,3 +354,23 @@ func removeStale(path string) {
 		_ = os.Remove(path)
 	}
 }
+
+// CheckFree reports whether anybody else listens at a TCP address. Sockets that
+// share a port (SO_REUSEPORT) do not notice each other: without this a second
+// attache would quietly take half of the connections of the first.
+func CheckFree(a config.Address) error {
+	if a.IP.Port() == 0 {
+		return nil
+	}
+	sa, family := socketAddr(a)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err := unix.Bind(fd, sa); err == unix.EADDRINUSE {
+		return fmt.Errorf("%s: %w", a, os.NewSyscallError("bind", err))
+	}
+	return nil
+}

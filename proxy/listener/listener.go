@@ -1,0 +1,152 @@
+// Package listener is the front door: it accepts connections on every worker,
+// chooses the filter chain of each and hands it to the chain's room.
+//
+//	accept ─▶ plan (one load) ─▶ match ─▶ Room.Accept
+//	                                └─ no chain: close, counted
+//
+// The plan is immutable and swapped whole: a connection keeps the chain that it
+// was accepted under.
+package listener
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// Room serves the connections of one filter chain.
+type Room interface {
+	// Accept takes a new connection on its worker and sets its handler;
+	// bufferLimit is in bytes and direction.
+	Accept(c *loop.Conn, bufferLimit int)
+}
+
+// Listener is one living listener. Its exported methods are for any goroutine.
+type Listener struct {
+	// Name is set once.
+	Name    string
+	workers []*loop.Worker
+	plan    atomic.Pointer[Plan]
+	local   []*Local // by worker ID; each is its worker's
+	shared  *loop.SharedSocket
+	addrs   []config.Address
+}
+
+// Local is a listener as one worker has it. Worker only.
+type Local struct {
+	sockets []*loop.Listener
+	Count   Counters
+}
+
+// Counters are what one worker counted of a listener (Envoy listener.<address>).
+type Counters struct {
+	CxTotal, NoChain, AcceptPaused uint64
+}
+
+// Open listens on every worker. Either all sockets stand afterwards or, with an
+// error that names the address, none. The workers must be running. Any
+// goroutine.
+func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener, error) {
+	l := &Listener{Name: asked.Name, workers: workers}
+	for range workers {
+		l.local = append(l.local, &Local{})
+	}
+	l.plan.Store(plan)
+	if !asked.BindToPort {
+		l.addrs = []config.Address{asked.Address}
+		return l, nil
+	}
+	for _, a := range append([]config.Address{asked.Address}, asked.Additional...) {
+		at, err := l.open(a, asked)
+		if err != nil {
+			l.Close()
+			return nil, fmt.Errorf("listener %s: %w", asked.Name, err)
+		}
+		l.addrs = append(l.addrs, at)
+	}
+	return l, nil
+}
+
+// open listens on one address: the first worker's socket settles the port.
+func (l *Listener) open(a config.Address, asked *config.Listener) (config.Address, error) {
+	o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: asked.Keepalive, Freebind: asked.Freebind}
+	if a.Path != "" {
+		l.shared = &loop.SharedSocket{}
+		o.Shared = l.shared
+	} else if err := loop.CheckFree(a); err != nil {
+		return a, err
+	}
+	for _, w := range l.workers {
+		var err error
+		do(w, func() {
+			var s *loop.Listener
+			local := l.local[w.ID]
+			s, err = w.Listen(a, o, func(c *loop.Conn) { l.accepted(local, c) })
+			if err == nil {
+				local.sockets = append(local.sockets, s)
+				a = s.Addr()
+			}
+		})
+		if err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// do runs f on a worker and waits for it.
+func do(w *loop.Worker, f func()) {
+	done := make(chan struct{})
+	w.Post(func() {
+		defer close(done)
+		f()
+	})
+	<-done
+}
+
+func (l *Listener) accepted(local *Local, c *loop.Conn) {
+	local.Count.CxTotal++
+	plan := l.plan.Load()
+	chain := plan.match(c)
+	if chain == nil {
+		local.Count.NoChain++
+		c.Close()
+		return
+	}
+	chain.Room.Accept(c, plan.BufferLimit)
+}
+
+// Replace makes new connections follow plan; those that stand keep theirs.
+func (l *Listener) Replace(plan *Plan) { l.plan.Store(plan) }
+
+// Addrs is where it listens, with the ports that the kernel chose.
+func (l *Listener) Addrs() []config.Address { return l.addrs }
+
+// On gives the listener as a worker has it. Worker only.
+func (l *Listener) On(w *loop.Worker) *Local { return l.local[w.ID] }
+
+// Counters gives what was counted. Worker only.
+func (l *Local) Counters() Counters {
+	c := l.Count
+	for _, s := range l.sockets {
+		c.AcceptPaused += s.Paused
+	}
+	return c
+}
+
+// Close stops accepting; connections that stand go on.
+func (l *Listener) Close() {
+	for _, w := range l.workers {
+		do(w, func() {
+			for _, s := range l.local[w.ID].sockets {
+				s.Close()
+			}
+			l.local[w.ID].sockets = nil
+		})
+	}
+	if l.shared != nil {
+		l.shared.Close()
+	}
+}
