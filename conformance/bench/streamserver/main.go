@@ -15,12 +15,11 @@ func main() {
 	listen := flag.String("listen", "", "address to accept on (ip:port)")
 	flag.Parse()
 	runtime.GOMAXPROCS(1)
-	if err := serve(*listen); err != nil {
-		fmt.Fprintln(os.Stderr, "streamserver:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "streamserver:", serve(*listen))
+	os.Exit(1)
 }
 
+// serve returns only with an error.
 func serve(address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
