@@ -11,6 +11,10 @@ import (
 // unknownField reports a key that is no field, with the field that was likely
 // meant and, if they are few, all that there are.
 func (w *walker) unknownField(md protoreflect.MessageDescriptor, e entry, p *path) {
+	if w.opts.AllowUnknownStatic && w.warnings >= maxProblems {
+		w.warnings++ // no advice that nobody will see
+		return
+	}
 	text := fmt.Sprintf("unknown field in %s", md.FullName())
 	names := fieldNames(md)
 	switch near := nearest(e.key, names); {
@@ -133,10 +137,16 @@ func wanted(fd protoreflect.FieldDescriptor) string {
 	case protoreflect.BoolKind:
 		return "true or false"
 	case protoreflect.EnumKind:
-		return "a value of " + string(fd.Enum().FullName())
+		return "one of " + strings.Join(enumNames(fd.Enum()), ", ")
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return "a number"
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return "a whole number from 0 to 4294967295"
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return "a whole number from 0 to 2^64-1"
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return "a whole number from -2147483648 to 2147483647"
 	default:
-		return "a whole number (" + fd.Kind().String() + ")"
+		return "a whole number of 64 bits"
 	}
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -28,7 +29,7 @@ func (w *walker) any(dst *anypb.Any, n *yaml.Node, p *path) {
 		return
 	}
 	m := mt.New()
-	if hasOwnForm(m.Descriptor()) {
+	if hasOwnForm(m.Descriptor()) || isEmptyValue(m.Descriptor(), entries) {
 		w.underValue(m, entries, p)
 	} else {
 		w.message(m, entries, p, "@type")
@@ -83,6 +84,13 @@ func (w *walker) underValue(m protoreflect.Message, entries []entry, p *path) {
 	}
 }
 
+// isEmptyValue recognises {"@type": …Empty, value: {}}, as Go's protojson writes
+// it.
+func isEmptyValue(md protoreflect.MessageDescriptor, entries []entry) bool {
+	return md.FullName() == "google.protobuf.Empty" && len(entries) == 2 &&
+		slices.ContainsFunc(entries, func(e entry) bool { return e.key == "value" })
+}
+
 // unknownType tells an extension that Envoy has from a type that nobody has.
 func unknownType(name string, opts Options) Problem {
 	switch {
@@ -99,10 +107,19 @@ func unknownType(name string, opts Options) Problem {
 	}
 }
 
-// envoyHas looks a message type up in the table of Envoy's types that are not
-// linked in.
+// envoyHas looks a message type, or the type that it is nested in, up in the
+// table of Envoy's types that are not linked in.
 func envoyHas(name string) bool {
-	return name != "" && !strings.ContainsAny(name, "\n") && strings.Contains(envoyTypes, "\n"+name+"\n")
+	if len(name) > 256 || strings.Contains(name, "\n") {
+		return false
+	}
+	for name != "" {
+		if strings.Contains(envoyTypes, "\n"+name+"\n") {
+			return true
+		}
+		name = name[:max(strings.LastIndexByte(name, '.'), 0)]
+	}
+	return false
 }
 
 // isV2 recognises names of Envoy's removed v2 packages.

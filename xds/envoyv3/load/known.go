@@ -83,7 +83,6 @@ envoy.extensions.early_data.v3.DefaultEarlyDataPolicy
 envoy.extensions.filters.common.dependency.v3.Dependency
 envoy.extensions.filters.common.dependency.v3.FilterDependencies
 envoy.extensions.filters.common.dependency.v3.MatchingRequirements
-envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue
 envoy.extensions.filters.http.alternate_protocols_cache.v3.FilterConfig
 envoy.extensions.filters.http.aws_lambda.v3.Config
 envoy.extensions.filters.http.aws_lambda.v3.Credentials
@@ -138,7 +137,6 @@ envoy.extensions.filters.http.proto_message_extraction.v3.ProtoMessageExtraction
 envoy.extensions.filters.http.rate_limit_quota.v3.RateLimitQuotaBucketSettings
 envoy.extensions.filters.http.rate_limit_quota.v3.RateLimitQuotaFilterConfig
 envoy.extensions.filters.http.rate_limit_quota.v3.RateLimitQuotaOverride
-envoy.extensions.filters.http.set_filter_state.v3.Config
 envoy.extensions.filters.http.sxg.v3alpha.SXG
 envoy.extensions.filters.http.tap.v3.Tap
 envoy.extensions.filters.http.thrift_to_metadata.v3.FieldSelector

@@ -38,7 +38,8 @@ const (
 	// bytes of scalar text visited.
 	maxNodes = 500_000
 	maxText  = 16 << 20
-	// maxProblems ends the walk of a hopeless document.
+	// maxProblems ends the walk of a hopeless document; as many warnings are
+	// given, and more counted.
 	maxProblems = 500
 )
 
@@ -99,6 +100,9 @@ type Options struct {
 	// AllowUnsupported turns Any types that Envoy has and this program has not
 	// into warnings; such an Any keeps its type_url and has no value.
 	AllowUnsupported bool
+	// AllowDuplicateKeys turns a key that a mapping has twice into a warning; the
+	// last one counts, as in Envoy, whose own front_proxy example has some.
+	AllowDuplicateKeys bool
 }
 
 // Into reads doc (the content of the file called name; a name ending in .json
@@ -134,11 +138,14 @@ func FromStruct(s *structpb.Struct, path string, msg proto.Message, types Resolv
 func (w *walker) run(msg proto.Message, n *yaml.Node, p *path) []Problem {
 	w.embedded(msg.ProtoReflect(), deref(n), p)
 	w.roots = append(w.roots, root{msg: msg, node: n, path: p})
-	if !w.halted {
+	if !w.halted && deref(n).Kind == yaml.MappingNode {
 		w.validateRoots()
 	}
 	slices.SortStableFunc(w.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+	if more := w.warnings - maxProblems; more > 0 {
+		w.problems = append(w.problems, Problem{Warning: true, Text: fmt.Sprintf("%d more warnings", more)})
+	}
 	return w.problems
 }

@@ -1,7 +1,11 @@
 package load
 
 import (
+	"fmt"
+	"slices"
+
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // entry is one key of a mapping; value may still be an alias.
@@ -20,7 +24,7 @@ func (w *walker) entries(p *path, n *yaml.Node) []entry {
 	}
 	defer w.leave()
 	out := make([]entry, 0, len(n.Content)/2)
-	lines := make(map[string]int, len(n.Content)/2) // key -> line
+	index := make(map[string]int, len(n.Content)/2) // key -> place in out
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := deref(n.Content[i]), n.Content[i+1]
@@ -38,22 +42,37 @@ func (w *walker) entries(p *path, n *yaml.Node) []entry {
 			w.refuse(p, key, "a key must be a plain value, not %s", describe(key))
 			continue
 		}
-		if line, twice := lines[key.Value]; twice {
-			w.refuse(p, key, "duplicate key %s, first at line %d", quoted(key.Value), line)
+		i, twice := index[key.Value]
+		if twice {
+			w.duplicateKey(p, key, out[i].at)
+			out[i] = entry{key.Value, key, value}
 			continue
 		}
-		lines[key.Value] = key.Line
+		index[key.Value] = len(out)
 		out = append(out, entry{key.Value, key, value})
 	}
 	for _, from := range merged {
-		out = w.merge(p, from, out, lines)
+		out = w.merge(p, from, out, index)
 	}
 	return out
 }
 
+func (w *walker) duplicateKey(p *path, second, first *yaml.Node) {
+	if protoreflect.Name(second.Value).IsValid() {
+		p = p.field(cut(second.Value))
+	} else {
+		p = p.key(second.Value)
+	}
+	w.report(Problem{
+		Path: p.String(), Line: second.Line, Column: second.Column,
+		Text:    fmt.Sprintf("duplicate key %s, first at line %d", quoted(second.Value), first.Line),
+		Warning: w.opts.AllowDuplicateKeys,
+	})
+}
+
 // merge adds the keys of a mapping, or of a list of mappings, that are not
 // there yet.
-func (w *walker) merge(p *path, from *yaml.Node, out []entry, lines map[string]int) []entry {
+func (w *walker) merge(p *path, from *yaml.Node, out []entry, index map[string]int) []entry {
 	from = deref(from)
 	if !w.visit(p, from) {
 		return nil
@@ -61,8 +80,8 @@ func (w *walker) merge(p *path, from *yaml.Node, out []entry, lines map[string]i
 	switch from.Kind {
 	case yaml.MappingNode:
 		for _, e := range w.entries(p, from) {
-			if _, there := lines[e.key]; !there {
-				lines[e.key] = e.at.Line
+			if _, there := index[e.key]; !there {
+				index[e.key] = len(out)
 				out = append(out, e)
 			}
 		}
@@ -71,7 +90,7 @@ func (w *walker) merge(p *path, from *yaml.Node, out []entry, lines map[string]i
 			return nil
 		}
 		for _, item := range from.Content {
-			out = w.merge(p, item, out, lines)
+			out = w.merge(p, item, out, index)
 		}
 		w.leave()
 	default:
@@ -86,11 +105,12 @@ func isMerge(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Value ==
 // lookup finds what a mapping says about a field, for the place of a problem;
 // nil if nothing.
 func lookup(n *yaml.Node, names ...string) *yaml.Node {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		for _, name := range names {
-			if n.Content[i].Value == name {
-				return deref(n.Content[i+1])
-			}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := len(n.Content) - 2; i >= 0; i -= 2 { // of a duplicate key the last counts
+		if slices.Contains(names, n.Content[i].Value) {
+			return deref(n.Content[i+1])
 		}
 	}
 	return nil

@@ -31,13 +31,13 @@ func parse(doc []byte, name string) (*yaml.Node, *Problem) {
 }
 
 // possibleNodes bounds from above how many nodes doc can parse into, by
-// counting what can separate two nodes: a node takes a hundred times the memory
-// of the separator.
+// counting what can begin a node or a comment: either takes a hundred times the
+// memory of its first character.
 func possibleNodes(doc []byte) int {
 	n := 0
 	for _, c := range doc {
 		switch c {
-		case '\n', '\r', ',', ':', '-', '?', '[', '{':
+		case '\n', '\r', ',', ':', '-', '?', '[', '{', '#':
 			n++
 		}
 	}
@@ -54,7 +54,7 @@ func parseYAML(doc []byte) (root *yaml.Node, problem *Problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	var first, second yaml.Node
 	if err := dec.Decode(&first); errors.Is(err, io.EOF) || (err == nil && len(first.Content) == 0) {
-		return nil, &Problem{Text: "empty: want a mapping"}
+		return nil, &Problem{Line: 1, Column: 1, Text: "empty: want a mapping"}
 	} else if err != nil {
 		return nil, syntaxProblem(err)
 	}

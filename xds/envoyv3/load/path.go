@@ -44,12 +44,16 @@ func (p *path) String() string {
 		}
 	}
 	slices.Reverse(parts)
+	const longest = 64 // nobody nests deeper on purpose
+	if len(parts) > longest {
+		parts = append(parts[:longest], "…")
+	}
 	return strings.TrimPrefix(strings.Join(parts, ""), ".")
 }
 
 // cut shortens text that a document gives, for messages.
 func cut(s string) string {
-	const longest = 60
+	const longest = 100
 	if len(s) <= longest {
 		return s
 	}

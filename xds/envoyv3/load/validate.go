@@ -123,7 +123,7 @@ func isConstraint(err error) bool {
 // field steps down to fd; the node stays if the source does not mention it.
 func (at place) field(fd protoreflect.FieldDescriptor) place {
 	at.path = at.path.field(string(fd.Name()))
-	if n := lookup(at.node, string(fd.Name()), fd.JSONName()); n != nil && at.node.Kind == yaml.MappingNode {
+	if n := lookup(at.node, string(fd.Name()), fd.JSONName()); n != nil {
 		at.node = n
 	}
 	return at
@@ -133,7 +133,7 @@ func (at place) field(fd protoreflect.FieldDescriptor) place {
 func (at place) element(fd protoreflect.FieldDescriptor, index string) place {
 	if fd.IsMap() {
 		at.path = at.path.key(index)
-		if n := lookup(at.node, index); n != nil && at.node.Kind == yaml.MappingNode {
+		if n := lookup(at.node, index); n != nil {
 			at.node = n
 		}
 		return at

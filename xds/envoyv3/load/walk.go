@@ -21,6 +21,7 @@ type walker struct {
 	roots    []root // every message that PGV must see by itself
 
 	nodes, text, depth int
+	warnings           int  // given so far; those beyond maxProblems are only counted
 	halted             bool // a limit was exceeded: nothing more is read
 }
 
@@ -38,7 +39,11 @@ func (w *walker) report(p Problem) {
 	if w.halted {
 		return
 	}
-	if len(w.problems) == maxProblems {
+	if p.Warning {
+		if w.warnings++; w.warnings > maxProblems {
+			return
+		}
+	} else if len(w.problems)-min(w.warnings, maxProblems) == maxProblems {
 		w.halted = true
 		p = Problem{Line: p.Line, Column: p.Column, Text: "too many problems; the rest is not looked at"}
 	}
@@ -60,6 +65,7 @@ func (w *walker) halt(p *path, n *yaml.Node, format string, args ...any) {
 
 // visit counts a node against the limits and reports whether to go on.
 func (w *walker) visit(p *path, n *yaml.Node) bool {
+	n = deref(n)
 	w.nodes++
 	w.text += len(n.Value)
 	if w.nodes > maxNodes {
