@@ -136,7 +136,7 @@ type UpstreamHTTP struct {
 // [0, min(Cap, Base·2ⁿ)).
 type Backoff struct {
 	Base time.Duration // default 25 ms
-	Cap  time.Duration // default 10 s
+	Cap  time.Duration // default 1 s
 }
 
 // Pool bounds connections of one host and worker.

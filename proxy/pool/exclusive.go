@@ -54,6 +54,9 @@ func NewExclusive(w *loop.Worker, t *Target, count *Counters) *Exclusive {
 	return &Exclusive{w: w, target: t, count: count}
 }
 
+// SetTarget changes how connections are made and kept from now on.
+func (p *Exclusive) SetTarget(t *Target) { p.target = t }
+
 // Idle is how many connections are free, InUse how many are leased.
 func (p *Exclusive) Idle() int { return len(p.idle) }
 
@@ -124,7 +127,7 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 	}
 	if p.closed {
 		b.Connections.Leave()
-		p.count.Active--
+		p.target.ended(p.count)
 		c.Close()
 		return nil, ErrGone
 	}
@@ -228,8 +231,7 @@ func (l *Lease) gone() {
 }
 
 func (p *Exclusive) ended(l *Lease) {
-	p.count.Destroyed++
-	p.count.Active--
+	p.target.ended(p.count)
 	l.breaker.Connections.Leave()
 	p.wakeOne(nil)
 }

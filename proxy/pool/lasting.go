@@ -50,6 +50,9 @@ func NewLasting(w *loop.Worker, t *Target, b *Breaker, count *Counters, up func(
 	return &Lasting{w: w, target: t, breaker: b, count: count, up: up, down: down}
 }
 
+// SetTarget changes how the next attempt is made.
+func (l *Lasting) SetTarget(t *Target) { l.target = t }
+
 // State is where the connection is now.
 func (l *Lasting) State() State { return l.state }
 
@@ -106,8 +109,7 @@ func (l *Lasting) Lost(err error) {
 }
 
 func (l *Lasting) ended(c *loop.Conn) {
-	l.count.Destroyed++
-	l.count.Active--
+	l.target.ended(l.count)
 	l.breaker.Connections.Leave()
 	c.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,15 @@ type Target struct {
 	// it at the first release after that time; 0 never.
 	MaxUses uint32
 	MaxAge  time.Duration
+	// Seen counts the host's connections; nil: nobody asks.
+	Seen *Seen
+}
+
+// Seen is what all pools of a host saw of it, whatever their worker. It changes
+// once per connection, not per request. Any goroutine.
+type Seen struct {
+	Connections, ConnectFail atomic.Uint64
+	Active                   atomic.Int64
 }
 
 // Counters are what pools of one cluster counted on one worker.
@@ -79,17 +89,36 @@ func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {
 // dial connects and counts.
 func dial(w *loop.Worker, t *Target, n *Counters) (*loop.Conn, error) {
 	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+	n.Connections++
 	switch {
 	case err == nil:
-		n.Connections++
 		n.Active++
 	case errors.Is(err, loop.ErrTimeout):
-		n.Connections++
-		n.ConnectFail++
 		n.ConnectTimeout++
+		fallthrough
 	default:
-		n.Connections++
 		n.ConnectFail++
 	}
+	if s := t.Seen; s != nil {
+		s.dialled(err)
+	}
 	return c, err
+}
+
+func (s *Seen) dialled(err error) {
+	s.Connections.Add(1)
+	if err != nil {
+		s.ConnectFail.Add(1)
+		return
+	}
+	s.Active.Add(1)
+}
+
+// ended counts the end of a connection that dial made.
+func (t *Target) ended(n *Counters) {
+	n.Destroyed++
+	n.Active--
+	if t.Seen != nil {
+		t.Seen.Active.Add(-1)
+	}
 }

@@ -38,6 +38,14 @@ type Cluster struct {
 	asked  *config.Cluster
 	hosts  map[hostKey]*Host
 	closed bool
+
+	resolve Resolver
+	updates updates
+}
+
+// updates count what happened to the cluster's list of hosts. Any goroutine.
+type updates struct {
+	membership, rejected atomic.Uint64
 }
 
 // Local is a cluster as one worker has it. Worker only.

@@ -11,12 +11,13 @@ import (
 // Host is one living host of a cluster. It is kept as long as its address and
 // identity stay in the cluster, whatever else changes about it.
 type Host struct {
-	// Cluster and Address are set once. Key is what consistent hashing places.
+	// Cluster and Address are set once.
 	Cluster *Cluster
 	Address config.Address
-	target  *pool.Target
 
 	// Any goroutine.
+	target  atomic.Pointer[pool.Target]
+	seen    pool.Seen
 	asked   atomic.Pointer[config.Endpoint]
 	active  atomic.Int64 // requests in progress, all workers
 	removed atomic.Bool
@@ -37,7 +38,9 @@ type HostLocal struct {
 	// Exclusive is the pool for protocols with one request at a time.
 	Exclusive *pool.Exclusive
 	// Session is the state of a room that shares connections (memcached); the
-	// room sets it. If it has a method Close it is called when the host leaves.
+	// room sets it. If it has a method Close it is called when the host leaves,
+	// so none may be set once Removed; if it has a method
+	// SetTarget(*pool.Target), that is called when the target changes.
 	Session any
 }
 
@@ -57,8 +60,8 @@ func (h *Host) Endpoint() *config.Endpoint { return h.asked.Load() }
 // Hostname is the endpoint's host name, "" if it has none. Any goroutine.
 func (h *Host) Hostname() string { return h.asked.Load().Hostname }
 
-// Target is how pools connect to the host. Any goroutine.
-func (h *Host) Target() *pool.Target { return h.target }
+// Target is how pools connect to the host from now on. Any goroutine.
+func (h *Host) Target() *pool.Target { return h.target.Load() }
 
 // Removed reports whether the host has left its cluster. Any goroutine.
 func (h *Host) Removed() bool { return h.removed.Load() }

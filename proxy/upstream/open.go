@@ -1,7 +1,10 @@
 package upstream
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -12,15 +15,139 @@ import (
 // first answer. resolve looks names up for DNS clusters (nil: the system's).
 // Any goroutine.
 func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve Resolver) (*Cluster, error) {
-	return nil, nil
+	k := &Cluster{
+		Name: c.Name, StatName: c.Name,
+		log: log.With("cluster", c.Name), workers: workers,
+		hosts: map[hostKey]*Host{}, resolve: resolve,
+	}
+	if c.AltStatName != "" {
+		k.StatName = c.AltStatName
+	}
+	for _, w := range workers {
+		k.local = append(k.local, &Local{Cluster: k, Worker: w})
+	}
+	if err := k.Update(c); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Update changes what is asked of the cluster: new view first, then hosts that
-// left are retired on each worker. Any goroutine.
-func (c *Cluster) Update(asked *config.Cluster) error { return nil }
+// left are retired on each worker. On an error, which says what the
+// configuration cannot mean, nothing has changed. Any goroutine.
+func (c *Cluster) Update(asked *config.Cluster) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("cluster %s: closed", c.Name)
+	}
+	members, err := c.membersOf(asked)
+	if err != nil {
+		return err
+	}
+	if err := c.show(asked, members); err != nil {
+		return err
+	}
+	c.limit(asked)
+	c.discover(asked)
+	return nil
+}
 
-// Close retires every host and ends DNS. Requests in progress finish.
-func (c *Cluster) Close() {}
+// show makes members the cluster's hosts: those that stay are kept, a new view
+// is swapped in, and those that left are retired. c.mu is held.
+func (c *Cluster) show(asked *config.Cluster, members []member) error {
+	hosts := make(map[hostKey]*Host, len(members))
+	members = c.settle(asked, members, hosts)
+	v, err := newView(asked, members, c.view.Load())
+	if err != nil {
+		c.updates.rejected.Add(1)
+		return err
+	}
+	for _, m := range members {
+		m.host.use(asked, m)
+	}
+	if !sameKeys(hosts, c.hosts) {
+		c.updates.membership.Add(1)
+	}
+	before := c.hosts
+	c.asked, c.hosts = asked, hosts
+	c.view.Store(v)
+	for key, h := range before {
+		if hosts[key] == nil {
+			h.retire()
+		}
+	}
+	return nil
+}
 
-// Resolver looks up the addresses of a DNS cluster.
-type Resolver interface{}
+// settle gives each member its host, old or new, in hosts. Of two members with
+// one identity the first counts, as in Envoy.
+func (c *Cluster) settle(asked *config.Cluster, members []member, hosts map[hostKey]*Host) []member {
+	var kept []member
+	for _, m := range members {
+		key := hostKey{m.endpoint.Address, m.endpoint.Hostname}
+		if hosts[key] != nil {
+			continue
+		}
+		if m.host = c.hosts[key]; m.host == nil {
+			m.host = newHost(c, asked, m)
+		}
+		hosts[key] = m.host
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+func sameKeys(a, b map[hostKey]*Host) bool {
+	return maps.EqualFunc(a, b, func(x, y *Host) bool { return x == y })
+}
+
+// limit sets the circuit breakers.
+func (c *Cluster) limit(asked *config.Cluster) {
+	for i, b := range asked.Breakers {
+		to := &c.Breakers[i]
+		to.Connections.SetLimit(b.MaxConnections)
+		to.Pending.SetLimit(b.MaxPending)
+		to.Requests.SetLimit(b.MaxRequests)
+		to.Retries.SetLimit(b.MaxRetries)
+	}
+}
+
+// Close retires every host and ends DNS. Requests in progress finish; no pick
+// finds a host any more. It may be called twice. Any goroutine.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	if v, err := newView(c.asked, nil, nil); err == nil {
+		c.view.Store(v)
+	}
+	for _, h := range c.hosts {
+		h.retire()
+	}
+	clear(c.hosts)
+	c.mu.Unlock()
+	c.endDNS()
+}
+
+// retire takes the host from its workers: idle connections end, leased ones
+// when they are given back, sessions as the room says.
+func (h *Host) retire() {
+	h.removed.Store(true)
+	for _, l := range h.local {
+		l.Worker.Post(l.close)
+	}
+}
+
+func (l *HostLocal) close() {
+	l.Exclusive.Close()
+	switch s := l.Session.(type) {
+	case interface{ Close() }:
+		s.Close()
+	case io.Closer:
+		_ = s.Close()
+	}
+}

@@ -1,9 +1,235 @@
 package upstream
 
-import "math/rand/v2"
-import "github.com/attache-mesh/attache/proxy/config"
+// Picking: the balancing state that one worker keeps for one view.
 
-type view struct{ asked *config.Cluster }
-type picker struct{}
+import (
+	"math"
+	"math/rand/v2"
 
-func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host { return nil }
+	"github.com/attache-mesh/attache/hashing"
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// picker chooses hosts from a view for one worker. It is made again when the
+// view is another one. Worker only.
+type picker struct {
+	of      *view
+	rotas   []rotas // by priority
+	shuffle hashing.Shuffle
+	loads   []func(host int) uint32 // requests in progress, by priority; bounded loads only
+}
+
+// rotas are whose turn it is in the sets of one priority.
+type rotas struct {
+	all               rota
+	healthy, degraded split
+}
+
+// split is a set as a whole, or by weighted localities if there are any.
+type split struct {
+	whole      rota
+	order      edf // of localities
+	localities []rota
+}
+
+// rota is whose turn it is in one set: weighted ones keep a schedule.
+type rota struct {
+	set   *hostSet
+	next  uint64
+	sched edf
+}
+
+func (p *picker) remake(v *view, r *rand.Rand) {
+	p.of, p.rotas, p.loads = v, nil, nil
+	b := &v.asked.Balance
+	for i := range v.levels {
+		l := &v.levels[i]
+		if b.Kind.IsHash() {
+			p.loads = append(p.loads, l.table.active)
+			continue
+		}
+		p.rotas = append(p.rotas, rotas{
+			newRota(&l.all, b, r), newSplit(&l.healthy, b, r), newSplit(&l.degraded, b, r),
+		})
+	}
+}
+
+func newSplit(s *hostSet, b *config.Balance, r *rand.Rand) split {
+	x := split{whole: newRota(s, b, r)}
+	if len(s.localities) == 0 {
+		return x
+	}
+	for i := range s.localities {
+		x.localities = append(x.localities, newRota(&s.localities[i].hostSet, b, r))
+	}
+	x.order = newEDF(len(s.localities), func(i int) float64 { return s.localities[i].weight }, r)
+	return x
+}
+
+func newRota(s *hostSet, b *config.Balance, r *rand.Rand) rota {
+	t := rota{set: s, next: r.Uint64()}
+	if b.Kind != config.Random && !s.equal {
+		t.sched = newEDF(len(s.hosts), func(i int) float64 { return s.weight(i, b) }, r)
+	}
+	return t
+}
+
+// weight is what a host's turns are by. The more requests a host has under way
+// the less it weighs, where those are looked at
+// (Envoy least_request_lb.cc, hostWeight).
+func (s *hostSet) weight(i int, b *config.Balance) float64 {
+	w := float64(s.weights[i])
+	if b.Kind != config.LeastRequest || b.ActiveBias == 0 {
+		return w
+	}
+	active := float64(max(s.hosts[i].active.Load(), 0) + 1)
+	if b.ActiveBias == 1 {
+		return w / active
+	}
+	return w / math.Pow(active, b.ActiveBias)
+}
+
+// pick chooses a host, nil if there is none.
+func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host {
+	if v != p.of {
+		p.remake(v, r)
+	}
+	if v.asked.Balance.Kind.IsHash() {
+		return p.byHash(v, q, r)
+	}
+	return p.inTurn(v, q, r)
+}
+
+// inTurn is round robin, least request and random.
+func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
+	level, degraded := 0, false
+	if !v.loads.certain() {
+		level, degraded = v.loads.choose(r.Uint64())
+	}
+	t := p.rota(v, level, degraded)
+	if t == nil || len(t.set.hosts) == 0 {
+		return nil
+	}
+	at := t.pick(&v.asked.Balance, r)
+	for range maxTries {
+		if t.set.hosts[at] != q.Avoid {
+			break
+		}
+		at = t.pick(&v.asked.Balance, r)
+	}
+	if h := t.set.hosts[at]; h != q.Avoid {
+		return h
+	}
+	return t.set.hosts[(at+1)%len(t.set.hosts)]
+}
+
+// maxTries bounds how often another host is asked for before the next best is
+// taken: on a ring the same host may own several points in a row.
+const maxTries = 8
+
+// rota is the set that the request's priority is served from.
+func (p *picker) rota(v *view, level int, degraded bool) *rota {
+	x := &p.rotas[level]
+	if v.loads.panic[level] {
+		if v.asked.FailTrafficOnPanic {
+			return nil
+		}
+		return &x.all
+	}
+	s := &x.healthy
+	if degraded {
+		s = &x.degraded
+	}
+	if len(s.localities) == 0 {
+		return &s.whole
+	}
+	i := s.order.first()
+	s.order.again(s.whole.set.localities[i].weight)
+	return &s.localities[i]
+}
+
+// pick gives the index of the host whose turn it is. The set is not empty.
+func (t *rota) pick(b *config.Balance, r *rand.Rand) int {
+	n := len(t.set.hosts)
+	switch {
+	case b.Kind == config.Random:
+		return r.IntN(n)
+	case len(t.sched.heap) > 0:
+		i := t.sched.first()
+		t.sched.again(t.set.weight(i, b))
+		return i
+	case b.Kind == config.LeastRequest:
+		return t.set.leastOf(b.ChoiceCount, r)
+	}
+	t.next++
+	return int(t.next % uint64(n))
+}
+
+// leastOf draws hosts, the same one perhaps twice, and gives the one with the
+// fewest requests under way, the first drawn if they are equal.
+func (s *hostSet) leastOf(choices uint32, r *rand.Rand) int {
+	if choices == 0 {
+		choices = 2
+	}
+	best := r.IntN(len(s.hosts))
+	for range choices - 1 {
+		if i := r.IntN(len(s.hosts)); s.hosts[i].active.Load() < s.hosts[best].active.Load() {
+			best = i
+		}
+	}
+	return best
+}
+
+// byHash looks the request's hash up; without one chance decides. Degraded
+// hosts are in no table (Envoy thread_aware_lb_impl.cc).
+func (p *picker) byHash(v *view, q *Pick, r *rand.Rand) *Host {
+	h := q.Hash
+	if !q.HasHash {
+		h = r.Uint64()
+	}
+	level, _ := v.loads.choose(h)
+	t := v.levels[level].table
+	i := t.find(h, q)
+	if i == hashing.None {
+		return nil
+	}
+	if t.bounded != nil {
+		i = t.bounded.Pick(i, h, t.total(), p.loads[level], &p.shuffle)
+	}
+	return t.hosts[i]
+}
+
+// find is lookup, going on to the next host where that of the first attempt, or
+// the one to avoid, has failed.
+func (t *table) find(h uint64, q *Pick) int {
+	if q.Attempt == 0 && q.Avoid == nil {
+		return t.lookup(h, 0)
+	}
+	i := t.lookup(h, q.Attempt)
+	if i == hashing.None {
+		return i
+	}
+	avoid := q.Avoid
+	if avoid == nil {
+		avoid = t.hosts[t.lookup(h, 0)]
+	}
+	for n := 1; t.hosts[i] == avoid && n <= maxTries; n++ {
+		i = t.lookup(h, q.Attempt+n)
+	}
+	if t.hosts[i] == avoid {
+		i = (i + 1) % len(t.hosts)
+	}
+	return i
+}
+
+// active and total are the requests in progress that bounded loads look at:
+// those of hosts that have left are not among them.
+func (t *table) active(i int) uint32 { return uint32(max(t.hosts[i].active.Load(), 0)) }
+
+func (t *table) total() uint32 {
+	sum := uint32(0)
+	for i := range t.hosts {
+		sum += t.active(i)
+	}
+	return sum
+}

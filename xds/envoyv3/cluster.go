@@ -15,7 +15,7 @@ const (
 	defaultConnect     = 5 * time.Second
 	defaultPanic       = 50
 	defaultBackoffBase = 25 * time.Millisecond
-	defaultBackoffCap  = 10 * time.Second
+	defaultBackoffCap  = time.Second
 	defaultPoolConns   = 1
 	defaultConnecting  = 8
 	defaultTCPIdle     = 10 * time.Minute

@@ -1,0 +1,105 @@
+package upstream
+
+// From configuration and DNS answers to members, hosts and their targets.
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/pool"
+)
+
+// membersOf lists what is asked for, in the configuration's order; names of a
+// DNS cluster stand for what they were last resolved to.
+func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
+	var all []member
+	for i := range asked.Endpoints.Localities {
+		l := &asked.Endpoints.Localities[i]
+		for j := range l.Endpoints {
+			e := &l.Endpoints[j]
+			if e.Address.Host == "" {
+				all = append(all, member{endpoint: e, locality: l})
+				continue
+			}
+			if asked.Discovery == config.DiscoveryStatic {
+				return nil, fmt.Errorf("cluster %s: localities[%d].endpoints[%d]: %q is a name, and the cluster is STATIC", asked.Name, i, j, e.Address.Host)
+			}
+			for _, at := range c.resolved(asked, e) {
+				all = append(all, member{endpoint: at, locality: l})
+			}
+		}
+	}
+	return all, nil
+}
+
+// newHost makes a host with its place on every worker. Nobody else knows it
+// yet.
+func newHost(c *Cluster, asked *config.Cluster, m member) *Host {
+	h := &Host{Cluster: c, Address: m.endpoint.Address}
+	h.asked.Store(m.endpoint)
+	h.target.Store(newTarget(asked, h))
+	for i, w := range c.workers {
+		h.local = append(h.local, &HostLocal{
+			Host: h, Worker: w,
+			Exclusive: pool.NewExclusive(w, h.Target(), &c.local[i].Pool),
+		})
+	}
+	return h
+}
+
+// use tells a host what is asked of it now. New connections follow a changed
+// target; those that stand stay.
+func (h *Host) use(asked *config.Cluster, m member) {
+	h.asked.Store(m.endpoint)
+	t := newTarget(asked, h)
+	if *t == *h.Target() {
+		return
+	}
+	h.target.Store(t)
+	for _, l := range h.local {
+		l.Worker.Post(func() { l.aim(t) })
+	}
+}
+
+func (l *HostLocal) aim(t *pool.Target) {
+	l.Exclusive.SetTarget(t)
+	if s, ok := l.Session.(interface{ SetTarget(*pool.Target) }); ok {
+		s.SetTarget(t)
+	}
+}
+
+// Defaults, for a configuration that leaves them to us.
+const (
+	defaultConnectTimeout = 5 * time.Second
+	defaultBackoffBase    = 25 * time.Millisecond
+	defaultBackoffCap     = time.Second
+	defaultConnecting     = 8
+)
+
+func newTarget(asked *config.Cluster, h *Host) *pool.Target {
+	t := &pool.Target{
+		Address:        h.Address,
+		ConnectTimeout: asked.ConnectTimeout,
+		Keepalive:      asked.Keepalive,
+		Backoff:        asked.Backoff,
+		IdleTimeout:    asked.HTTP.IdleTimeout,
+		MaxConnecting:  int(asked.Pool.MaxConnecting),
+		MaxUses:        asked.HTTP.MaxRequests,
+		MaxAge:         asked.HTTP.MaxConnAge,
+		Seen:           &h.seen,
+	}
+	if t.ConnectTimeout <= 0 {
+		t.ConnectTimeout = defaultConnectTimeout
+	}
+	if t.Backoff.Base <= 0 {
+		t.Backoff.Base = defaultBackoffBase
+	}
+	if t.Backoff.Cap <= 0 {
+		t.Backoff.Cap = defaultBackoffCap
+	}
+	if t.MaxConnecting <= 0 {
+		t.MaxConnecting = defaultConnecting
+	}
+	return t
+}

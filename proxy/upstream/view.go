@@ -1,0 +1,195 @@
+package upstream
+
+// The view: everything that a pick needs, built when something changes and
+// never changed after.
+
+import (
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// view is a cluster at one moment: hosts by priority, their loads, the tables
+// and the settings. Immutable; any goroutine.
+type view struct {
+	asked  *config.Cluster
+	levels []level // by priority; at least one
+	loads  loads
+	hosts  int // all of them
+}
+
+// level is one priority. all is what panic uses.
+type level struct {
+	all, healthy, degraded hostSet
+	table                  *table // nil unless the balance is by hash
+}
+
+// hostSet is a list of hosts that one choice is made from.
+type hostSet struct {
+	hosts   []*Host
+	weights []uint32
+	equal   bool // all weights are
+	// localities are parts of the set with effective weights above 0, in
+	// locality-weighted balancing; else there are none.
+	localities []localitySet
+}
+
+type localitySet struct {
+	hostSet
+	weight float64
+}
+
+// member is a host as the configuration or DNS says it: its place and how it
+// is to be used. The endpoint's address is resolved.
+type member struct {
+	endpoint *config.Endpoint
+	locality *config.Locality
+	host     *Host
+}
+
+// newView builds a view of members, all of whose hosts are set. It takes over
+// from the view before (or nil) the tables whose hosts have not changed.
+func newView(asked *config.Cluster, members []member, before *view) (*view, error) {
+	v := &view{asked: asked, hosts: len(members)}
+	top := 0
+	for _, l := range asked.Endpoints.Localities {
+		top = max(top, int(l.Priority))
+	}
+	v.levels = make([]level, top+1)
+	of := make([]available, top+1)
+	for i := range v.levels {
+		at := membersAt(members, uint32(i))
+		v.levels[i] = newLevel(asked, at)
+		of[i] = v.levels[i].available(overprovision(asked))
+	}
+	v.loads = share(of, asked.PanicThreshold)
+	if !asked.Balance.Kind.IsHash() {
+		return v, nil
+	}
+	for i := range v.levels {
+		at := membersAt(members, uint32(i))
+		if err := v.setTable(i, at, before); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// setTable finds or builds the table of a priority: over its healthy hosts, or
+// all in panic.
+func (v *view) setTable(i int, at []member, before *view) error {
+	if !v.loads.panic[i] {
+		at = only(at, healthy)
+	}
+	var old *table
+	if before != nil && i < len(before.levels) {
+		old = before.levels[i].table
+	}
+	t, err := newTable(v.asked, at, old)
+	v.levels[i].table = t
+	return err
+}
+
+// overprovision is the factor in percent.
+func overprovision(c *config.Cluster) uint32 {
+	if f := c.Endpoints.OverprovisioningFactor; f > 0 {
+		return f
+	}
+	return 140
+}
+
+func membersAt(members []member, priority uint32) []member {
+	var at []member
+	for _, m := range members {
+		if m.locality.Priority == priority {
+			at = append(at, m)
+		}
+	}
+	return at
+}
+
+// health is what a host counts as. Whatever says more than the configuration
+// (checks, outlier detection) is to be asked here.
+type health uint8
+
+const (
+	unhealthy health = iota
+	degraded
+	healthy
+)
+
+var healthNames = [...]string{"unhealthy", "degraded", "healthy"}
+
+func (h health) String() string { return healthNames[h] }
+
+func (m *member) health() health { return healthOf(m.endpoint.Health) }
+
+func healthOf(h config.Health) health {
+	switch {
+	case h == config.HealthDegraded:
+		return degraded
+	case h.Usable():
+		return healthy
+	}
+	return unhealthy
+}
+
+func only(members []member, h health) []member {
+	var those []member
+	for _, m := range members {
+		if m.health() == h {
+			those = append(those, m)
+		}
+	}
+	return those
+}
+
+func newLevel(c *config.Cluster, at []member) level {
+	l := level{all: newSet(at), healthy: newSet(only(at, healthy)), degraded: newSet(only(at, degraded))}
+	if c.Balance.LocalityWeighted {
+		l.healthy.localities = byLocality(at, healthy, overprovision(c))
+		l.degraded.localities = byLocality(at, degraded, overprovision(c))
+	}
+	return l
+}
+
+func (l *level) available(overprovision uint32) available {
+	return available{len(l.all.hosts), len(l.healthy.hosts), len(l.degraded.hosts), overprovision}
+}
+
+func newSet(members []member) hostSet {
+	s := hostSet{equal: true}
+	for _, m := range members {
+		w := max(m.endpoint.Weight, 1)
+		s.equal = s.equal && (len(s.weights) == 0 || w == s.weights[0])
+		s.hosts = append(s.hosts, m.host)
+		s.weights = append(s.weights, w)
+	}
+	return s
+}
+
+// byLocality splits the hosts of one health by locality; a locality weighs less
+// when fewer of its hosts are there than overprovisioning allows
+// (Envoy locality_wrr.cc, effectiveLocalityWeight).
+func byLocality(at []member, h health, overprovision uint32) []localitySet {
+	var sets []localitySet
+	for _, group := range localities(at) {
+		set := newSet(only(group, h))
+		part := min(1, float64(overprovision)/100*float64(len(set.hosts))/float64(len(group)))
+		if w := float64(group[0].locality.Weight) * part; w > 0 {
+			sets = append(sets, localitySet{set, w})
+		}
+	}
+	return sets
+}
+
+// localities groups members, which come locality by locality.
+func localities(at []member) [][]member {
+	var groups [][]member
+	for i, m := range at {
+		if i == 0 || m.locality != at[i-1].locality {
+			groups = append(groups, nil)
+		}
+		last := &groups[len(groups)-1]
+		*last = append(*last, m)
+	}
+	return groups
+}
