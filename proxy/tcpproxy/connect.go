@@ -1,0 +1,110 @@
+package tcpproxy
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/attache-mesh/attache/hashing"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// connect finds a host and connects to it, in a coroutine; after a failure it
+// tries another, as often as the configuration says (Envoy
+// Filter::establishUpstreamConnection).
+func (s *session) connect() {
+	r := s.room
+	var p upstream.Pick
+	if r.hashIP {
+		p.Hash, p.HasHash = sourceHash(s.request.from.Peer())
+	}
+	for ; p.Attempt < r.attempts; p.Attempt++ {
+		o, again := s.try(&p)
+		switch {
+		case s.request.from.Closed():
+			s.drop()
+			return
+		case o == outcome.OK:
+			s.join()
+			return
+		case !again:
+			// The client has no words for it: Envoy closes.
+			s.end()
+			return
+		}
+	}
+	s.local.count[attemptsExceeded]++
+	s.abort()
+}
+
+// try makes one attempt. again says that another host may do better.
+func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
+	c := s.room.cluster(s.w.Rand())
+	if c == nil {
+		s.local.count[cxNoRoute]++
+		return outcome.NoCluster, false
+	}
+	here := c.On(s.w)
+	b := c.Breaker(p.High)
+	// Asked here, because a session would wait for a connection that no other
+	// session ever gives back.
+	if !b.Connections.Open() {
+		here.Pool.ConnectionOverflow++
+		return outcome.Overflow, false
+	}
+	if p.Avoid != nil && p.Avoid.Cluster != c {
+		p.Avoid = nil
+	}
+	h, o := here.Pick(p)
+	if o != outcome.OK {
+		return o, false
+	}
+	host := h.On(s.w)
+	lease, err := host.Exclusive.Get(b, false)
+	if err != nil {
+		p.Avoid = h
+		host.Count.CxConnectFail++
+		return pool.Outcome(err), !errors.Is(err, pool.ErrOverflow)
+	}
+	s.lease, s.cluster, s.host = lease, here, host
+	s.begin()
+	return outcome.OK, false
+}
+
+// begin counts a session of the host's, drop its end: the connection served
+// one session and is not used again.
+func (s *session) begin() {
+	s.host.Begin()
+	s.host.Count.CxTotal++
+	s.host.Count.CxActive++
+	s.cluster.Count.RqTotal++
+	s.cluster.Count.RqActive++
+}
+
+func (s *session) drop() {
+	if s.lease == nil {
+		return
+	}
+	s.lease.Drop()
+	s.lease = nil
+	s.host.End()
+	s.host.Count.CxActive--
+	s.cluster.Count.RqActive--
+	if s.reply.ended || s.lost {
+		s.cluster.Count.CxDestroyRemote++
+	} else {
+		s.cluster.Count.CxDestroyLocal++
+	}
+}
+
+// sourceHash is Envoy's source_ip policy: XXH64 of the address as text, without
+// the port (network/hash_policy.cc). Unix sockets have none.
+func sourceHash(peer netip.AddrPort) (uint64, bool) {
+	ip := peer.Addr().Unmap().WithZone("")
+	if !ip.IsValid() {
+		return 0, false
+	}
+	var text [64]byte
+	return hashing.XXH64(ip.AppendTo(text[:0]), 0), true
+}

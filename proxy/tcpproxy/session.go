@@ -1,0 +1,135 @@
+package tcpproxy
+
+import (
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// session is a client's connection and, once it stands, the host's. It is over
+// when both are closed.
+type session struct {
+	room       *Room
+	local      *local
+	w          *loop.Worker
+	prev, next *session // in local.sessions
+
+	// The connections are the flows' from and to.
+	request, reply flow
+	open           int  // connections that are not closed
+	ending         bool // end, abort or finish was called
+	lost           bool // the host's connection broke
+
+	lease   *pool.Lease
+	cluster *upstream.Local
+	host    *upstream.HostLocal
+
+	timer   loop.Timer
+	onTimer func()
+	active  int64 // when bytes last moved, ns; 0: not joined yet
+	stop    int64 // when the session has lasted long enough, ns; 0: never
+	unsent  int   // queued when timeUp last looked
+}
+
+func newSession(r *Room, l *local, c *loop.Conn, bufferLimit int) *session {
+	s := &session{room: r, local: l, w: c.Worker(), open: 1}
+	s.request = flow{s: s, from: c, seen: &l.count[cxRxBytes]}
+	s.reply = flow{s: s, to: c, limit: bufferLimit, seen: &l.count[cxTxBytes]}
+	s.onTimer = s.timeUp
+	return s
+}
+
+// join begins to copy: the host's connection stands.
+func (s *session) join() {
+	up := s.lease.Conn
+	s.open = 2
+	s.request.to, s.reply.from = up, up
+	s.request.limit = int(s.cluster.Config().BufferLimit)
+	s.request.counted, s.reply.counted = &s.cluster.Count.CxTxBytes, &s.cluster.Count.CxRxBytes
+	s.request.begin()
+	s.reply.begin()
+	s.active = s.w.Now()
+	s.arm()
+	up.Serve(&s.reply, true)
+	s.request.from.Resume()
+}
+
+// finish is called when both ends have said all they had to: each connection
+// is closed when what is queued for it is out.
+func (s *session) finish() {
+	s.ending = true
+	s.request.close()
+	s.reply.close()
+}
+
+// end closes both connections at once.
+func (s *session) end() {
+	s.ending = true
+	if up := s.request.to; up != nil {
+		up.Close()
+	}
+	s.request.from.Close()
+}
+
+// abort resets both: one end was reset, and the other must not take what it
+// has for the whole.
+func (s *session) abort() {
+	s.ending = true
+	if up := s.request.to; up != nil {
+		up.Reset()
+	}
+	s.request.from.Reset()
+}
+
+// closed is called for each connection after it was closed.
+func (s *session) closed() {
+	s.open--
+	switch {
+	case s.open == 0:
+		s.w.ClearTimer(&s.timer)
+		s.local.leave(s)
+		if s.active > 0 { // else connect still holds what it has found
+			s.drop()
+		}
+	case !s.ending: // a panic, or the worker ends
+		s.abort()
+	}
+}
+
+// arm sets the timer for what comes first. Activity only stores its time; the
+// timer looks for it when it fires.
+func (s *session) arm() {
+	at := s.stop
+	if s.active > 0 && s.room.idleTimeout > 0 {
+		if idle := s.active + int64(s.room.idleTimeout); at == 0 || idle < at {
+			at = idle
+		}
+	}
+	if at > 0 {
+		s.w.SetTimer(&s.timer, time.Duration(at-s.w.Now()), s.onTimer)
+	}
+}
+
+// timeUp ends the session if it was idle, or lasted, for too long. Bytes that
+// leave a queue count as activity, but are only seen from one look to the next.
+func (s *session) timeUp() {
+	now := s.w.Now()
+	if s.stop > 0 && now >= s.stop {
+		s.local.count[maxDurations]++
+		s.end()
+		return
+	}
+	if s.active > 0 {
+		if n := s.request.to.Unsent() + s.reply.to.Unsent(); n != s.unsent {
+			s.unsent, s.active = n, now
+		}
+		if now >= s.active+int64(s.room.idleTimeout) && s.room.idleTimeout > 0 {
+			s.local.count[idleTimeouts]++
+			s.end()
+			return
+		}
+	}
+	s.arm()
+}
