@@ -11,6 +11,7 @@ package upstream
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -39,7 +40,12 @@ type Cluster struct {
 	hosts  map[hostKey]*Host
 	closed bool
 
-	resolve Resolver
+	resolve Resolver    // set once
+	dns     *resolution // nil: nothing to resolve
+	answers map[string][]netip.Addr
+
+	// DNS and updates count. Any goroutine.
+	DNS     DNSCounters
 	updates updates
 }
 

@@ -11,7 +11,8 @@ import (
 // Host is one living host of a cluster. It is kept as long as its address and
 // identity stay in the cluster, whatever else changes about it.
 type Host struct {
-	// Cluster and Address are set once.
+	// Cluster and Address are set once. In a LOGICAL_DNS cluster the address is
+	// the name; Target says what it resolves to.
 	Cluster *Cluster
 	Address config.Address
 

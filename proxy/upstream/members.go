@@ -25,20 +25,33 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 			if asked.Discovery == config.DiscoveryStatic {
 				return nil, fmt.Errorf("cluster %s: localities[%d].endpoints[%d]: %q is a name, and the cluster is STATIC", asked.Name, i, j, e.Address.Host)
 			}
-			for _, at := range c.resolved(asked, e) {
-				all = append(all, member{endpoint: at, locality: l})
+			for _, at := range c.resolved(e) {
+				m := member{endpoint: at, locality: l}
+				if asked.Discovery == config.DiscoveryLogicalDNS {
+					m.logical = e.Address
+				}
+				all = append(all, m)
 			}
 		}
 	}
 	return all, nil
 }
 
+// key is the member's identity. A LOGICAL_DNS host stays the same whatever its
+// name resolves to: connections go on, and new ones go to the new address.
+func (m *member) key() hostKey {
+	if m.logical.Host != "" {
+		return hostKey{m.logical, m.endpoint.Hostname}
+	}
+	return hostKey{m.endpoint.Address, m.endpoint.Hostname}
+}
+
 // newHost makes a host with its place on every worker. Nobody else knows it
 // yet.
 func newHost(c *Cluster, asked *config.Cluster, m member) *Host {
-	h := &Host{Cluster: c, Address: m.endpoint.Address}
+	h := &Host{Cluster: c, Address: m.key().address}
 	h.asked.Store(m.endpoint)
-	h.target.Store(newTarget(asked, h))
+	h.target.Store(newTarget(asked, h, m.endpoint.Address))
 	for i, w := range c.workers {
 		h.local = append(h.local, &HostLocal{
 			Host: h, Worker: w,
@@ -52,7 +65,7 @@ func newHost(c *Cluster, asked *config.Cluster, m member) *Host {
 // target; those that stand stay.
 func (h *Host) use(asked *config.Cluster, m member) {
 	h.asked.Store(m.endpoint)
-	t := newTarget(asked, h)
+	t := newTarget(asked, h, m.endpoint.Address)
 	if *t == *h.Target() {
 		return
 	}
@@ -77,9 +90,9 @@ const (
 	defaultConnecting     = 8
 )
 
-func newTarget(asked *config.Cluster, h *Host) *pool.Target {
+func newTarget(asked *config.Cluster, h *Host, at config.Address) *pool.Target {
 	t := &pool.Target{
-		Address:        h.Address,
+		Address:        at,
 		ConnectTimeout: asked.ConnectTimeout,
 		Keepalive:      asked.Keepalive,
 		Backoff:        asked.Backoff,

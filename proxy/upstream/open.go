@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -18,7 +19,10 @@ func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve R
 	k := &Cluster{
 		Name: c.Name, StatName: c.Name,
 		log: log.With("cluster", c.Name), workers: workers,
-		hosts: map[hostKey]*Host{}, resolve: resolve,
+		hosts: map[hostKey]*Host{}, answers: map[string][]netip.Addr{}, resolve: resolve,
+	}
+	if resolve == nil {
+		k.resolve = SystemResolver{}
 	}
 	if c.AltStatName != "" {
 		k.StatName = c.AltStatName
@@ -85,7 +89,7 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 func (c *Cluster) settle(asked *config.Cluster, members []member, hosts map[hostKey]*Host) []member {
 	var kept []member
 	for _, m := range members {
-		key := hostKey{m.endpoint.Address, m.endpoint.Hostname}
+		key := m.key()
 		if hosts[key] != nil {
 			continue
 		}
@@ -117,11 +121,12 @@ func (c *Cluster) limit(asked *config.Cluster) {
 // finds a host any more. It may be called twice. Any goroutine.
 func (c *Cluster) Close() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.Unlock()
 		return
 	}
 	c.closed = true
+	c.endDNS()
 	if v, err := newView(c.asked, nil, nil); err == nil {
 		c.view.Store(v)
 	}
@@ -129,8 +134,6 @@ func (c *Cluster) Close() {
 		h.retire()
 	}
 	clear(c.hosts)
-	c.mu.Unlock()
-	c.endDNS()
 }
 
 // retire takes the host from its workers: idle connections end, leased ones

@@ -42,6 +42,7 @@ type localitySet struct {
 type member struct {
 	endpoint *config.Endpoint
 	locality *config.Locality
+	logical  config.Address // the name, in LOGICAL_DNS
 	host     *Host
 }
 
