@@ -108,7 +108,7 @@ func unknownType(name string, opts Options) Problem {
 }
 
 // envoyHas looks a message type, or the type that it is nested in, up in the
-// table of Envoy's types that are not linked in.
+// table of Envoy's types.
 func envoyHas(name string) bool {
 	if len(name) > 256 || strings.Contains(name, "\n") {
 		return false
