@@ -23,9 +23,10 @@ type flow struct {
 
 func (f *flow) begin() { f.drain = f.resumeDrained }
 
-// Ready copies what has come.
+// Ready copies what has come. After the end it is called again with each event;
+// Fill then says that there is nothing to read.
 func (f *flow) Ready(c *loop.Conn) {
-	for !f.ended {
+	for {
 		n, err := c.Fill()
 		switch {
 		case n > 0:
@@ -41,9 +42,6 @@ func (f *flow) Ready(c *loop.Conn) {
 		default:
 			return
 		}
-	}
-	if c.WriteError() != nil {
-		f.broke()
 	}
 }
 
@@ -91,6 +89,9 @@ func (f *flow) resumeDrained() {
 
 // end passes the end of this direction on; the other one may go on.
 func (f *flow) end() {
+	if f.ended {
+		return
+	}
 	f.ended = true
 	f.s.active = f.s.w.Now()
 	f.to.CloseWrite()
