@@ -17,6 +17,8 @@ type kernel interface {
 	// triggered) and returns how many there are. It waits at most timeout
 	// nanoseconds; 0 only looks, negative waits for ever.
 	wait(evs []event, timeout int64) int
+	// doze is wait for at most a moment, and cheaper.
+	doze(evs []event, timeout int64) int
 	// wake makes a wait in progress, or the next one, return. Any goroutine.
 	wake()
 	// nanotime is a monotonic clock; seed is fresh randomness.

@@ -65,6 +65,24 @@ func (k *linux) wait(evs []event, timeout int64) int {
 	return counted(n, errno)
 }
 
+// dozeTime is the longest doze, in milliseconds.
+const dozeTime = 2
+
+// doze sleeps in a raw system call: the worker keeps its processor (P) in the Go
+// scheduler and saves giving it back and getting it again, which is a quarter
+// of what a lone busy connection costs (docs/decisions/0001). The collector is not held up: when it wants the
+// world to stop it signals the thread, and a signal ends epoll_wait. The
+// processor that a dozing worker holds is made up for by one more than there
+// are workers (cmd/attache).
+func (k *linux) doze(evs []event, timeout int64) int {
+	ms := dozeTime
+	if timeout > 0 {
+		ms = int(min((timeout+tick-1)/tick, dozeTime))
+	}
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.ep), uintptr(unsafe.Pointer(&evs[0])), uintptr(len(evs)), uintptr(ms), 0, 0)
+	return counted(n, errno)
+}
+
 func counted(n uintptr, errno syscall.Errno) int {
 	if errno != 0 {
 		return 0

@@ -43,7 +43,7 @@ type Worker struct {
 	bufs      buffers
 	shared    shared
 	rng       *rand.Rand
-	polled    bool // a look without waiting is likely to find something
+	busy      bool // there was something lately
 	count     Counters
 	paused    []*Listener // waiting for file descriptors
 	atEnd     []func()
@@ -140,21 +140,22 @@ func (w *Worker) turn(wait int64) {
 // other for ever do not keep the poller from being asked.
 const tasksPerTurn = 4096
 
-// look asks the kernel what is ready. A look that need not wait is cheaper,
-// but is only worth it when there is likely something to see: a single busy
-// connection has nothing yet when its request has just been passed on.
+// look asks the kernel what is ready. While there is traffic the worker dozes:
+// a short wait of which the Go scheduler is not told, because telling it costs
+// more than a busy worker's wait itself. When a doze brings nothing the worker
+// sleeps for real.
 func (w *Worker) look(wait int64) int {
 	w.count.Waits++
-	if wait != 0 && w.polled {
-		if n := w.k.wait(w.events[:], 0); n > 0 {
+	if w.busy && wait != 0 {
+		if n := w.k.doze(w.events[:], wait); n > 0 {
 			return n
 		}
-		w.polled = false
-		w.count.Waits++
+		w.busy = false
+		return 0
 	}
 	n := w.k.wait(w.events[:], wait)
-	if n > 1 {
-		w.polled = true
+	if n > 0 {
+		w.busy = true
 	}
 	return n
 }

@@ -61,6 +61,8 @@ func (k *simKernel) nextTime() (int64, bool) {
 }
 
 // wait takes what happened in an order that the seed decides.
+func (k *simKernel) doze(evs []event, timeout int64) int { return k.wait(evs, timeout) }
+
 func (k *simKernel) wait(evs []event, _ int64) int {
 	n := 0
 	for n < len(evs) && len(k.queue) > 0 {
