@@ -1,6 +1,9 @@
 package pool
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/attache-mesh/attache/proxy/loop"
 )
 
@@ -21,6 +24,7 @@ type Exclusive struct {
 	count   *Counters
 	idle    []*Lease
 	waiting []*waiting
+	came    uint64 // waiters so far
 	inUse   int // leases handed out
 	dialing int
 	closed  bool
@@ -35,17 +39,18 @@ type Lease struct {
 	// Uses counts requests, this one included.
 	Uses uint32
 
-	pool    *Exclusive
-	breaker *Breaker
+	pool    *Exclusive // nil once it has ended
+	breaker *Breaker   // whose connection it is: that of the request that made it
 	since   int64
 	at      int // index in idle, -1 while leased
 }
 
 // waiting is a request that neither finds nor may make a connection now.
 type waiting struct {
-	wake  loop.Waiter
-	lease *Lease
-	err   error
+	wake   loop.Waiter
+	number uint64 // they are served in the order in which they came
+	fresh  bool   // it does not take a used connection
+	lease  *Lease
 }
 
 // NewExclusive makes the pool of a worker for a host. count is the cluster's
@@ -67,40 +72,61 @@ func (p *Exclusive) InUse() int { return p.inUse }
 // yields while it connects or waits. b is the breaker of the request's
 // priority. Errors: ErrOverflow, ErrGone, or Dial's. For coroutines only.
 func (p *Exclusive) Get(b *Breaker, fresh bool) (*Lease, error) {
-	if !fresh {
-		if l := p.take(b); l != nil {
-			return l, nil
-		}
+	if l := p.take(fresh); l != nil {
+		return l, nil
 	}
-	for {
-		if p.closed {
-			return nil, ErrGone
-		}
-		if p.mayDial(b) {
-			return p.dial(b)
-		}
-		l, err := p.wait(b)
-		if l != nil || err != nil {
-			return l, err
-		}
+	if p.closed {
+		return nil, ErrGone
 	}
+	if p.mayDial(b) || p.makeRoom(b) {
+		return p.dial(b)
+	}
+	return p.wait(b, fresh)
 }
 
-func (p *Exclusive) take(b *Breaker) *Lease {
-	n := len(p.idle)
-	if n == 0 {
-		return nil
+// take leases the idle connection that was used last. Those that turn out to
+// be no good on the way are closed.
+func (p *Exclusive) take(fresh bool) *Lease {
+	for !fresh && len(p.idle) > 0 {
+		l := p.idle[len(p.idle)-1]
+		if !l.clean() || p.tooOld(l) {
+			l.Conn.Close() // which takes it out of idle
+			continue
+		}
+		p.idle[l.at] = nil
+		p.idle = p.idle[:l.at]
+		l.at = -1
+		l.lend()
+		p.inUse++
+		return l
 	}
-	l := p.idle[n-1]
-	p.idle[n-1] = nil
-	p.idle = p.idle[:n-1]
-	l.at = -1
-	l.Conn.SetReadTimeout(0)
-	l.breaker = b
-	l.Reused = true
+	return nil
+}
+
+// lend readies a connection for its next request. From here on nobody but the
+// request watches it.
+func (l *Lease) lend() {
+	c := l.Conn
+	c.Data = nil
+	c.Serve(nil, false) // else idleHandler would be called, and called again
+	c.SetReadTimeout(0)
+	c.SetWriteTimeout(0)
+	l.Reused = l.Uses > 0
 	l.Uses++
-	p.inUse++
-	return l
+}
+
+// clean reports whether nothing came and the host has not ended the connection,
+// as far as this worker has been told.
+func (l *Lease) clean() bool {
+	c := l.Conn
+	if c.Closed() || c.Pending() > 0 || c.Unsent() > 0 || c.Ended() || c.WriteError() != nil {
+		return false
+	}
+	n, err := c.Fill()
+	if n > 0 {
+		l.pool.count.Unsolicited++
+	}
+	return n == 0 && err == nil
 }
 
 // mayDial: below the cluster's limit of connections and the host's of
@@ -113,6 +139,18 @@ func (p *Exclusive) mayDial(b *Breaker) bool {
 	return b.Connections.Open() || p.inUse+len(p.idle)+p.dialing == 0
 }
 
+// makeRoom closes idle connections, the longest unused first, until a new one
+// may be made. They stand in the way of a request that wants a fresh one.
+func (p *Exclusive) makeRoom(b *Breaker) bool {
+	for len(p.idle) > 0 && p.dialing < max(p.target.MaxConnecting, 1) {
+		p.idle[0].Conn.Close()
+		if p.mayDial(b) {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 	if !b.Connections.Enter() {
 		b.Connections.Force()
@@ -122,7 +160,7 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 	p.dialing--
 	if err != nil {
 		b.Connections.Leave()
-		p.wakeOne(nil)
+		p.look()
 		return nil, err
 	}
 	if p.closed {
@@ -132,13 +170,13 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 		return nil, ErrGone
 	}
 	p.inUse++
-	p.wakeOne(nil)
+	p.look()
 	return &Lease{Conn: c, Uses: 1, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
 // wait queues behind the others until a connection is put back or there is
-// room for a new one.
-func (p *Exclusive) wait(b *Breaker) (*Lease, error) {
+// room for a new one. It keeps its place when somebody was faster.
+func (p *Exclusive) wait(b *Breaker, fresh bool) (*Lease, error) {
 	if !b.Connections.Open() {
 		p.count.ConnectionOverflow++
 	}
@@ -148,28 +186,72 @@ func (p *Exclusive) wait(b *Breaker) (*Lease, error) {
 	}
 	p.count.PendingTotal++
 	p.count.PendingActive++
-	x := &waiting{}
+	p.came++
+	x := &waiting{fresh: fresh, number: p.came}
 	p.waiting = append(p.waiting, x)
-	x.wake.Wait(p.w)
+	dial := p.turn(x, b)
 	p.count.PendingActive--
 	b.Pending.Leave()
-	if x.lease != nil {
-		x.lease.breaker = b
+	switch {
+	case x.lease != nil:
+		return x.lease, nil
+	case dial:
+		return p.dial(b)
 	}
-	return x.lease, x.err
+	return nil, ErrGone
 }
 
-// wakeOne hands l to who has waited longest, or tells them to look again;
-// false if nobody waits.
-func (p *Exclusive) wakeOne(l *Lease) bool {
+// turn waits until x has a lease, may dial, or the pool is closed.
+func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
+	for {
+		x.wake.Wait(p.w)
+		if x.lease != nil {
+			if x.lease.clean() {
+				x.lease.lend()
+				return false
+			}
+			l := x.lease
+			x.lease = nil
+			l.discard()
+		}
+		switch {
+		case p.closed:
+			return false
+		case !x.fresh:
+			if x.lease = p.take(false); x.lease != nil {
+				return false
+			}
+		}
+		if p.mayDial(b) || p.makeRoom(b) {
+			return true
+		}
+		at, _ := slices.BinarySearchFunc(p.waiting, x.number, func(o *waiting, n uint64) int { return cmp.Compare(o.number, n) })
+		p.waiting = slices.Insert(p.waiting, at, x)
+	}
+}
+
+// hand gives l to who has waited longest and takes a used one; false if nobody
+// does.
+func (p *Exclusive) hand(l *Lease) bool {
+	for i, x := range p.waiting {
+		if !x.fresh {
+			p.waiting = slices.Delete(p.waiting, i, i+1)
+			x.lease = l
+			x.wake.Wake(p.w)
+			return true
+		}
+	}
+	return false
+}
+
+// look tells who has waited longest that there may be room for a connection.
+func (p *Exclusive) look() {
 	if len(p.waiting) == 0 {
-		return false
+		return
 	}
 	x := p.waiting[0]
-	p.waiting = append(p.waiting[:0], p.waiting[1:]...)
-	x.lease = l
+	p.waiting = slices.Delete(p.waiting, 0, 1)
 	x.wake.Wake(p.w)
-	return true
 }
 
 // Put gives a connection back after a request that left it clean. One with
@@ -177,22 +259,22 @@ func (p *Exclusive) wakeOne(l *Lease) bool {
 // is closed instead.
 func (l *Lease) Put() {
 	p, c := l.pool, l.Conn
-	switch {
-	case c.Closed():
-		l.gone()
+	if p == nil {
 		return
-	case p.closed || c.Pending() > 0 || c.Unsent() > 0 || c.Ended() || c.WriteError() != nil:
-		l.Drop()
-		return
-	case p.usedUp(l):
+	}
+	if p.usedUp(l) {
 		p.count.MaxRequests++
 		l.Drop()
 		return
 	}
-	if len(p.waiting) > 0 {
-		l.Reused = true
-		l.Uses++
-		p.wakeOne(l)
+	if p.closed || !l.clean() {
+		l.Drop()
+		return
+	}
+	c.Data = nil
+	c.Serve(nil, false) // the room's handler hears no more of it
+	c.Resume()
+	if p.hand(l) {
 		return
 	}
 	p.inUse--
@@ -200,40 +282,43 @@ func (l *Lease) Put() {
 	p.idle = append(p.idle, l)
 	c.Data = l
 	c.Serve(idleHandler{}, true)
-	if p.target.IdleTimeout > 0 {
-		c.SetReadTimeout(p.target.IdleTimeout)
-	}
+	c.SetWriteTimeout(0)
+	c.SetReadTimeout(p.target.IdleTimeout)
+	p.look() // one that waits for a fresh connection may want this one's place
 }
 
 func (p *Exclusive) usedUp(l *Lease) bool {
 	t := p.target
-	return t.MaxUses > 0 && l.Uses >= t.MaxUses || t.MaxAge > 0 && p.w.Now()-l.since >= int64(t.MaxAge)
+	return t.MaxUses > 0 && l.Uses >= t.MaxUses || p.tooOld(l)
 }
 
-// Drop closes a leased connection: something about it is in doubt.
+func (p *Exclusive) tooOld(l *Lease) bool {
+	return p.target.MaxAge > 0 && p.w.Now()-l.since >= int64(p.target.MaxAge)
+}
+
+// Drop closes a leased connection: something about it is in doubt. It is well
+// to drop one that was given back, or that is closed already.
 func (l *Lease) Drop() {
-	if !l.Conn.Closed() {
-		l.Conn.Data = nil
-		l.Conn.Close()
-	}
-	l.gone()
-}
-
-// gone counts a connection that ended while it was leased.
-func (l *Lease) gone() {
-	p := l.pool
-	if p == nil {
+	if l.pool == nil || l.at >= 0 {
 		return
 	}
-	l.pool = nil
+	p := l.pool
+	l.discard()
+	p.look()
+}
+
+// discard ends a leased connection and counts it.
+func (l *Lease) discard() {
+	p := l.pool
+	l.pool = nil // first: the room's own handler hears of the end and may Drop
 	p.inUse--
 	p.ended(l)
+	l.Conn.Close()
 }
 
 func (p *Exclusive) ended(l *Lease) {
 	p.target.ended(p.count)
 	l.breaker.Connections.Leave()
-	p.wakeOne(nil)
 }
 
 // idleHandler watches connections that nobody uses.
@@ -242,10 +327,7 @@ type idleHandler struct{}
 // Ready means the end, or bytes that nobody asked for: never let them meet a
 // request.
 func (idleHandler) Ready(c *loop.Conn) {
-	l, ok := c.Data.(*Lease)
-	if !ok || l.at < 0 {
-		return // leased in this very turn: its request will see
-	}
+	l := c.Data.(*Lease)
 	n, err := c.Fill()
 	if n == 0 && err == nil {
 		return
@@ -257,18 +339,13 @@ func (idleHandler) Ready(c *loop.Conn) {
 }
 
 func (idleHandler) Expired(c *loop.Conn) {
-	if l, ok := c.Data.(*Lease); ok && l.at >= 0 {
-		l.pool.count.IdleClosed++
-		c.Close()
-	}
+	c.Data.(*Lease).pool.count.IdleClosed++
+	c.Close()
 }
 
 // Closed takes an idle connection out of the pool.
 func (idleHandler) Closed(c *loop.Conn) {
-	l, ok := c.Data.(*Lease)
-	if !ok || l.at < 0 || l.pool == nil {
-		return
-	}
+	l := c.Data.(*Lease)
 	p := l.pool
 	last := len(p.idle) - 1
 	copy(p.idle[l.at:], p.idle[l.at+1:])
@@ -279,6 +356,7 @@ func (idleHandler) Closed(c *loop.Conn) {
 	}
 	l.at, l.pool = -1, nil
 	p.ended(l)
+	p.look()
 }
 
 // Preconnect makes sure that at least n connections are idle or under way, as
@@ -308,7 +386,6 @@ func (p *Exclusive) Close() {
 		p.idle[len(p.idle)-1].Conn.Close()
 	}
 	for _, x := range p.waiting {
-		x.err = ErrGone
 		x.wake.Wake(p.w)
 	}
 	p.waiting = nil

@@ -25,7 +25,8 @@ type Lasting struct {
 	state    State
 	conn     *loop.Conn
 	err      error // why the last attempt or connection ended
-	failures int
+	failures int   // in a row; a connection must last to end the row
+	since    int64 // when it came up
 	timer    loop.Timer
 }
 
@@ -84,7 +85,7 @@ func (l *Lasting) connect() {
 		case l.state == Closed:
 			l.ended(c)
 		default:
-			l.state, l.conn, l.err, l.failures = Up, c, nil, 0
+			l.state, l.conn, l.err, l.since = Up, c, nil, l.w.Now()
 			l.up(c)
 		}
 	})
@@ -104,6 +105,9 @@ func (l *Lasting) Lost(err error) {
 	}
 	c := l.conn
 	l.conn, l.err = nil, err
+	if l.w.Now()-l.since >= int64(l.target.Backoff.Cap) {
+		l.failures = 0 // a host that ends each connection at once is no better than one that refuses
+	}
 	l.backoff()
 	l.ended(c)
 }

@@ -17,6 +17,7 @@ type picker struct {
 	rotas   []rotas // by priority
 	shuffle hashing.Shuffle
 	loads   []func(host int) uint32 // requests in progress, by priority; bounded loads only
+	panics  uint64                  // picks in panic
 }
 
 // rotas are whose turn it is in the sets of one priority.
@@ -131,6 +132,7 @@ const maxTries = 8
 func (p *picker) rota(v *view, level int, degraded bool) *rota {
 	x := &p.rotas[level]
 	if v.loads.panic[level] {
+		p.panics++
 		if v.asked.FailTrafficOnPanic {
 			return nil
 		}
@@ -188,6 +190,9 @@ func (p *picker) byHash(v *view, q *Pick, r *rand.Rand) *Host {
 		h = r.Uint64()
 	}
 	level, _ := v.loads.choose(h)
+	if v.loads.panic[level] {
+		p.panics++
+	}
 	t := v.levels[level].table
 	i := t.find(h, q)
 	if i == hashing.None {

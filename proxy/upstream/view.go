@@ -10,10 +10,11 @@ import (
 // view is a cluster at one moment: hosts by priority, their loads, the tables
 // and the settings. Immutable; any goroutine.
 type view struct {
-	asked  *config.Cluster
-	levels []level // by priority; at least one
-	loads  loads
-	hosts  int // all of them
+	asked   *config.Cluster
+	levels  []level // by priority; at least one
+	loads   loads
+	hosts   int      // all of them
+	members []member // in the configuration's order
 }
 
 // level is one priority. all is what panic uses.
@@ -49,7 +50,7 @@ type member struct {
 // newView builds a view of members, all of whose hosts are set. It takes over
 // from the view before (or nil) the tables whose hosts have not changed.
 func newView(asked *config.Cluster, members []member, before *view) (*view, error) {
-	v := &view{asked: asked, hosts: len(members)}
+	v := &view{asked: asked, hosts: len(members), members: members}
 	top := 0
 	for _, l := range asked.Endpoints.Localities {
 		top = max(top, int(l.Priority))

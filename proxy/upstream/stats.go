@@ -1,0 +1,113 @@
+package upstream
+
+// What a cluster has counted, by Envoy's names (cluster_stats.rst).
+
+import "github.com/attache-mesh/attache/proxy/pool"
+
+// Stats yields what this worker counted; sums over the workers are the
+// cluster's figures. Gauges are as of now. Worker only.
+func (l *Local) Stats(yield func(name string, value uint64)) {
+	l.poolStats(yield)
+	n := &l.Count
+	for _, x := range [...]struct {
+		name  string
+		value uint64
+	}{
+		{"upstream_rq_total", n.RqTotal},
+		{"upstream_rq_completed", n.RqCompleted},
+		{"upstream_rq_1xx", n.Rq1xx},
+		{"upstream_rq_2xx", n.Rq2xx},
+		{"upstream_rq_3xx", n.Rq3xx},
+		{"upstream_rq_4xx", n.Rq4xx},
+		{"upstream_rq_5xx", n.Rq5xx},
+		{"upstream_rq_active", gauge(n.RqActive)},
+		{"upstream_rq_timeout", n.RqTimeout},
+		{"upstream_rq_retry", n.RqRetry},
+		{"upstream_rq_retry_success", n.RqRetryOK},
+		{"upstream_rq_retry_overflow", n.RqRetryOverflow},
+		{"upstream_rq_cancelled", n.RqCancelled},
+		{"upstream_rq_maintenance_mode", n.RqMaintenance},
+		{"upstream_rq_tx_reset", n.RqTxReset},
+		{"upstream_rq_rx_reset", n.RqRxReset},
+		{"upstream_rq_pending_overflow", n.RqPendingOverflow + l.Pool.PendingOverflow},
+		{"upstream_cx_none_healthy", n.CxNoneHealthy},
+		{"upstream_cx_rx_bytes_total", n.CxRxBytes},
+		{"upstream_cx_tx_bytes_total", n.CxTxBytes},
+		{"upstream_cx_protocol_error", n.CxProtocolError},
+		{"upstream_cx_destroy_local", n.CxDestroyLocal},
+		{"upstream_cx_destroy_remote", n.CxDestroyRemote},
+		{"lb_healthy_panic", l.picks.panics},
+	} {
+		yield(x.name, x.value)
+	}
+}
+
+func (l *Local) poolStats(yield func(name string, value uint64)) {
+	n := &l.Pool
+	yield("upstream_cx_total", n.Connections)
+	yield("upstream_cx_active", gauge(n.Active))
+	yield("upstream_cx_connect_fail", n.ConnectFail)
+	yield("upstream_cx_connect_timeout", n.ConnectTimeout)
+	yield("upstream_cx_destroy", n.Destroyed)
+	yield("upstream_cx_idle_timeout", n.IdleClosed)
+	yield("upstream_cx_max_requests", n.MaxRequests)
+	yield("upstream_cx_overflow", n.ConnectionOverflow)
+	yield("upstream_rq_pending_total", n.PendingTotal)
+	yield("upstream_rq_pending_active", gauge(n.PendingActive))
+	yield("upstream_cx_unsolicited", n.Unsolicited) // ours
+}
+
+// gauge is n, for printing: never below 0.
+func gauge(n int64) uint64 { return uint64(max(n, 0)) }
+
+// Stats yields what does not belong to one worker: members, updates, circuit
+// breakers. Any goroutine.
+func (c *Cluster) Stats(yield func(name string, value uint64)) {
+	v := c.view.Load()
+	var healthy, degraded uint64
+	for i := range v.levels {
+		healthy += uint64(len(v.levels[i].healthy.hosts))
+		degraded += uint64(len(v.levels[i].degraded.hosts))
+	}
+	yield("membership_total", uint64(v.hosts))
+	yield("membership_healthy", healthy)
+	yield("membership_degraded", degraded)
+	yield("membership_excluded", 0)
+	yield("membership_change", c.updates.membership.Load())
+	c.dnsStats(yield)
+	breakerStats(&c.Breakers[0], "circuit_breakers.default.", yield)
+	breakerStats(&c.Breakers[1], "circuit_breakers.high.", yield)
+}
+
+func (c *Cluster) dnsStats(yield func(name string, value uint64)) {
+	n := &c.DNS
+	timeouts, failures := n.Timeout.Load(), n.ServerFailure.Load()+n.OtherErrors.Load()
+	notFound := n.NotFound.Load()
+	yield("update_attempt", n.Attempts.Load())
+	yield("update_success", n.Answers.Load()+notFound)
+	yield("update_failure", timeouts+failures)
+	yield("update_empty", n.Empty.Load())
+	yield("update_no_rebuild", n.Unchanged.Load())
+	yield("update_rejected", c.updates.rejected.Load())
+	yield("dns.not_found", notFound) // Envoy keeps these by resolver: dns.cares.*
+	yield("dns.timeout", timeouts)
+	yield("dns.server_failure", n.ServerFailure.Load())
+}
+
+func breakerStats(b *pool.Breaker, prefix string, yield func(name string, value uint64)) {
+	full := func(g *pool.Gate) uint64 {
+		if g.Open() {
+			return 0
+		}
+		return 1
+	}
+	left := func(g *pool.Gate) uint64 { return gauge(g.Limit() - g.Used()) }
+	yield(prefix+"cx_open", full(&b.Connections))
+	yield(prefix+"rq_pending_open", full(&b.Pending))
+	yield(prefix+"rq_open", full(&b.Requests))
+	yield(prefix+"rq_retry_open", full(&b.Retries))
+	yield(prefix+"remaining_cx", left(&b.Connections))
+	yield(prefix+"remaining_pending", left(&b.Pending))
+	yield(prefix+"remaining_rq", left(&b.Requests))
+	yield(prefix+"remaining_retries", left(&b.Retries))
+}
