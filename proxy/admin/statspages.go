@@ -1,0 +1,83 @@
+package admin
+
+// /stats and /stats/prometheus.
+
+import (
+	"regexp"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/attache-mesh/attache/proxy/stats"
+)
+
+// maxFilter bounds a regular expression, in bytes.
+const maxFilter = 1024
+
+func statParams() []param {
+	return []param{
+		{"usedonly", "Only include stats that are not zero", nil},
+		{"filter", "Regular expression (Google re2) for filtering stats", nil},
+	}
+}
+
+func (s *Server) stats(q *fasthttp.Args) answer {
+	switch string(q.Peek("format")) {
+	case "", "text":
+		if b := string(q.Peek("histogram_buckets")); b != "" && b != "summary" && b != "none" {
+			return refused("usage: /stats?histogram_buckets=(summary)\n")
+		}
+		return s.rows(q, "", func(rows []stats.Row) []byte { return stats.AppendText(nil, rows) })
+	case "json":
+		if b := string(q.Peek("histogram_buckets")); b != "" && b != "summary" && b != "none" {
+			return refused("usage: /stats?histogram_buckets=(summary)\n")
+		}
+		return s.rows(q, asJSON, func(rows []stats.Row) []byte { return stats.AppendJSON(nil, rows) })
+	case "prometheus":
+		return s.prometheus(q)
+	}
+	return refused("usage: /stats?format=(json|prometheus|text)\n\n")
+}
+
+func (s *Server) prometheus(q *fasthttp.Args) answer {
+	if b := string(q.Peek("histogram_buckets")); b != "" && b != "cumulative" {
+		return refused("unsupported prometheus histogram bucket mode")
+	}
+	return s.rows(q, "", func(rows []stats.Row) []byte { return stats.AppendPrometheus(nil, rows) })
+}
+
+// rows asks the workers only once the question is known to be good.
+func (s *Server) rows(q *fasthttp.Args, kind string, write func([]stats.Row) []byte) answer {
+	f, bad := filter(q)
+	if bad != "" {
+		return refused(bad)
+	}
+	rows := s.views.Stats()
+	stats.Sort(rows)
+	return answer{fasthttp.StatusOK, kind, write(stats.Select(rows, f))}
+}
+
+// filter reads the parameters; a second result says what is wrong with them.
+func filter(q *fasthttp.Args) (f stats.Filter, bad string) {
+	f.UsedOnly = q.Has("usedonly")
+	if text := q.Peek("filter"); len(text) > 0 {
+		if len(text) > maxFilter {
+			return f, "Invalid re2 regex: longer than 1024 bytes"
+		}
+		name, err := regexp.Compile(string(text))
+		if err != nil {
+			return f, "Invalid re2 regex"
+		}
+		f.Name = name
+	}
+	kind := string(q.Peek("type"))
+	if kind == "" || kind == "All" {
+		return f, ""
+	}
+	f.Kinds = true
+	for _, f.Only = range []stats.Kind{stats.Counter, stats.Gauge, stats.Distribution, stats.Text} {
+		if f.Only.String() == kind {
+			return f, ""
+		}
+	}
+	return f, "invalid &type= param"
+}

@@ -1,0 +1,134 @@
+package admin
+
+// What the composition tells admin, and what it lets admin do.
+
+import (
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/stats"
+)
+
+// Views is what is shown and what can be changed. Every function may be called
+// from any goroutine at any time between Listen and the return of Close, several
+// at once; what it returns is not changed afterwards by either side but for
+// Stats, whose rows admin sorts. All are set but those that say otherwise.
+type Views struct {
+	About About
+	// State decides /ready.
+	State func() State
+	// Stats sums all workers' counters.
+	Stats      func() []stats.Row
+	Clusters   func() []ClusterView
+	Listeners  func() []ListenerView
+	ConfigDump func() ([][]byte, error) // JSON objects, each with its "@type", in Envoy's order
+	Loggers    func() []LoggerView
+	// SetLogLevel sets one logger, all if name is "". level is one of the
+	// levels of Envoy; false: there is no such logger.
+	SetLogLevel func(name, level string) bool
+
+	// Drain stops listeners; it returns at once.
+	Drain func(Drain)
+	// Quit begins the end of the program and returns at once: the answer is still
+	// to be written, and Close waits for it.
+	Quit func()
+	// SetHealthy false makes State say Draining, true undoes that.
+	SetHealthy func(healthy bool)
+
+	// Explain tells what would be done with a request that query describes; nil
+	// leaves /explain out. An error is answered with 400.
+	Explain func(query string) (string, error)
+}
+
+// About is who this is; it does not change.
+type About struct {
+	Version string
+	Started time.Time
+	Node    Node
+	// Options are the command line's, by Envoy's names (admin.v3.CommandLineOptions).
+	Options map[string]any
+}
+
+// Node is Envoy's core.v3.Node.
+type Node struct {
+	ID, Cluster           string
+	Region, Zone, SubZone string
+	// Metadata must be marshalable as JSON.
+	Metadata map[string]any
+}
+
+// State is admin.v3.ServerInfo.State.
+type State uint8
+
+// The states.
+const (
+	Live State = iota
+	Draining
+	PreInitializing
+	Initializing
+)
+
+// String is Envoy's name of the state.
+func (s State) String() string {
+	switch s {
+	case Live:
+		return "LIVE"
+	case Draining:
+		return "DRAINING"
+	case PreInitializing:
+		return "PRE_INITIALIZING"
+	}
+	return "INITIALIZING"
+}
+
+// ClusterView is a cluster as /clusters shows it.
+type ClusterView struct {
+	Name string
+	// StatName is alt_stat_name; "" is Name.
+	StatName    string
+	AddedViaAPI bool
+	// Limits by priority: [0] DEFAULT, [1] HIGH.
+	Limits [2]config.Breakers
+	// Hosts by priority.
+	Hosts []HostView
+}
+
+// HostView is a host of a cluster.
+type HostView struct {
+	Address  config.Address
+	Hostname string
+	Stats    HostStats
+	// Health is what the configuration says. FailedCheck and Ejected are what
+	// active checks and outlier detection say.
+	Health               config.Health
+	FailedCheck, Ejected bool
+	Weight, Priority     uint32
+	Region               string
+	Zone, SubZone        string
+	Canary               bool
+}
+
+// HostStats are the per-host figures, summed over workers (Envoy
+// envoy/upstream/host_description.h, ALL_HOST_STATS). The actives are gauges.
+type HostStats struct {
+	CxActive, CxConnectFail, CxTotal                 uint64
+	RqActive, RqError, RqSuccess, RqTimeout, RqTotal uint64
+}
+
+// ListenerView is a listener with the addresses that it is bound to.
+type ListenerView struct {
+	Name string
+	// Addresses has at least one; its port is the real one.
+	Addresses []config.Address
+}
+
+// LoggerView is a logger and its level, one of Envoy's.
+type LoggerView struct{ Name, Level string }
+
+// Drain is how listeners are stopped (/drain_listeners).
+type Drain struct {
+	// Graceful waits for the drain time first; SkipExit then stops nothing at all.
+	Graceful, SkipExit bool
+	// InboundOnly leaves listeners alone that are not traffic_direction INBOUND.
+	InboundOnly bool
+}
