@@ -43,7 +43,7 @@ fuzz: ## every fuzz target in turn, TIME=10m each
 	sh conformance/fuzz.sh $(TIME)
 
 sim: ## the simulator's scenarios on SEEDS=1000 seeds
-	ATTACHE_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/...
+	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy
 
 bench: build ## attache beside its peers in one run, into docs/performance.md (or as ARGS= says)
 	sh conformance/install.sh bench

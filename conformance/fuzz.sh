@@ -13,5 +13,5 @@ echo "$targets" | while IFS=: read -r file func; do
 	pkg=$(dirname "$file")
 	name=${func#func }
 	echo "== $name in $pkg for $time"
-	${GO:-go} test -timeout 0 -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$pkg" </dev/null
+	${GO:-go} test -timeout 0 -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$pkg" </dev/null
 done
