@@ -25,7 +25,7 @@ type Exclusive struct {
 	idle    []*Lease
 	waiting []*waiting
 	came    uint64 // waiters so far
-	inUse   int // leases handed out
+	inUse   int    // leases handed out
 	dialing int
 	closed  bool
 }

@@ -1,0 +1,550 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// echo answers everything with itself; it ends when the client does.
+type echo struct{}
+
+func (echo) Ready(c *loop.Conn) {
+	for {
+		n, err := c.Fill()
+		_ = c.Send(c.Buffered())
+		c.Discard(c.Pending())
+		if err != nil {
+			c.Close()
+			return
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+func (echo) Expired(*loop.Conn) {}
+func (echo) Closed(*loop.Conn)  {}
+
+// town is a host, and a proxy that has a pool for it.
+type town struct {
+	*loop.Sim
+	t            *testing.T
+	host, w      *loop.Worker
+	listener     *loop.Listener
+	accepted     []*loop.Conn
+	target       Target
+	count        Counters
+	breaker, hi  Breaker
+	pool         *Exclusive
+	doing, fails int
+}
+
+func newTown(t *testing.T, seed uint64) *town {
+	x := &town{Sim: loop.NewSim(seed, nil), t: t}
+	t.Cleanup(x.Close)
+	x.host, x.w = x.Worker("host"), x.Worker("proxy")
+	x.target = Target{
+		Address:        config.Address{IP: netip.MustParseAddrPort("10.0.0.1:80")},
+		ConnectTimeout: time.Second,
+		Backoff:        config.Backoff{Base: 25 * time.Millisecond, Cap: time.Second},
+		MaxConnecting:  8,
+		Seen:           &Seen{},
+	}
+	for _, b := range []*Breaker{&x.breaker, &x.hi} {
+		b.Connections.SetLimit(1024)
+		b.Pending.SetLimit(1024)
+	}
+	x.listen()
+	x.pool = NewExclusive(x.w, &x.target, &x.count)
+	return x
+}
+
+func (x *town) listen() {
+	l, err := x.host.Listen(x.target.Address, loop.ListenOptions{}, func(c *loop.Conn) {
+		x.accepted = append(x.accepted, c)
+		c.Serve(echo{}, true)
+	})
+	x.must(err)
+	x.listener = l
+}
+
+func (x *town) must(err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// do runs f in a coroutine of the proxy; wait waits until all of them are done
+// and nothing moves any more.
+func (x *town) do(f func()) {
+	x.doing++
+	x.w.Go(func() { defer func() { x.doing-- }(); f() })
+}
+
+func (x *town) wait() {
+	x.t.Helper()
+	x.must(x.Run(func() bool { return x.doing == 0 && x.Quiet() }, time.Hour))
+}
+
+// get leases and asks the host something.
+func (x *town) get(b *Breaker, fresh bool) *Lease {
+	x.t.Helper()
+	l, err := x.pool.Get(b, fresh)
+	if err != nil {
+		x.t.Errorf("get: %v", err)
+		return nil
+	}
+	x.ask(l)
+	return l
+}
+
+func (x *town) ask(l *Lease) {
+	x.t.Helper()
+	if err := converse(l.Conn); err != nil {
+		x.t.Errorf("ask: %v", err)
+	}
+}
+
+func converse(c *loop.Conn) error {
+	_ = c.Send([]byte("hello"))
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if string(got) != "hello" {
+		return fmt.Errorf("got %q", got)
+	}
+	return nil
+}
+
+// empty checks that everything was given back.
+func (x *town) empty() {
+	x.t.Helper()
+	for i, b := range []*Breaker{&x.breaker, &x.hi} {
+		if b.Connections.Used() != 0 || b.Pending.Used() != 0 {
+			x.t.Errorf("breaker %d: %d connections, %d pending are still counted", i, b.Connections.Used(), b.Pending.Used())
+		}
+	}
+	if p := x.pool; p.Idle() != 0 || p.InUse() != 0 || p.dialing != 0 || len(p.waiting) != 0 {
+		x.t.Errorf("pool: %d idle, %d in use, %d dialing, %d waiting", p.Idle(), p.InUse(), p.dialing, len(p.waiting))
+	}
+	if x.count.Active != 0 || x.count.PendingActive != 0 || x.target.Seen.Active.Load() != 0 {
+		x.t.Errorf("gauges: %+v, seen %d", x.count, x.target.Seen.Active.Load())
+	}
+	if x.count.Connections != x.count.Destroyed+x.count.ConnectFail {
+		x.t.Errorf("%d connections tried, %d destroyed, %d failed", x.count.Connections, x.count.Destroyed, x.count.ConnectFail)
+	}
+}
+
+// end closes everything and looks for leaks.
+func (x *town) end() {
+	x.t.Helper()
+	x.pool.Close()
+	x.wait()
+	x.empty()
+	x.listener.Close()
+	for _, c := range x.accepted {
+		c.Close()
+	}
+	x.wait()
+	if err := x.Leaks(); err != nil {
+		x.t.Error(err)
+	}
+}
+
+func TestGetTakesTheConnectionUsedLast(t *testing.T) {
+	x := newTown(t, 1)
+	x.do(func() {
+		a, b := x.get(&x.breaker, false), x.get(&x.breaker, false)
+		if a.Reused || b.Reused || a.Uses != 1 {
+			t.Errorf("new connections say %+v, %+v", a, b)
+		}
+		conn := b.Conn
+		a.Put()
+		b.Put()
+		c := x.get(&x.breaker, false)
+		if c.Conn != conn || !c.Reused || c.Uses != 2 {
+			t.Errorf("not the last one, or not marked: %+v", c)
+		}
+		d := x.get(&x.breaker, true)
+		if d.Reused || x.pool.Idle() != 1 {
+			t.Errorf("fresh gave %+v; %d idle", d, x.pool.Idle())
+		}
+		c.Put()
+		d.Drop()
+		d.Drop()
+	})
+	x.wait()
+	if x.pool.Idle() != 2 || x.count.Connections != 3 {
+		t.Errorf("%d idle, %d made", x.pool.Idle(), x.count.Connections)
+	}
+	x.end()
+}
+
+// What a host sends, or ends, while nobody asks, closes the connection before
+// a request meets it; also when both happen at once.
+func TestIdleConnectionThatSpeaksIsClosed(t *testing.T) {
+	for name, act := range map[string]func(*loop.Conn){
+		"bytes": func(c *loop.Conn) { _ = c.Send([]byte("HTTP/1.1 408 Request Timeout\r\n\r\n")) },
+		"end":   func(c *loop.Conn) { c.Close() },
+		"reset": func(c *loop.Conn) { c.Reset() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTown(t, 1)
+			x.do(func() { x.get(&x.breaker, false).Put() })
+			x.wait()
+			if x.pool.Idle() != 1 {
+				t.Fatalf("%d idle", x.pool.Idle())
+			}
+			x.host.Post(func() { act(x.accepted[0]) })
+			x.wait()
+			if x.pool.Idle() != 0 || (x.count.Unsolicited == 1) != (name == "bytes") {
+				t.Errorf("%d idle, %d unsolicited", x.pool.Idle(), x.count.Unsolicited)
+			}
+			x.do(func() { x.get(&x.breaker, false).Put() })
+			x.wait()
+			x.end()
+		})
+	}
+}
+
+func TestPutClosesWhatIsNotClean(t *testing.T) {
+	for name, spoil := range map[string]func(x *town, l *Lease){
+		"unread bytes":     func(x *town, l *Lease) { _ = l.Conn.Send([]byte("more")); x.w.Sleep(time.Second); _, _ = l.Conn.Fill() },
+		"bytes not looked": func(x *town, l *Lease) { _ = l.Conn.Send([]byte("more")); x.w.Sleep(time.Second) },
+		"unsent bytes":     func(x *town, l *Lease) { _, _ = l.Conn.Write([]byte("more")) },
+		"host's end":       func(x *town, l *Lease) { x.accepted[0].Close(); x.w.Sleep(time.Second) },
+		"closed":           func(x *town, l *Lease) { l.Conn.Close() },
+		"used up":          func(x *town, l *Lease) { x.target.MaxUses = 1 },
+		"old":              func(x *town, l *Lease) { x.target.MaxAge = time.Second; x.w.Sleep(time.Second) },
+		"removed host":     func(x *town, l *Lease) { x.pool.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTown(t, 1)
+			x.do(func() {
+				l := x.get(&x.breaker, false)
+				spoil(x, l)
+				l.Put()
+				if x.pool.Idle() != 0 || x.pool.InUse() != 0 || !l.Conn.Closed() {
+					t.Errorf("%d idle, %d in use, closed %v", x.pool.Idle(), x.pool.InUse(), l.Conn.Closed())
+				}
+				l.Put()
+				l.Drop()
+			})
+			x.wait()
+			x.end()
+		})
+	}
+}
+
+func TestIdleTimeoutAndAge(t *testing.T) {
+	x := newTown(t, 1)
+	x.target.IdleTimeout = time.Minute
+	x.do(func() { x.get(&x.breaker, false).Put() })
+	x.wait()
+	x.must(x.RunFor(59 * time.Second))
+	if x.pool.Idle() != 1 {
+		t.Error("closed too early")
+	}
+	x.must(x.RunFor(2 * time.Second))
+	if x.pool.Idle() != 0 || x.count.IdleClosed != 1 {
+		t.Errorf("%d idle, %d closed for it", x.pool.Idle(), x.count.IdleClosed)
+	}
+	x.target.IdleTimeout, x.target.MaxAge = 0, time.Minute
+	x.do(func() { x.get(&x.breaker, false).Put() })
+	x.must(x.RunFor(2 * time.Minute))
+	x.do(func() {
+		if l := x.get(&x.breaker, false); l.Reused {
+			t.Error("took a connection past its age")
+		} else {
+			l.Put()
+		}
+	})
+	x.wait()
+	x.end()
+}
+
+// At the limit requests wait in order, past that one is refused; a host without
+// a connection may always have one.
+func TestPendingInOrderAndOverflow(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(0)
+	x.breaker.Pending.SetLimit(2)
+	var order []int
+	for i := range 4 {
+		x.do(func() {
+			x.w.Sleep(time.Duration(i) * time.Millisecond)
+			l, err := x.pool.Get(&x.breaker, false)
+			if i == 3 {
+				if !errors.Is(err, ErrOverflow) {
+					t.Errorf("the fourth got %v, %v", l, err)
+				}
+				return
+			}
+			x.must(err)
+			x.ask(l)
+			order = append(order, i)
+			x.w.Sleep(10 * time.Millisecond)
+			l.Put()
+		})
+	}
+	x.wait()
+	if fmt.Sprint(order) != "[0 1 2]" || x.count.PendingOverflow != 1 || x.count.PendingTotal != 2 || x.count.Connections != 1 {
+		t.Errorf("served %v; %+v", order, x.count)
+	}
+	x.end()
+}
+
+func TestMaxConnectingBoundsAttempts(t *testing.T) {
+	x := newTown(t, 1)
+	x.target.MaxConnecting = 2
+	x.SetLink(x.target.Address, loop.Link{Latency: 10 * time.Millisecond})
+	for range 7 {
+		x.do(func() {
+			l := x.get(&x.breaker, false)
+			if x.pool.dialing > 2 {
+				t.Errorf("%d attempts at once", x.pool.dialing)
+			}
+			x.w.Sleep(time.Second)
+			l.Put()
+		})
+	}
+	x.wait()
+	if x.pool.Idle() != 7 {
+		t.Errorf("%d connections for 7 requests", x.pool.Idle())
+	}
+	x.end()
+}
+
+// A fresh connection at the limit takes the place of an idle one.
+func TestFreshMakesRoom(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(2)
+	x.do(func() {
+		a, b := x.get(&x.breaker, false), x.get(&x.breaker, false)
+		a.Put()
+		c := x.get(&x.breaker, true)
+		if c.Reused || !a.Conn.Closed() {
+			t.Errorf("fresh: %+v; the idle one closed: %v", c, a.Conn.Closed())
+		}
+		x.do(func() { // waits for a fresh one until b comes back
+			d := x.get(&x.breaker, true)
+			if d.Reused || !b.Conn.Closed() {
+				t.Errorf("waited for a fresh one, got %+v", d)
+			}
+			d.Put()
+		})
+		x.w.Sleep(time.Second)
+		b.Put()
+		x.w.Sleep(time.Second)
+		c.Put()
+	})
+	x.wait()
+	x.end()
+}
+
+// A connection counts where it was made, whichever priority uses it later.
+func TestConnectionKeepsItsBreaker(t *testing.T) {
+	x := newTown(t, 1)
+	x.do(func() {
+		x.get(&x.breaker, false).Put()
+		l := x.get(&x.hi, false)
+		if x.breaker.Connections.Used() != 1 || x.hi.Connections.Used() != 0 {
+			t.Errorf("used %d and %d", x.breaker.Connections.Used(), x.hi.Connections.Used())
+		}
+		l.Drop()
+	})
+	x.wait()
+	x.end()
+}
+
+// A connection that dies on its way to the one who waits is not given to them.
+func TestWaiterGetsNoDeadConnection(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(1)
+	x.do(func() {
+		l := x.get(&x.breaker, false)
+		x.do(func() {
+			second := x.get(&x.breaker, false)
+			if second.Reused {
+				t.Error("got the dead one")
+			}
+			second.Put()
+		})
+		x.w.Sleep(time.Second)
+		l.Put()
+		l.Conn.Close()
+	})
+	x.wait()
+	x.end()
+}
+
+func TestCloseTellsWaiters(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(1)
+	x.do(func() {
+		l := x.get(&x.breaker, false)
+		for range 3 {
+			x.do(func() {
+				if _, err := x.pool.Get(&x.breaker, false); !errors.Is(err, ErrGone) {
+					t.Errorf("who waited got %v", err)
+				}
+			})
+		}
+		x.w.Sleep(time.Second)
+		x.pool.Close()
+		x.ask(l) // a request in progress goes on
+		l.Put()
+		if _, err := x.pool.Get(&x.breaker, false); !errors.Is(err, ErrGone) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+	x.wait()
+	x.end()
+}
+
+func TestDialErrors(t *testing.T) {
+	x := newTown(t, 1)
+	x.Refuse(x.target.Address, true)
+	x.do(func() {
+		if _, err := x.pool.Get(&x.breaker, false); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("refused: %v", err)
+		}
+		x.Refuse(x.target.Address, false)
+		x.Blackhole(x.target.Address, true)
+		if _, err := x.pool.Get(&x.breaker, false); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("black hole: %v", err)
+		}
+		x.Blackhole(x.target.Address, false)
+	})
+	x.wait()
+	if x.count.ConnectFail != 2 || x.count.ConnectTimeout != 1 || x.target.Seen.ConnectFail.Load() != 2 {
+		t.Errorf("%+v", x.count)
+	}
+	x.end()
+}
+
+func TestPreconnect(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(3)
+	x.w.Post(func() { x.pool.Preconnect(&x.breaker, 5) })
+	x.must(x.RunFor(time.Second))
+	if x.pool.Idle() != 3 {
+		t.Errorf("%d connections, want as many as the limit", x.pool.Idle())
+	}
+	x.do(func() {
+		if l := x.get(&x.breaker, false); l.Reused || l.Uses != 1 {
+			t.Errorf("a first use says %+v", l)
+		} else {
+			l.Put()
+		}
+	})
+	x.wait()
+	x.end()
+}
+
+// Whatever the host does, everything is given back and nobody waits for ever.
+func TestExclusiveThroughFaults(t *testing.T) {
+	for seed := range loop.Seeds(t, 1000) {
+		x := newTown(t, seed)
+		x.Weather()
+		r := x.Rand()
+		x.breaker.Connections.SetLimit(uint32(r.IntN(6)))
+		x.breaker.Pending.SetLimit(uint32(r.IntN(20)))
+		x.target.MaxConnecting = 1 + r.IntN(4)
+		x.target.MaxUses = uint32(r.IntN(4))
+		x.target.IdleTimeout = time.Duration(1+r.IntN(300)) * time.Millisecond
+		for range 12 {
+			x.do(x.customer)
+		}
+		for i := range 6 {
+			x.At(time.Duration(i*50+r.IntN(50))*time.Millisecond, x.fault)
+		}
+		if r.IntN(3) == 0 {
+			x.At(200*time.Millisecond, func() { x.w.Post(x.pool.Close) })
+		}
+		if err := x.Run(func() bool { return x.doing == 0 }, time.Hour); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		x.must(x.RunFor(10 * time.Second))
+		x.end()
+		x.Close()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func (x *town) customer() {
+	r := x.Rand()
+	for range 10 {
+		x.w.Sleep(time.Duration(1+r.IntN(40)) * time.Millisecond)
+		b := &x.breaker
+		if r.IntN(3) == 0 {
+			b = &x.hi
+		}
+		l, err := x.pool.Get(b, r.IntN(4) == 0)
+		if err != nil {
+			continue
+		}
+		l.Conn.SetReadTimeout(time.Second)
+		if converse(l.Conn) != nil || r.IntN(5) == 0 {
+			l.Drop()
+			continue
+		}
+		l.Put()
+	}
+}
+
+func (x *town) fault() {
+	a, d := x.target.Address, time.Duration(x.Rand().IntN(200))*time.Millisecond
+	switch x.Rand().IntN(5) {
+	case 0:
+		x.ResetAll(a)
+	case 1:
+		x.Refuse(a, true)
+		x.After(d, func() { x.Refuse(a, false) })
+	case 2:
+		x.Blackhole(a, true)
+		x.After(d, func() { x.Blackhole(a, false) })
+	case 3:
+		x.host.Post(func() {
+			for _, c := range x.accepted {
+				if !c.Closed() && x.Rand().IntN(2) == 0 {
+					_ = c.Send([]byte("surprise"))
+				}
+			}
+		})
+	case 4:
+		x.host.Post(func() {
+			for _, c := range x.accepted {
+				c.Close()
+			}
+		})
+	}
+}
+
+func TestLeaseDoesNotAllocate(t *testing.T) {
+	x := newTown(t, 1)
+	x.do(func() {
+		x.get(&x.breaker, false).Put()
+		if n := testing.AllocsPerRun(1000, func() {
+			l, _ := x.pool.Get(&x.breaker, false)
+			l.Put()
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+	x.wait()
+	x.end()
+}
