@@ -3,6 +3,8 @@
 // statistics carry. Nothing else in attache words a failure for a client.
 package outcome
 
+import "strings"
+
 // Outcome is how a request, a command or a session ended. The zero value is OK.
 type Outcome uint8
 
@@ -34,17 +36,22 @@ const (
 	AbsolutePath             // a path that does not begin with a slash
 	DownstreamGone           // DC: the client went away
 	Draining                 // the server is going away
-	RetriesExhausted         // URX
+	RetriesExhausted         // URX: no retry is left; the client is given the last answer
 	Overload                 // OM: attache itself is short of something
 	count
 )
 
-// Of gives the entry of o.
 func (o Outcome) entry() *entry { return &entries[o] }
 
-// String names the outcome as in Envoy's RESPONSE_CODE_DETAILS, without the
-// part in braces.
-func (o Outcome) String() string { return o.entry().details }
+// String names the outcome as Envoy's RESPONSE_CODE_DETAILS do, without the
+// part in braces; several outcomes can have one name.
+func (o Outcome) String() string {
+	name, _, _ := strings.Cut(o.entry().details, "{")
+	return name
+}
+
+// Details are Envoy's RESPONSE_CODE_DETAILS in full, for logs.
+func (o Outcome) Details() string { return o.entry().details }
 
 // Flag is Envoy's short response flag, "" if there is none.
 func (o Outcome) Flag() string { return o.entry().flag }
@@ -52,8 +59,22 @@ func (o Outcome) Flag() string { return o.entry().flag }
 // HTTPStatus is the status of the local reply; 0: none is sent.
 func (o Outcome) HTTPStatus() int { return int(o.entry().status) }
 
+// HTTPStatusEarly is HTTPStatus for a request that had not wholly come yet:
+// 408 where it is 504 because of a time of the client's
+// (Envoy http/utility.cc, maybeRequestTimeoutCode).
+func (o Outcome) HTTPStatusEarly() int {
+	if o == IdleTimeout || o == DurationTimeout {
+		return 408
+	}
+	return o.HTTPStatus()
+}
+
 // HTTPBody is the body of the local reply, of type text/plain; "" for none.
 func (o Outcome) HTTPBody() string { return o.entry().body }
+
+// Overloaded reports whether "x-envoy-overloaded: true" goes with the local
+// reply, unless the router is told to suppress such headers.
+func (o Outcome) Overloaded() bool { return o == Overflow }
 
 // Memcached is the line, without its end, that a command is answered with;
 // the room adds the cluster's name in brackets behind it. "" if the client is not answered.

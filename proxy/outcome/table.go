@@ -1,5 +1,10 @@
 package outcome
 
+// The contract with clients, a row for each outcome. docs/errors.md is printed
+// from it.
+
+import "strings"
+
 // entry is one row of the contract with clients.
 type entry struct {
 	details   string // Envoy's RESPONSE_CODE_DETAILS
@@ -9,41 +14,54 @@ type entry struct {
 	memcached string // line of the memcached reply
 }
 
-const (
-	before   = "upstream connect error or disconnect/reset before headers. reset reason: "
-	upstream = "upstream_reset_before_response_started"
-)
+// lost is a row of those that Envoy words alike: the upstream stream was reset
+// before an answer began, for a reason and perhaps a transport's reason
+// (router/router.cc, Filter::onUpstreamReset; http/utility.cc,
+// resetReasonToString).
+func lost(flag string, status uint16, reason, transport, memcached string) entry {
+	body := "upstream connect error or disconnect/reset before headers. reset reason: " + reason
+	why := reason
+	if transport != "" {
+		body += ", transport failure reason: " + transport
+		why += "|" + transport
+	}
+	details := "upstream_reset_before_response_started{" + strings.ReplaceAll(why, " ", "_") + "}"
+	return entry{details, flag, status, body, memcached}
+}
 
-// entries are Envoy's statuses, bodies and flags (router/router.cc,
-// http/utility.cc, http/conn_manager_impl.cc) and mcrouter's memcached strings
-// (network/AsciiSerialized.cpp).
+// entries are Envoy's statuses, bodies, flags and details (router/router.cc,
+// http/conn_manager_impl.cc, http/filter_manager.cc,
+// envoy/stream_info/stream_info.h), mcrouter's memcached strings
+// (network/AsciiSerialized.cpp) and, for what the client did wrong, memcached's
+// own. memcached speaks of times and requests only where a command can meet them.
 var entries = [count]entry{
-	OK:               {details: "via_upstream"},
-	NoRoute:          {"route_not_found", "NR", 404, "", "SERVER_ERROR no route"},
-	NoCluster:        {"cluster_not_found", "NC", 503, "", "SERVER_ERROR unavailable"},
-	NoHost:           {"no_healthy_upstream", "UH", 503, "no healthy upstream", "SERVER_ERROR unavailable"},
-	ConnectRefused:   {upstream, "UF", 503, before + "remote connection failure, transport failure reason: delayed connect error: Connection refused", "SERVER_ERROR connection error"},
-	ConnectFailed:    {upstream, "UF", 503, before + "remote connection failure", "SERVER_ERROR connection error"},
-	ConnectTimeout:   {upstream, "UF", 503, before + "connection timeout", "SERVER_ERROR connection timeout"},
-	ConnectionLost:   {upstream, "UC", 503, before + "connection termination", "SERVER_ERROR remote error"},
-	LostMidway:       {"upstream_reset_after_response_started", "UC", 0, "", ""},
-	UpstreamReset:    {upstream, "UR", 503, before + "remote reset", "SERVER_ERROR remote error"},
-	ProtocolError:    {upstream, "UPE", 502, before + "protocol error", "SERVER_ERROR bad value"},
-	Overflow:         {upstream, "UO", 503, before + "overflow", "SERVER_ERROR overloaded"},
-	Timeout:          {"upstream_response_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
-	IdleTimeout:      {"stream_idle_timeout", "SI", 504, "stream timeout", "SERVER_ERROR timeout"},
-	RequestTimeout:   {"request_overall_timeout", "", 408, "request timeout", ""},
-	HeaderTimeout:    {"request_header_timeout", "", 408, "request header timeout", ""},
-	DurationTimeout:  {"max_duration_timeout", "", 504, "downstream duration timeout", "SERVER_ERROR timeout"},
-	BadRequest:       {"http1.codec_error", "DPE", 400, "Bad Request", "CLIENT_ERROR bad command line format"},
-	BodyTooLarge:     {"request_payload_too_large", "", 413, "Payload Too Large", "SERVER_ERROR object too large for cache"},
-	UpgradeRefused:   {"upgrade_failed", "", 403, "", ""},
-	VersionTooLow:    {"low_version", "DPE", 426, "Upgrade Required", ""},
-	MissingHost:      {"missing_host_header", "", 400, "", ""},
-	BadPath:          {"path_normalization_failed", "", 400, "", ""},
-	AbsolutePath:     {"absolute_path_rejected", "", 404, "", ""},
-	DownstreamGone:   {"downstream_remote_disconnect", "DC", 0, "", ""},
-	Draining:         {"drain", "", 503, "", "SERVER_ERROR unavailable"},
-	RetriesExhausted: {upstream, "URX", 503, "", "SERVER_ERROR remote error"},
+	OK:              {details: "via_upstream"},
+	NoRoute:         {"route_not_found", "NR", 404, "", "SERVER_ERROR no route"},
+	NoCluster:       {"cluster_not_found", "NC", 503, "", "SERVER_ERROR unavailable"},
+	NoHost:          {"no_healthy_upstream", "UH", 503, "no healthy upstream", "SERVER_ERROR unavailable"},
+	ConnectRefused:  lost("UF", 503, "remote connection failure", "delayed connect error: Connection refused", "SERVER_ERROR connection error"),
+	ConnectFailed:   lost("UF", 503, "remote connection failure", "", "SERVER_ERROR connection error"),
+	ConnectTimeout:  lost("UF", 503, "connection timeout", "", "SERVER_ERROR connection timeout"),
+	ConnectionLost:  lost("UC", 503, "connection termination", "", "SERVER_ERROR remote error"),
+	LostMidway:      {"upstream_reset_after_response_started{connection_termination}", "UC", 0, "", ""},
+	UpstreamReset:   lost("UR", 503, "remote reset", "", "SERVER_ERROR remote error"),
+	ProtocolError:   lost("UPE", 502, "protocol error", "", "SERVER_ERROR bad value"),
+	Overflow:        lost("UO", 503, "overflow", "", "SERVER_ERROR overloaded"),
+	Timeout:         {"response_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
+	IdleTimeout:     {"stream_idle_timeout", "SI", 504, "stream timeout", "SERVER_ERROR timeout"},
+	RequestTimeout:  {"request_overall_timeout", "", 408, "request timeout", ""},
+	HeaderTimeout:   {"request_header_timeout", "", 408, "request header timeout", ""},
+	DurationTimeout: {"max_duration_timeout", "", 504, "downstream duration timeout", "SERVER_ERROR timeout"},
+	BadRequest:      {"http1.codec_error", "DPE", 400, "Bad Request", "CLIENT_ERROR bad command line format"},
+	BodyTooLarge:    {"request_payload_too_large", "", 413, "Payload Too Large", "SERVER_ERROR object too large for cache"},
+	UpgradeRefused:  {"upgrade_failed", "", 403, "", ""},
+	VersionTooLow:   {"low_version", "DPE", 426, "Upgrade Required", ""},
+	MissingHost:     {"missing_host_header", "", 400, "", ""},
+	BadPath:         {"path_normalization_failed", "", 400, "", ""},
+	AbsolutePath:    {"absolute_path_rejected", "", 404, "", ""},
+	DownstreamGone:  {"downstream_remote_disconnect", "DC", 0, "", ""},
+	Draining:        {"drain", "", 503, "", "SERVER_ERROR unavailable"}, // ours: Envoy refuses nothing while it drains
+	// The last answer is the upstream's own, or that of the outcome it ended with.
+	RetriesExhausted: {"via_upstream", "URX", 0, "", "SERVER_ERROR remote error"},
 	Overload:         {"overload", "OM", 503, "envoy overloaded", "SERVER_ERROR overloaded"},
 }
