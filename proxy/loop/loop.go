@@ -42,6 +42,7 @@ type Worker struct {
 	dirty     []*Conn     // to be flushed at the end of the turn
 	bufs      buffers
 	shared    shared
+	stream    []byte // of Conn.Stream, made when first used
 	rng       *rand.Rand
 	busy      bool // there was something lately
 	count     Counters

@@ -174,9 +174,9 @@ func TestSimHalfCloseIsKept(t *testing.T) {
 }
 
 // Who does not read stops who writes: the proxy holds the buffer limit and one
-// read at most, and loses nothing.
+// small read at most, and loses nothing.
 func TestSimSlowReaderBoundsMemory(t *testing.T) {
-	const oneRead = 128 << 10
+	const oneRead = leastRead
 	for seed := range loop.Seeds(t, 300) {
 		g := newStage(t, seed, true)
 		limit := []int{0, 4096, 64 << 10}[g.Rand().IntN(3)]

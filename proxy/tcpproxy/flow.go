@@ -23,14 +23,22 @@ type flow struct {
 
 func (f *flow) begin() { f.drain = f.resumeDrained }
 
+// turnBytes is how much one direction copies before the others run.
+const turnBytes = 1 << 20
+
+// leastRead keeps reads worth their system call when a queue is all but full;
+// what is held may exceed the limit by as much.
+const leastRead = 16 << 10
+
 // Ready copies what has come. After the end it is called again with each event;
-// Fill then says that there is nothing to read.
+// Stream then says that there is nothing to read.
 func (f *flow) Ready(c *loop.Conn) {
-	for {
-		n, err := c.Fill()
+	for left := turnBytes; left > 0; {
+		p, err := c.Stream(max(f.limit-f.to.Unsent(), leastRead))
 		switch {
-		case n > 0:
-			if !f.pass(c) || c.Spent() {
+		case len(p) > 0:
+			left -= len(p)
+			if !f.pass(c, p) {
 				return
 			}
 		case err == io.EOF && c.WriteError() == nil:
@@ -43,16 +51,14 @@ func (f *flow) Ready(c *loop.Conn) {
 			return
 		}
 	}
+	c.Again()
 }
 
 // pass sends what was read; false says to read no more now.
-func (f *flow) pass(c *loop.Conn) bool {
-	b := c.Buffered()
-	n := len(b)
-	err := f.to.Send(b)
-	c.Discard(n)
-	*f.seen += uint64(n)
-	*f.counted += uint64(n)
+func (f *flow) pass(c *loop.Conn, p []byte) bool {
+	err := f.to.Send(p)
+	*f.seen += uint64(len(p))
+	*f.counted += uint64(len(p))
 	f.s.active = f.s.w.Now()
 	switch {
 	case err != nil:
