@@ -1,0 +1,295 @@
+package httpproxy
+
+// Bodies: where they end, and how they go from one connection to the other.
+
+import (
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+)
+
+// body knows how much of a message's body is still to come.
+type body struct {
+	kind   http1.Body
+	done   bool
+	left   int64 // BodyLength
+	chunks http1.Chunked
+}
+
+func (b *body) reset(kind http1.Body, n int64) {
+	b.kind, b.left, b.done = kind, n, kind == http1.BodyNone
+	if kind == http1.BodyChunked {
+		b.chunks.Reset()
+	}
+}
+
+// next finds data at the beginning of buf and says how many bytes that took.
+func (b *body) next(buf []byte, lim *http1.Limits) (data []byte, n int, err error) {
+	switch b.kind {
+	case http1.BodyLength:
+		n = int(min(b.left, int64(len(buf))))
+		b.left -= int64(n)
+		b.done = b.left == 0
+		return buf[:n], n, nil
+	case http1.BodyChunked:
+		data, n, b.done, err = b.chunks.Next(buf, lim)
+		return data, n, err
+	case http1.BodyUntilClose:
+		return buf, len(buf), nil
+	}
+	return nil, 0, nil
+}
+
+// relay passes on what src has of a body. Chunks are made anew: how the data
+// was cut, and chunk extensions, end here. The error is the codec's; dst keeps
+// its own.
+func (b *body) relay(dst, src *loop.Conn, chunked, trailers bool, lim *http1.Limits) error {
+	for src.Pending() > 0 && !b.done {
+		data, n, err := b.next(src.Buffered(), lim)
+		if err != nil {
+			return err
+		}
+		if len(data) > 0 {
+			put(dst, data, chunked)
+		}
+		if b.done && chunked {
+			b.end(dst, trailers)
+		}
+		if n == 0 {
+			return nil
+		}
+		src.Discard(n)
+	}
+	return nil
+}
+
+// gathered is the size from which data is written at once instead of joined
+// with what else goes out in this turn.
+const gathered = 8 << 10
+
+// put writes data of a body; dst remembers errors.
+func put(dst *loop.Conn, data []byte, chunked bool) {
+	if !chunked {
+		_ = dst.Send(data)
+		return
+	}
+	if len(data) < gathered {
+		out := dst.Begin(len(data) + http1.MaxChunkHeader + 2)
+		out = append(http1.AppendChunkHeader(out, len(data)), data...)
+		dst.Commit(http1.AppendChunkEnd(out))
+		return
+	}
+	var head [http1.MaxChunkHeader]byte
+	dst.Flush()
+	_ = dst.SendTwo(http1.AppendChunkHeader(head[:0], len(data)), data)
+	dst.Commit(http1.AppendChunkEnd(dst.Begin(2)))
+}
+
+// end writes the end of a chunked body.
+func (b *body) end(dst *loop.Conn, trailers bool) {
+	var lines []http1.Header
+	size := 16
+	if trailers && b.kind == http1.BodyChunked {
+		lines = b.chunks.Trailers()
+		for i := range lines {
+			size += len(lines[i].Name) + len(lines[i].Value) + 4
+		}
+	}
+	dst.Commit(http1.AppendLastChunk(dst.Begin(size), lines))
+}
+
+// The request's body, while the answer may already come.
+
+// smallBody is how much of a body is kept together with its head, so that it
+// can be sent again.
+const smallBody = 16 << 10
+
+// send writes the request as far as it is there. What is not is carried by a
+// second coroutine, so that the answer can come meanwhile.
+func (x *exchange) send() outcome.Outcome {
+	up := x.lease.Conn
+	x.moved = x.w.Now()
+	var data []byte
+	if !x.whole && x.in.kind == http1.BodyLength {
+		data = x.client.Buffered()
+		data = data[:min(x.in.left, int64(len(data)))]
+	}
+	if err := up.SendTwo(x.out, data); err != nil {
+		x.untaken = true
+		return x.lost(err)
+	}
+	if x.whole {
+		x.wholeCame()
+		return outcome.OK
+	}
+	x.in.left -= int64(len(data))
+	x.in.done = x.in.kind == http1.BodyLength && x.in.left == 0
+	x.client.Discard(len(data))
+	if o := x.carryBuffered(up); o != outcome.OK {
+		return o
+	}
+	if x.in.done {
+		x.wholeCame()
+		return outcome.OK
+	}
+	x.pumping = true
+	x.w.Go(x.carry)
+	return outcome.OK
+}
+
+// wholeCame notes that the request is complete: the route's time begins.
+func (x *exchange) wholeCame() {
+	x.complete = x.w.Now()
+	if x.timeout > 0 {
+		x.deadline = x.complete + int64(x.timeout)
+	}
+}
+
+// carryBuffered sends what the client's connection has of the body.
+func (x *exchange) carryBuffered(up *loop.Conn) outcome.Outcome {
+	if err := x.in.relay(up, x.client, x.in.kind == http1.BodyChunked, x.trailers, &x.here.room.limits); err != nil {
+		x.refused, _ = err.(http1.Error)
+		return outcome.BadRequest
+	}
+	return outcome.OK
+}
+
+// pump is the second coroutine: the rest of the request's body, or the
+// client's half of a tunnel. Where it fails it ends the upstream connection,
+// which wakes the first one.
+func (x *exchange) pump() {
+	up := x.lease.Conn
+	o := outcome.OK
+	if x.tunnel {
+		o = x.carryRaw(up)
+	} else {
+		o = x.carryBody(up)
+	}
+	if !x.stop {
+		x.pumpEnd = o
+		switch {
+		case o != outcome.OK:
+			up.Reset()
+		case x.in.done && !x.tunnel:
+			x.wholeCame()
+			up.SetReadTimeout(x.patience())
+		}
+	}
+	x.pumping = false
+	x.joined.Wake(x.w)
+}
+
+// carryBody goes on until the body is complete, or the upstream takes no more:
+// then its answer, if there is one, says why.
+func (x *exchange) carryBody(up *loop.Conn) outcome.Outcome {
+	for !x.in.done && !x.stop {
+		if o := x.moreRequest(); o != outcome.OK || x.stop {
+			return o
+		}
+		if o := x.carryBuffered(up); o != outcome.OK {
+			return o
+		}
+		if up.WriteError() != nil || up.Closed() {
+			return outcome.OK
+		}
+		if o := x.ease(up, x.conn.limit); o != outcome.OK {
+			return o
+		}
+	}
+	return outcome.OK
+}
+
+// moreRequest waits until the client has sent more than is buffered.
+func (x *exchange) moreRequest() outcome.Outcome {
+	c := x.client
+	for !x.stop {
+		if c.Spent() {
+			x.w.Yield()
+		}
+		n, err := c.Fill()
+		if n > 0 {
+			x.moved = x.w.Now()
+			return outcome.OK
+		}
+		if err != nil {
+			return outcome.DownstreamGone
+		}
+		c.SetReadTimeout(x.requestPatience())
+		if err := c.Wait(); err == loop.ErrTimeout {
+			if o := x.requestOverdue(); o != outcome.OK {
+				return o
+			}
+		} else if err != nil {
+			return outcome.DownstreamGone
+		}
+	}
+	return outcome.OK
+}
+
+// requestPatience is how long to wait at most for more of the request.
+func (x *exchange) requestPatience() time.Duration {
+	now := x.w.Now()
+	d := time.Hour
+	if x.idle > 0 {
+		d = x.idle - time.Duration(now-x.moved)
+	}
+	if r := x.here.room.cfg.RequestTimeout; r > 0 && !x.tunnel {
+		d = min(d, r-time.Duration(now-x.since))
+	}
+	return max(d, 1)
+}
+
+// requestOverdue says whether the request has taken too long.
+func (x *exchange) requestOverdue() outcome.Outcome {
+	now := x.w.Now()
+	switch r := x.here.room.cfg.RequestTimeout; {
+	case x.stop:
+	case r > 0 && !x.tunnel && now-x.since >= int64(r):
+		return outcome.RequestTimeout
+	case x.idle > 0 && now-x.moved >= int64(x.idle):
+		return outcome.IdleTimeout
+	}
+	return outcome.OK
+}
+
+// ease waits until dst has taken all but half of limit, if more than limit is
+// queued: back-pressure. Errors of dst are not its business.
+func (x *exchange) ease(dst *loop.Conn, limit int) outcome.Outcome {
+	if dst.Unsent() > gathered {
+		dst.Flush()
+	}
+	for dst.Unsent() > limit {
+		dst.SetWriteTimeout(x.idle)
+		before := dst.Unsent()
+		err := dst.Drain(limit / 2)
+		dst.SetWriteTimeout(0)
+		if dst.Unsent() < before {
+			x.moved = x.w.Now()
+		}
+		if err == nil || err != loop.ErrTimeout {
+			return outcome.OK
+		}
+		if x.w.Now()-x.moved >= int64(x.idle) {
+			return outcome.IdleTimeout
+		}
+	}
+	return outcome.OK
+}
+
+// endPump ends the second coroutine and waits for it.
+func (x *exchange) endPump() {
+	if !x.pumping {
+		return
+	}
+	x.stop = true
+	x.drop()
+	for x.pumping {
+		if !x.client.Closed() {
+			x.client.SetReadTimeout(1)
+		}
+		x.joined.Wait(x.w)
+	}
+	x.client.SetReadTimeout(0)
+}

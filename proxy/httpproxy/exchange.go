@@ -1,0 +1,389 @@
+package httpproxy
+
+// One request, from its head to the last byte of its answer.
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// exchange is a request in progress. The worker keeps it for other requests;
+// what a parsed head points to is gone after the first wait.
+type exchange struct {
+	here  *local
+	w     *loop.Worker
+	carry func() // e.pump, bound once
+
+	// The client's side.
+	conn   *conn
+	client *loop.Conn
+	req    http1.Request
+	head   int   // bytes of it that are still in the client's buffer
+	since  int64 // its first byte
+	in     body  // of the request
+	method http1.MethodID
+	http10 bool
+	closes bool // the connection ends after the answer
+
+	// Whom to ask.
+	route    *route.Route[*upstream.Cluster]
+	target   *route.Target[*upstream.Cluster]
+	random   uint64
+	view     route.Request
+	from     route.Conn
+	hash     route.Hash
+	cluster  *upstream.Local
+	host     *upstream.Host
+	hostOn   *upstream.HostLocal
+	breaker  *pool.Breaker
+	timeout  time.Duration
+	idle     time.Duration
+	limits   http1.Limits // of the answer's head
+	trailers bool         // are passed on
+	upgrades bool         // asks for another protocol, or for a tunnel
+
+	// The upstream's side.
+	lease   *pool.Lease
+	out     []byte // the head to send, and a small body; kept while it may go out again
+	whole   bool   // out is the whole request
+	untaken bool   // the kernel took nothing of it
+	resp    http1.Response
+	back    body // of the answer
+	upErr   error
+	tries   int
+
+	// Time, in the worker's.
+	moved    int64 // when something last moved
+	complete int64 // when the request was complete, 0: not yet
+	deadline int64 // of the route's time limit
+
+	// How it ends.
+	status  int
+	started bool // the client has been sent something of an answer
+	replied bool // all of it, made here
+	reply   reply
+	refused http1.Error
+
+	// The other coroutine, if there is one.
+	pumping bool
+	stop    bool
+	pumpEnd outcome.Outcome
+	tunnel  bool
+	joined  loop.Waiter
+
+	// Scratch.
+	id   [64]byte
+	idn  int
+	text [96]byte
+	path []byte // the canonical path, if it is not the request's
+	to   []byte // the path after a rewrite, or a location
+	name []byte // the host after a rewrite
+	xff  []byte
+}
+
+func newExchange(l *local) *exchange {
+	x := &exchange{here: l, w: l.w}
+	x.carry = x.pump
+	return x
+}
+
+// clear makes x ready for another request; what it has allocated stays.
+func (x *exchange) clear() {
+	x.conn, x.client = nil, nil
+	x.head, x.since = 0, 0
+	x.in.reset(http1.BodyNone, 0)
+	x.back.reset(http1.BodyNone, 0)
+	x.method, x.http10, x.closes = http1.MethodOther, false, false
+	x.route, x.target, x.random = nil, nil, 0
+	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
+	x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil
+	x.timeout, x.idle, x.upgrades = 0, 0, false
+	x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, false, false, nil, 0
+	x.moved, x.complete, x.deadline = 0, 0, 0
+	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
+	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
+	x.idn, x.path, x.xff = 0, x.path[:0], x.xff[:0]
+	x.limits, x.trailers = http1.Limits{}, false
+}
+
+// run is a request's life. Its head has been parsed: n bytes, or err.
+func (x *exchange) run(n int, err error) {
+	x.begin()
+	o := x.readHead(n, err)
+	if o == outcome.OK {
+		o = x.match()
+	}
+	if o == outcome.OK && !x.replied {
+		o = x.pick()
+	}
+	if o == outcome.OK && !x.replied {
+		o = x.forward()
+		for x.again(o) {
+			o = x.forward()
+		}
+	}
+	x.finish(o)
+}
+
+// begin counts a request in.
+func (x *exchange) begin() {
+	x.here.count.RqTotal++
+	x.here.count.RqActive++
+	x.moved = x.w.Now()
+	x.idle = x.here.room.cfg.StreamIdleTimeout
+}
+
+// pick chooses a host and writes the head that it shall see.
+func (x *exchange) pick() outcome.Outcome {
+	c := x.cluster
+	c.Count.RqTotal++
+	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}
+	h, o := c.Pick(&p)
+	if o != outcome.OK {
+		return o
+	}
+	x.breaker = c.Breaker(x.route.High)
+	if !x.breaker.Requests.Enter() {
+		x.breaker = nil
+		c.Count.RqPendingOverflow++
+		return outcome.Overflow
+	}
+	x.host, x.hostOn = h, h.On(x.w)
+	x.hostOn.Begin()
+	c.Count.RqActive++
+	x.writeHead()
+	return outcome.OK
+}
+
+// forward sends the request over a connection and brings the answer back.
+func (x *exchange) forward() outcome.Outcome {
+	if o := x.connect(); o != outcome.OK {
+		return o
+	}
+	if o := x.send(); o != outcome.OK {
+		return o
+	}
+	n, o := x.readAnswer()
+	if o != outcome.OK {
+		return o
+	}
+	if x.upgrades && x.switched() {
+		return x.join(n)
+	}
+	return x.respond(n)
+}
+
+// connect leases a connection. One that was used before and has since been
+// ended by its host is not used again.
+func (x *exchange) connect() outcome.Outcome {
+	for {
+		l, err := x.hostOn.Exclusive.Get(x.breaker, x.tries > 0)
+		if err != nil {
+			if errors.Is(err, pool.ErrOverflow) {
+				x.cluster.Count.RqPendingOverflow++
+			}
+			return pool.Outcome(err)
+		}
+		x.lease = l
+		l.Conn.Pause() // nobody but this exchange is to be told of it
+		if !l.Reused {
+			return outcome.OK
+		}
+		if n, err := l.Conn.Fill(); n == 0 && err == nil {
+			return outcome.OK
+		}
+		x.drop()
+	}
+}
+
+// maxTries bounds how often one request meets a connection that is dead.
+const maxTries = 3
+
+// again says whether the request met a connection that its host had closed
+// already, and may go out once more: nothing of it was taken, or it is whole
+// and safe to repeat (RFC 9110, 9.2.2), and no byte of an answer came.
+func (x *exchange) again(o outcome.Outcome) bool {
+	if o != outcome.ConnectionLost || x.started || x.lease == nil || x.tries >= maxTries || x.pumpEnd != outcome.OK {
+		return false
+	}
+	l := x.lease
+	if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && idempotent(x.method)) {
+		return false
+	}
+	x.drop()
+	x.tries++
+	x.complete, x.deadline, x.upErr, x.untaken = 0, 0, nil, false
+	x.resp.Reset()
+	x.here.count.RqRetryStale++
+	return true
+}
+
+func idempotent(m http1.MethodID) bool {
+	switch m {
+	case http1.MethodGet, http1.MethodHead, http1.MethodOptions, http1.MethodTrace, http1.MethodPut, http1.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// drop ends the upstream connection: something about it is in doubt.
+func (x *exchange) drop() {
+	if l := x.lease; l != nil {
+		x.lease = nil
+		l.Drop()
+	}
+}
+
+// release gives back everything that the request held of the cluster.
+func (x *exchange) release(o outcome.Outcome) {
+	x.endPump()
+	if l := x.lease; l != nil {
+		if o == outcome.OK && x.back.done && x.complete != 0 && x.resp.KeepAlive && !x.tunnel && x.status != 101 {
+			if l.Conn.Pending() > 0 {
+				x.here.count.UpstreamExtra++
+			}
+			x.lease = nil
+			l.Conn.SetReadTimeout(0)
+			l.Conn.Resume()
+			l.Put()
+		} else {
+			x.drop()
+		}
+	}
+	if x.hostOn != nil {
+		x.hostOn.End()
+		x.breaker.Requests.Leave()
+		x.cluster.Count.RqActive--
+	}
+	if x.out != nil {
+		x.w.FreeBuffer(x.out)
+		x.out = nil
+	}
+}
+
+// finish ends the request: the one place that releases, answers what failed,
+// counts, and decides what becomes of the connection.
+func (x *exchange) finish(o outcome.Outcome) {
+	x.release(o)
+	switch {
+	case o == outcome.OK && !x.replied:
+	case o == outcome.DownstreamGone, o != outcome.OK && x.started:
+		x.client.Reset()
+	default:
+		x.answer(o)
+	}
+	x.count(o)
+	if !x.client.Closed() {
+		x.client.Discard(x.head)
+		if x.client.WriteError() != nil {
+			x.client.Reset()
+		} else if x.closes {
+			x.conn.over = true
+			x.client.CloseAfterReply(x.here.room.cfg.DelayedCloseTimeout)
+		}
+	}
+}
+
+// broken is finish after a panic: nothing is answered.
+func (x *exchange) broken() {
+	x.client.Reset()
+	x.stop = true
+	if x.lease != nil {
+		x.drop()
+	}
+	if x.hostOn != nil {
+		x.hostOn.End()
+		x.breaker.Requests.Leave()
+		x.cluster.Count.RqActive--
+	}
+	x.here.count.RqActive--
+}
+
+// Waiting for the upstream.
+
+// glance is how often a request that waits for its upstream looks whether its
+// client is still there: nobody reads the client meanwhile.
+const glance = 250 * time.Millisecond
+
+// more waits until the upstream has sent more than is buffered.
+func (x *exchange) more() outcome.Outcome {
+	up := x.lease.Conn
+	for {
+		n, err := up.Fill()
+		if n > 0 {
+			x.moved = x.w.Now()
+			if up.Spent() {
+				x.w.Yield()
+			}
+			return outcome.OK
+		}
+		if err != nil {
+			return x.lost(err)
+		}
+		up.SetReadTimeout(x.patience())
+		if err := up.Wait(); err == loop.ErrTimeout {
+			if o := x.overdue(); o != outcome.OK {
+				return o
+			}
+		} else if err != nil {
+			return x.lost(err)
+		}
+	}
+}
+
+// lost says why the upstream's connection is over: it ended it, or the other
+// coroutine did, because of the client.
+func (x *exchange) lost(err error) outcome.Outcome {
+	x.upErr = err
+	if x.pumpEnd != outcome.OK {
+		return x.pumpEnd
+	}
+	if x.started {
+		return outcome.LostMidway
+	}
+	return outcome.ConnectionLost
+}
+
+// ended says that the upstream ended its side in order.
+func (x *exchange) ended() bool { return x.upErr == io.EOF }
+
+// patience is how long to wait at most before overdue is asked.
+func (x *exchange) patience() time.Duration {
+	d, now := glance, x.w.Now()
+	if x.deadline != 0 {
+		d = min(d, time.Duration(x.deadline-now))
+	}
+	if x.idle > 0 {
+		d = min(d, x.idle-time.Duration(now-x.moved))
+	}
+	return max(d, 1)
+}
+
+// overdue says whether a time limit has passed, or the client has gone.
+func (x *exchange) overdue() outcome.Outcome {
+	now := x.w.Now()
+	switch {
+	case x.deadline != 0 && now >= x.deadline:
+		return outcome.Timeout
+	case x.idle > 0 && now-x.moved >= int64(x.idle):
+		return outcome.IdleTimeout
+	case x.pumping || x.client.Pending() > x.conn.limit:
+		return outcome.OK
+	}
+	if _, err := x.client.Fill(); err != nil || x.client.Closed() {
+		return outcome.DownstreamGone
+	}
+	return outcome.OK
+}
+
+// clientAddr is the address of the client's own end.
+func (x *exchange) clientAddr() netip.Addr { return x.conn.peer.Addr().Unmap() }

@@ -1,0 +1,126 @@
+package httpproxy
+
+// Header lines as operations change them, and the texts that attache adds.
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"unsafe"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+)
+
+// fields is a head's list of lines; it is route.Headers. Lines marked Hop are
+// not there.
+type fields struct{ lines *[]http1.Header }
+
+// find gives the index of the first line of a name, in lower case, or -1.
+func (f fields) find(name string) int {
+	for i := range *f.lines {
+		if h := &(*f.lines)[i]; !h.Hop && equalFold(h.Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// put adds a line; the value is borrowed until the head is written.
+func (f fields) put(name string, value []byte) {
+	*f.lines = append(*f.lines, http1.Header{Name: bytesOf(name), Value: value})
+}
+
+// Has says whether there is a line of that name.
+func (f fields) Has(name string) bool { return f.find(name) >= 0 }
+
+// Remove takes all lines of that name out.
+func (f fields) Remove(name string) { f.removeFrom(0, name) }
+
+func (f fields) removeFrom(at int, name string) {
+	all := *f.lines
+	kept := all[:at]
+	for _, h := range all[at:] {
+		if h.Hop || !equalFold(h.Name, name) {
+			kept = append(kept, h)
+		}
+	}
+	*f.lines = kept
+}
+
+// Set makes one line of that name, where the first one was.
+func (f fields) Set(name, value string) {
+	i := f.find(name)
+	if i < 0 {
+		f.Add(name, value)
+		return
+	}
+	(*f.lines)[i].Value = bytesOf(value)
+	f.removeFrom(i+1, name)
+}
+
+// Add adds a line.
+func (f fields) Add(name, value string) {
+	*f.lines = append(*f.lines, http1.Header{Name: bytesOf(name), Value: bytesOf(value), ID: http1.LookupField(bytesOf(name))})
+}
+
+// bytesOf is s without a copy; nobody writes to it: lines are only read.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// equalFold reports whether b in lower case is s, which is.
+func equalFold(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i := range b {
+		c := b[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
+
+func digits(n int64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
+	}
+	return d
+}
+
+// appendUUID appends a random UUID (RFC 9562, version 4).
+func appendUUID(dst []byte, rng *rand.Rand) []byte {
+	const hex = "0123456789abcdef"
+	hi, lo := rng.Uint64(), rng.Uint64()
+	hi = hi&^0xf000 | 0x4000
+	lo = lo&^(3<<62) | 1<<63
+	var b [36]byte
+	at := 0
+	for i := range 32 {
+		if i == 8 || i == 12 || i == 16 || i == 20 {
+			b[at] = '-'
+			at++
+		}
+		word := hi
+		if i >= 16 {
+			word = lo
+		}
+		b[at] = hex[word>>(60-4*(i&15))&15]
+		at++
+	}
+	return append(dst, b[:]...)
+}
+
+// dateText is the value of the date header, made once a second.
+func (l *local) dateText() []byte {
+	if now := l.w.Now(); now >= l.dateUntil {
+		t := l.room.env.Wall().UTC()
+		t.AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+		l.dateUntil = now + int64(1e9) - int64(t.Nanosecond())
+	}
+	return l.date[:]
+}

@@ -1,0 +1,96 @@
+package httpproxy
+
+// Answers that are made here: errors, redirects, direct responses.
+
+import (
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/route"
+)
+
+// reply is an answer of our own.
+type reply struct {
+	status   int
+	body     string
+	location []byte
+	ops      []route.Op
+}
+
+// replyTo words the end of a request that failed (http/utility.cc:
+// Utility::sendLocalReply; router.cc).
+func (x *exchange) replyTo(o outcome.Outcome) reply {
+	r := reply{status: o.HTTPStatus(), body: o.HTTPBody()}
+	switch o {
+	case outcome.BadRequest:
+		if x.refused != 0 {
+			r.status = x.refused.Status()
+			r.body = http1.StatusText(r.status)
+		}
+	case outcome.NoCluster:
+		if s := x.route.NotFoundStatus; s != 0 {
+			r.status = s
+		}
+	case outcome.IdleTimeout:
+		if x.complete == 0 {
+			r.status = 408
+		}
+	}
+	return r
+}
+
+// answer sends the answer to a request that goes nowhere, or failed before
+// anything of an answer was sent.
+func (x *exchange) answer(o outcome.Outcome) {
+	r := x.reply
+	if !x.replied {
+		r = x.replyTo(o)
+	}
+	if r.status == 0 {
+		x.client.Close()
+		return
+	}
+	x.status = r.status
+	x.skipBody()
+	x.closes = x.closes || x.mustClose()
+	lines := x.resp.Headers[:0]
+	f := fields{&lines}
+	if r.body != "" {
+		f.put("content-type", bytesOf("text/plain"))
+	}
+	if len(r.location) > 0 {
+		f.put("location", r.location)
+	}
+	if o == outcome.Overflow {
+		f.put("x-envoy-overloaded", bytesOf("true"))
+	}
+	if len(r.ops) > 0 {
+		route.Apply(r.ops, f)
+	}
+	dst := http1.AppendStatusLine(x.here.scratch[:0], r.status, nil)
+	dst = http1.AppendContentLength(dst, int64(len(r.body)))
+	x.hash = route.Hash{}
+	x.tunnel = false
+	dst = x.answerFields(dst, lines, false, false)
+	if x.method != http1.MethodHead {
+		dst = append(dst, r.body...)
+	}
+	x.here.scratch, x.resp.Headers = dst[:0], lines[:0]
+	_ = x.client.Send(dst)
+}
+
+// skipBody uses up the request if all of it is buffered already: the
+// connection can go on then. Else it has to end (RFC 9112, 9.3).
+func (x *exchange) skipBody() {
+	if x.closes || x.in.done || x.client.Closed() {
+		return
+	}
+	buf := x.client.Buffered()[x.head:]
+	for !x.in.done {
+		_, n, err := x.in.next(buf, &x.here.room.limits)
+		if err != nil || n == 0 {
+			return
+		}
+		buf = buf[n:]
+		x.head += n
+	}
+}

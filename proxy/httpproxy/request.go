@@ -1,0 +1,379 @@
+package httpproxy
+
+// A request's head: what is refused at once, where it goes, and what the host
+// sees of it.
+
+import (
+	"bytes"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/route"
+)
+
+// readHead takes the head in: n bytes, or what is wrong with it. The order of
+// the checks is Envoy's (ConnectionManagerImpl::ActiveStream::decodeHeaders).
+func (x *exchange) readHead(n int, err error) outcome.Outcome {
+	cfg, req := x.here.room.cfg, &x.req
+	x.head = n
+	x.method = req.MethodID
+	if err != nil {
+		x.refused, _ = err.(http1.Error)
+		x.closes = x.refused.Close() || !req.KeepAlive
+		if n > 0 {
+			x.in.reset(req.Body, req.ContentLength)
+		}
+		return outcome.BadRequest
+	}
+	x.in.reset(req.Body, req.ContentLength)
+	x.http10 = req.Version == 10
+	x.upgrades = req.Upgrade != nil || x.method == http1.MethodConnect
+	v := &x.view
+	v.Method, v.Scheme, v.Host, v.Path = req.Method, x.here.room.scheme, req.Host, req.Path
+	if x.http10 {
+		switch {
+		case !cfg.AcceptHTTP10:
+			x.closes = true
+			return outcome.VersionTooLow
+		case len(v.Host) == 0:
+			v.Host = []byte(cfg.DefaultHTTP10Host)
+		}
+	}
+	switch {
+	case len(v.Host) == 0:
+		x.closes = true
+		return outcome.MissingHost
+	case x.method == http1.MethodConnect:
+	case req.Form == http1.FormAbsolute && !cfg.AllowAbsoluteURL, v.Path[0] != '/':
+		return outcome.AbsolutePath
+	}
+	if o := x.canonicalPath(); o != outcome.OK || x.replied {
+		return o
+	}
+	x.stripPort()
+	return x.sanitize()
+}
+
+// canonicalPath settles the one path that is matched and sent.
+func (x *exchange) canonicalPath() outcome.Outcome {
+	if len(x.view.Path) == 0 {
+		return outcome.OK
+	}
+	path, action := http1.AppendCanonicalPath(x.path[:0], x.view.Path, x.here.room.paths)
+	switch action {
+	case http1.PathSame:
+	case http1.PathReject:
+		return outcome.BadPath
+	case http1.PathChanged:
+		x.path, x.view.Path = path, path
+	case http1.PathRedirect:
+		x.path = path
+		x.replied = true
+		x.reply = reply{status: 307, location: path}
+	}
+	return outcome.OK
+}
+
+// stripPort cuts the port off Host if config says so.
+func (x *exchange) stripPort() {
+	cfg := x.here.room.cfg
+	if !cfg.StripAnyPort && !cfg.StripMatchingPort || x.method == http1.MethodConnect && !cfg.StripAnyPort {
+		return
+	}
+	host := x.view.Host
+	at := bytes.LastIndexByte(host, ':')
+	if at < 0 || at < bytes.LastIndexByte(host, ']') {
+		return
+	}
+	if cfg.StripAnyPort || string(host[at+1:]) == string(appendInt(x.text[:0], int64(x.conn.self.Port()))) {
+		x.view.Host = host[:at]
+	}
+}
+
+// match finds the route and the cluster.
+func (x *exchange) match() outcome.Outcome {
+	if x.replied {
+		return outcome.OK
+	}
+	x.random = x.w.Rand().Uint64()
+	r := x.here.room.table.Match(&x.view, x.random)
+	if r == nil {
+		return outcome.NoRoute
+	}
+	x.route = r
+	if x.upgrades && !x.upgradeAllowed() {
+		x.closes = true
+		return outcome.UpgradeRefused
+	}
+	if r.Kind != route.Forward {
+		x.replied = true
+		x.reply = reply{status: r.Status, body: r.Body, ops: r.ResponseOps}
+		if r.HasLocation() {
+			x.to = r.AppendLocation(x.to[:0], &x.view)
+			x.reply.location = x.to
+		}
+		return outcome.OK
+	}
+	x.from = route.Conn{Remote: x.conn.peer, Local: x.conn.self, Client: x.from.Client}
+	c, t, ok := r.Cluster(&x.view, x.random, &x.from)
+	x.target = t
+	if !ok {
+		return outcome.NoCluster
+	}
+	x.cluster = c.On(x.w)
+	x.timeout = r.Timeout
+	if r.HasIdleTimeout {
+		x.idle = r.IdleTimeout
+	}
+	up := &x.cluster.Config().HTTP
+	x.limits = http1.DefaultLimits()
+	if up.MaxHeadersKB > 0 {
+		x.limits.MaxHeaderBytes = int(up.MaxHeadersKB) << 10
+	}
+	if up.MaxHeaders > 0 {
+		x.limits.MaxHeaders = int(up.MaxHeaders)
+	}
+	x.trailers = up.EnableTrailers && x.here.room.cfg.EnableTrailers
+	x.rewrite()
+	return outcome.OK
+}
+
+func (x *exchange) upgradeAllowed() bool {
+	kind := x.req.Upgrade
+	if x.method == http1.MethodConnect {
+		kind = []byte("CONNECT")
+	}
+	listed := false
+	for _, u := range x.here.room.cfg.Upgrades {
+		listed = listed || equalFold(kind, u)
+	}
+	return x.route.UpgradeAllowed(kind, listed)
+}
+
+// rewrite makes the view what the host shall see, and hashes that (Filter::
+// decodeHeaders: the time header, RouteEntryImplBase::finalizeRequestHeaders,
+// then the hash).
+func (x *exchange) rewrite() {
+	cfg, r, v := x.here.room.cfg, x.route, &x.view
+	lines := fields{&x.req.Headers}
+	quiet := cfg.SuppressEnvoyHeaders
+	if x.timeout > 0 && !quiet {
+		lines.put("x-envoy-expected-rq-timeout-ms", appendInt(x.text[:0], x.timeout.Milliseconds()))
+	}
+	if len(x.target.RequestOps) > 0 {
+		route.Apply(x.target.RequestOps, lines)
+	}
+	v.Headers = x.req.Headers
+	if x.target.HostRewrite != "" {
+		v.Host = bytesOf(x.target.HostRewrite)
+	}
+	if host, ok := r.AppendHost(x.name[:0], v); ok {
+		x.name = host
+		x.newHost(host)
+	}
+	if p, ok := r.AppendPath(x.to[:0], v.Path); ok {
+		x.to = p
+		if !quiet {
+			lines.put("x-envoy-original-path", v.Path)
+		}
+		v.Path = p
+	}
+	v.Headers = x.req.Headers
+	x.hash = r.Hash(v, &x.from)
+}
+
+// newHost replaces the Host; the old one goes where config wants it.
+func (x *exchange) newHost(host []byte) {
+	lines, old := fields{&x.req.Headers}, x.view.Host
+	if !x.here.room.cfg.SuppressEnvoyHeaders {
+		lines.put("x-envoy-original-host", old)
+	}
+	if x.route.AppendXForwardedHost {
+		x.forwardedHost(old)
+	}
+	x.view.Host = host
+}
+
+// forwardedHost puts the old host at the end of x-forwarded-host unless it is
+// there already.
+func (x *exchange) forwardedHost(old []byte) {
+	lines := fields{&x.req.Headers}
+	i := lines.find("x-forwarded-host")
+	if i < 0 {
+		lines.put("x-forwarded-host", old)
+		return
+	}
+	h := &x.req.Headers[i]
+	last := h.Value[bytes.LastIndexByte(h.Value, ',')+1:]
+	if bytes.Equal(bytes.TrimSpace(last), old) {
+		return
+	}
+	h.Value = append(append(append([]byte(nil), h.Value...), ','), old...)
+}
+
+// writeHead writes what the host shall see, and a small body behind it: the
+// bytes that can go out again if the connection turns out to be dead. What the
+// head borrowed is free then.
+func (x *exchange) writeHead() {
+	v, req := &x.view, &x.req
+	if x.route.AutoHostRewrite {
+		if name := x.host.Hostname(); name != "" {
+			x.newHost(bytesOf(name))
+		}
+	}
+	size := x.head + len(v.Path) + len(v.Host) + 1024
+	small := x.in.kind == http1.BodyNone
+	if x.in.kind == http1.BodyLength && x.in.left <= smallBody && int64(x.client.Pending()-x.head) >= x.in.left {
+		small = true
+		size += int(x.in.left)
+	}
+	out := x.w.Buffer(size)
+	target := v.Path
+	if x.method == http1.MethodConnect {
+		target = v.Host
+	}
+	out = http1.AppendRequestLine(out, req.Method, target)
+	out = http1.AppendHeader(out, "host", v.Host)
+	out = http1.AppendFields(out, req.Headers)
+	out = http1.AppendFraming(out, req.Body)
+	if req.Upgrade != nil {
+		out = append(out, "connection: Upgrade\r\n"...)
+		out = http1.AppendHeader(out, "upgrade", req.Upgrade)
+	}
+	out = http1.AppendHeadEnd(out)
+	x.whole = small
+	if small && x.in.kind == http1.BodyLength {
+		n := int(x.in.left)
+		out = append(out, x.client.Buffered()[x.head:x.head+n]...)
+		x.head += n
+		x.in.left, x.in.done = 0, true
+	}
+	x.out = out
+	if req.Expect100 {
+		_ = x.client.Send(http1.AppendContinue(x.here.scratch[:0]))
+	}
+	x.client.Discard(x.head)
+	x.head = 0
+	x.view, req.Method = route.Request{}, nil
+}
+
+// sanitize removes what is not the client's to say and adds what attache has to
+// say of it (ConnectionManagerUtility::mutateRequestHeaders). What remains in
+// req.Headers is what routes and hosts see; Host is apart.
+func (x *exchange) sanitize() outcome.Outcome {
+	cfg := x.here.room.cfg
+	internal := x.origin()
+	edge := cfg.UseRemoteAddress && !internal
+	all := x.req.Headers
+	kept := all[:0]
+	var proto, id []byte
+	for i := range all {
+		h := &all[i]
+		if h.Hop || cfg.UnderscoreHeaders != config.UnderscoreAllow && bytes.IndexByte(h.Name, '_') >= 0 {
+			if !h.Hop && cfg.UnderscoreHeaders == config.UnderscoreReject {
+				x.closes = true
+				x.refused = http1.ErrUnderscore
+				return outcome.BadRequest
+			}
+			continue
+		}
+		switch h.ID {
+		case http1.FieldHost, http1.FieldExpect, http1.FieldXEnvoyInternal, http1.FieldXEnvoyExternalAddress:
+			if h.ID == http1.FieldXEnvoyExternalAddress && !edge {
+				break
+			}
+			continue
+		case http1.FieldXForwardedProto:
+			if cfg.UseRemoteAddress && cfg.XffTrustedHops == 0 || proto != nil || !validProto(h.Value) {
+				continue
+			}
+			proto = h.Value
+		case http1.FieldXRequestID:
+			if edge && !cfg.PreserveExternalRequestID || id != nil {
+				continue
+			}
+			id = h.Value
+		case http1.FieldReferer:
+			if !bytes.HasPrefix(h.Value, []byte("http://")) && !bytes.HasPrefix(h.Value, []byte("https://")) {
+				continue
+			}
+		default:
+			if h.ID.XEnvoy() && x.strips(h, internal, edge) {
+				continue
+			}
+		}
+		if len(kept) != i {
+			kept = append(kept, *h)
+		} else {
+			kept = all[:i+1]
+		}
+	}
+	x.req.Headers = kept
+	x.addOwn(internal, edge, proto, id)
+	x.view.Headers = x.req.Headers
+	return outcome.OK
+}
+
+func validProto(v []byte) bool { return equalFold(v, "http") || equalFold(v, "https") }
+
+// addOwn adds what attache has to say of the client.
+func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
+	cfg, v := x.here.room.cfg, &x.view
+	lines := fields{&x.req.Headers}
+	if cfg.UseRemoteAddress && !cfg.SkipXffAppend {
+		x.appendXFF()
+	}
+	if proto == nil {
+		proto = v.Scheme
+		lines.put("x-forwarded-proto", proto)
+	}
+	v.ForwardedProto = proto
+	if cfg.AppendXForwardedPort && lines.find("x-forwarded-port") < 0 {
+		x.xff = appendInt(x.xff, int64(x.conn.self.Port()))
+		lines.put("x-forwarded-port", x.xff[len(x.xff)-digits(int64(x.conn.self.Port())):])
+	}
+	if internal {
+		v.Internal = true
+		lines.put("x-envoy-internal", bytesOf("true"))
+	}
+	if edge && x.from.Client.IsValid() {
+		at := len(x.xff)
+		x.xff = x.from.Client.AppendTo(x.xff)
+		lines.put("x-envoy-external-address", x.xff[at:])
+	}
+	if cfg.GenerateRequestID && id == nil {
+		x.idn = len(appendUUID(x.id[:0], x.w.Rand()))
+		lines.put("x-request-id", x.id[:x.idn])
+	} else {
+		x.idn = copy(x.id[:], id)
+		if x.idn < len(id) {
+			x.idn = 0 // too long to be given back
+		}
+	}
+	if len(x.here.room.via) > 0 {
+		lines.put("via", x.here.room.via)
+	}
+}
+
+// strips says whether a client's x-envoy- header is dropped: those that steer
+// the router are for internal requests only (cleanInternalHeaders), and those
+// take effect here.
+func (x *exchange) strips(h *http1.Header, internal, edge bool) bool {
+	switch h.ID {
+	case http1.FieldXEnvoyUpstreamRqTimeoutMs, http1.FieldXEnvoyUpstreamRqPerTryTimeoutMs,
+		http1.FieldXEnvoyExpectedRqTimeoutMs:
+		return true // consumed, or set anew
+	case http1.FieldXEnvoyRetryOn, http1.FieldXEnvoyRetryGrpcOn, http1.FieldXEnvoyMaxRetries,
+		http1.FieldXEnvoyUpstreamRqTimeoutAltResponse, http1.FieldXEnvoyRetriableStatusCodes,
+		http1.FieldXEnvoyRetriableHeaderNames, http1.FieldXEnvoyUpstreamAltStatName, http1.FieldXEnvoyForceTrace,
+		http1.FieldXEnvoyIPTags, http1.FieldXEnvoyHedgeOnPerTryTimeout:
+		return !internal
+	case http1.FieldXEnvoyOther:
+		return !internal && equalFold(h.Name, "x-envoy-original-url")
+	case http1.FieldXEnvoyDecoratorOperation, http1.FieldXEnvoyDownstreamServiceCluster,
+		http1.FieldXEnvoyDownstreamServiceNode, http1.FieldXEnvoyOriginalPath, http1.FieldXEnvoyOriginalHost:
+		return edge
+	}
+	return false
+}

@@ -1,0 +1,268 @@
+// Package httpproxy is the HTTP room: it takes HTTP/1.1 requests from clients,
+// finds their route, sends each to one host of a cluster, and streams the
+// answer back.
+//
+//	conn (between requests: a small struct, no coroutine, no buffer)
+//	  │ bytes came: a coroutine, and from the worker's pool
+//	  ▼
+//	exchange.run: read head ─▶ match ─▶ pick ─▶ connect ─▶ forward ─▶ finish
+//	                            │        │        │          │          ▲
+//	                            └────────┴────────┴──────────┴─ outcome ┘
+//
+// What it says and does is Envoy's http_connection_manager and router filter
+// (source/common/http/conn_manager_impl.cc, conn_manager_utility.cc;
+// source/common/router/router.cc; v1.36), but for the framing, which is
+// codec/http1's and stricter.
+package httpproxy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// Env is what a room takes from the process.
+type Env struct {
+	// Wall is the wall clock, for the date header; nil: time.Now. It is asked
+	// about once a second and worker.
+	Wall func() time.Time
+	// Workers is how many workers there are: IDs are below it. At least 1.
+	Workers int
+	// Secure says that clients come over TLS: x-forwarded-proto is https.
+	Secure bool
+}
+
+// Room is one connection manager, compiled. What it was made of is immutable;
+// what it counts and keeps is per worker.
+type Room struct {
+	cfg   *config.HTTP
+	table *route.Table[*upstream.Cluster]
+	env   Env
+
+	limits    http1.Limits
+	paths     http1.PathOptions
+	scheme    []byte
+	server    []byte
+	via       []byte
+	trustsXFF bool // something depends on x-forwarded-for
+
+	local []local // by worker ID; each is its worker's
+}
+
+// New compiles a connection manager. resolve gives the living cluster of a
+// name, nil if there is none; it must be safe for any goroutine. cfg is kept
+// and must not change. Errors are those of route.Compile, or name a header
+// operation that would break a message's framing.
+func New(cfg *config.HTTP, resolve func(cluster string) *upstream.Cluster, env Env) (*Room, error) {
+	table, err := route.Compile(cfg.Routes, func(name string) (*upstream.Cluster, bool) {
+		c := resolve(name)
+		return c, c != nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHeaderOps(cfg.Routes); err != nil {
+		return nil, err
+	}
+	if env.Wall == nil {
+		env.Wall = time.Now
+	}
+	r := &Room{
+		cfg: cfg, table: table, env: env,
+		limits: limitsOf(cfg), paths: pathsOf(cfg),
+		scheme: []byte("http"), server: []byte(cfg.ServerName), via: []byte(cfg.Via),
+		trustsXFF: len(cfg.InternalCIDRs) > 0 || cfg.UseRemoteAddress,
+		local:     make([]local, max(env.Workers, 1)),
+	}
+	if env.Secure {
+		r.scheme = []byte("https")
+	}
+	if len(r.server) == 0 {
+		r.server = []byte("attache")
+	}
+	return r, nil
+}
+
+func limitsOf(cfg *config.HTTP) http1.Limits {
+	l := http1.DefaultLimits()
+	if cfg.MaxRequestHeadersKB > 0 {
+		l.MaxHeaderBytes = int(cfg.MaxRequestHeadersKB) << 10
+		l.MaxTrailerBytes = l.MaxHeaderBytes
+	}
+	if cfg.MaxHeaders > 0 {
+		l.MaxHeaders = int(cfg.MaxHeaders)
+	}
+	return l
+}
+
+func pathsOf(cfg *config.HTTP) http1.PathOptions {
+	p := http1.PathOptions{Normalize: cfg.NormalizePath, MergeSlashes: cfg.MergeSlashes}
+	switch cfg.EscapedSlashes {
+	case config.EscapedSlashesKeep:
+	case config.EscapedSlashesReject:
+		p.EscapedSlashes = http1.SlashesReject
+	case config.EscapedSlashesRedirect:
+		p.EscapedSlashes = http1.SlashesUnescapeRedirect
+	case config.EscapedSlashesForward:
+		p.EscapedSlashes = http1.SlashesUnescapeForward
+	}
+	return p
+}
+
+// checkHeaderOps refuses operations on what frames a message or belongs to one
+// connection only: the codec alone writes these.
+func checkHeaderOps(t *config.RouteTable) error {
+	check := func(where string, o *config.HeaderOps) error {
+		for _, list := range [][]config.HeaderValue{o.RequestAdd, o.ResponseAdd} {
+			for i := range list {
+				if framing(list[i].Name) {
+					return fmt.Errorf("%s: header %q belongs to the connection and cannot be added", where, list[i].Name)
+				}
+			}
+		}
+		for _, list := range [][]string{o.RequestRemove, o.ResponseRemove} {
+			for _, name := range list {
+				if http1.LookupField([]byte(name)) == http1.FieldContentLength {
+					return fmt.Errorf("%s: header %q frames the message and cannot be removed", where, name)
+				}
+			}
+		}
+		return nil
+	}
+	if err := check("route table "+t.Name, &t.Headers); err != nil {
+		return err
+	}
+	for i := range t.VirtualHosts {
+		v := &t.VirtualHosts[i]
+		if err := check("virtual host "+v.Name, &v.Headers); err != nil {
+			return err
+		}
+		for j := range v.Routes {
+			if err := checkRoute(v, &v.Routes[j], check); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkRoute(v *config.VirtualHost, r *config.Route, check func(string, *config.HeaderOps) error) error {
+	where := "virtual host " + v.Name + ", route " + r.Name
+	if err := check(where, &r.Headers); err != nil {
+		return err
+	}
+	if f, ok := r.Action.(*config.Forward); ok {
+		for i := range f.Weighted {
+			if err := check(where+", cluster "+f.Weighted[i].Cluster, &f.Weighted[i].Headers); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func framing(name string) bool {
+	switch http1.LookupField([]byte(name)) {
+	case http1.FieldContentLength, http1.FieldTransferEncoding, http1.FieldConnection, http1.FieldKeepAlive,
+		http1.FieldProxyConnection, http1.FieldTE, http1.FieldUpgrade, http1.FieldExpect, http1.FieldHTTP2Settings:
+		return true
+	}
+	return false
+}
+
+// local is a room as one worker has it. Worker only.
+type local struct {
+	room     *Room
+	w        *loop.Worker
+	count    Counters
+	conns    []*conn // all that are open
+	free     []*exchange
+	scratch  []byte // the head being written; nothing keeps it over a wait
+	draining bool
+
+	date      [29]byte
+	dateUntil int64 // in the worker's time
+}
+
+// maxFree bounds the exchanges that a worker keeps for later.
+const maxFree = 256
+
+// on gives the room as worker w has it.
+func (r *Room) on(w *loop.Worker) *local {
+	l := &r.local[w.ID]
+	if l.w == nil {
+		l.room, l.w = r, w
+		l.scratch = make([]byte, 0, 8<<10)
+	}
+	return l
+}
+
+// Accept takes a new client connection; at most bufferLimit bytes (0: 1 MiB)
+// are queued for it, and for what it sends. Worker only.
+func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
+	l := r.on(c.Worker())
+	if bufferLimit <= 0 {
+		bufferLimit = 1 << 20
+	}
+	cn := &conn{here: l, c: c, limit: bufferLimit, began: l.w.Now(), at: len(l.conns), peer: c.Peer(), self: c.Local()}
+	l.conns = append(l.conns, cn)
+	l.count.CxTotal++
+	l.count.CxActive++
+	cn.rest()
+	c.Serve(cn, false)
+}
+
+// Drain begins to send the worker's clients away: every answer from now on
+// says connection: close, and connections that stay idle are closed at times
+// spread over drain_timeout, so that they do not all come back at once.
+func (r *Room) Drain(w *loop.Worker) {
+	l := r.on(w)
+	l.draining = true
+	for i := len(l.conns) - 1; i >= 0; i-- {
+		if cn := l.conns[i]; !cn.busy {
+			cn.rest()
+		}
+	}
+}
+
+// Active is how many connections of the worker have a request in progress or
+// an answer that is not sent yet. Worker only.
+func (r *Room) Active(w *loop.Worker) int {
+	n := 0
+	for _, cn := range r.on(w).conns {
+		if cn.busy || cn.c.Pending() > 0 || cn.c.Unsent() > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Connections is how many connections of the worker are open. Worker only.
+func (r *Room) Connections(w *loop.Worker) int { return len(r.on(w).conns) }
+
+// take gives an exchange for a connection's next request.
+func (l *local) take(cn *conn) *exchange {
+	var x *exchange
+	if n := len(l.free); n > 0 {
+		x = l.free[n-1]
+		l.free[n-1] = nil
+		l.free = l.free[:n-1]
+	} else {
+		x = newExchange(l)
+	}
+	x.conn, x.client = cn, cn.c
+	return x
+}
+
+// give takes an exchange back.
+func (l *local) give(x *exchange) {
+	x.clear()
+	if len(l.free) < maxFree {
+		l.free = append(l.free, x)
+	}
+}
