@@ -51,6 +51,7 @@ func okJSON(body []byte) answer { return answer{fasthttp.StatusOK, asJSON, body}
 func failed(err error) answer {
 	return answer{fasthttp.StatusInternalServerError, "", []byte(err.Error() + "\n")}
 }
+
 func (a answer) write(r *fasthttp.Response) {
 	r.SetStatusCode(a.status)
 	r.SetBodyRaw(a.body)

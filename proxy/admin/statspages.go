@@ -21,19 +21,20 @@ func statParams() []param {
 }
 
 func (s *Server) stats(q *fasthttp.Args) answer {
-	switch string(q.Peek("format")) {
-	case "", "text":
-		if b := string(q.Peek("histogram_buckets")); b != "" && b != "summary" && b != "none" {
-			return refused("usage: /stats?histogram_buckets=(summary)\n")
-		}
-		return s.rows(q, "", func(rows []stats.Row) []byte { return stats.AppendText(nil, rows) })
-	case "json":
-		if b := string(q.Peek("histogram_buckets")); b != "" && b != "summary" && b != "none" {
-			return refused("usage: /stats?histogram_buckets=(summary)\n")
-		}
-		return s.rows(q, asJSON, func(rows []stats.Row) []byte { return stats.AppendJSON(nil, rows) })
-	case "prometheus":
+	format := string(q.Peek("format"))
+	if format == "prometheus" {
 		return s.prometheus(q)
+	}
+	switch string(q.Peek("histogram_buckets")) {
+	case "", "summary", "none":
+	default:
+		return refused("usage: /stats?histogram_buckets=(summary)\n")
+	}
+	switch format {
+	case "", "text":
+		return s.rows(q, "", stats.AppendText)
+	case "json":
+		return s.rows(q, asJSON, stats.AppendJSON)
 	}
 	return refused("usage: /stats?format=(json|prometheus|text)\n\n")
 }
@@ -42,18 +43,18 @@ func (s *Server) prometheus(q *fasthttp.Args) answer {
 	if b := string(q.Peek("histogram_buckets")); b != "" && b != "cumulative" {
 		return refused("unsupported prometheus histogram bucket mode")
 	}
-	return s.rows(q, "", func(rows []stats.Row) []byte { return stats.AppendPrometheus(nil, rows) })
+	return s.rows(q, "", stats.AppendPrometheus)
 }
 
 // rows asks the workers only once the question is known to be good.
-func (s *Server) rows(q *fasthttp.Args, kind string, write func([]stats.Row) []byte) answer {
+func (s *Server) rows(q *fasthttp.Args, kind string, write func([]byte, []stats.Row) []byte) answer {
 	f, bad := filter(q)
 	if bad != "" {
 		return refused(bad)
 	}
 	rows := s.views.Stats()
 	stats.Sort(rows)
-	return answer{fasthttp.StatusOK, kind, write(stats.Select(rows, f))}
+	return answer{fasthttp.StatusOK, kind, write(nil, stats.Select(rows, f))}
 }
 
 // filter reads the parameters; a second result says what is wrong with them.
