@@ -141,3 +141,5 @@ func TestPickDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+func mustPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
