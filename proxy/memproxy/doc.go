@@ -26,8 +26,8 @@
 // next connection. A lost connection answers everything in its FIFO with an
 // error, garbage or a reply that does not fit destroys the connection, and so
 // does a command overdue by op_timeout: a late reply has no connection to
-// arrive on. While a host's last attempt to connect has failed its commands
-// are answered at once. A failed read is a miss if on_failure is MISS. In a
+// arrive on. While a host's last attempt to connect has failed, or it was silent
+// and does not answer a version command, its commands fail at once. A failed read is a miss if on_failure is MISS. In a
 // multi-get over several hosts the values of the others are delivered, and the
 // line that says what failed stands in place of END.
 //

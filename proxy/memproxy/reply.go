@@ -15,7 +15,7 @@ func (x *session) Ready(c *loop.Conn) {
 	for {
 		n, err := c.Fill()
 		if n > 0 {
-			used := x.replies(c.Buffered())
+			used := x.take(c.Buffered())
 			if x.conn != c {
 				return
 			}
@@ -35,6 +35,13 @@ func (x *session) Ready(c *loop.Conn) {
 			return
 		}
 	}
+}
+
+func (x *session) take(buf []byte) (used int) {
+	if x.probing {
+		return x.probed(buf)
+	}
+	return x.replies(buf)
 }
 
 // replies uses up what it can of buf. The connection may be lost afterwards.

@@ -43,6 +43,8 @@ type session struct {
 
 	patient bool
 	why     outcome.Outcome // what commands fail with if it is not patient
+	probing bool            // the host was silent and is asked whether it answers at all
+	silence time.Duration   // how long it was
 	retired bool            // the host has left
 	timer   loop.Timer
 	due     int64 // when the timer fires, in the worker's nanoseconds
@@ -105,6 +107,8 @@ func (d *shard) SetTarget(t *pool.Target) {
 // takes them back. Not OK: it cannot be sent.
 func (x *session) begin(n int) ([]byte, outcome.Outcome) {
 	switch {
+	case x.probing:
+		return nil, x.why
 	case x.conn != nil:
 		if x.conn.Unsent() > maxUnsent {
 			return nil, outcome.Overflow
@@ -170,11 +174,16 @@ func (x *session) arm(at int64) {
 // connection, so that its reply can meet nobody.
 func (x *session) late() {
 	x.due = math.MaxInt64
+	if x.probing {
+		x.timedOut()
+		return
+	}
 	now, next := x.worker.Now(), int64(math.MaxInt64)
 	for p := x.first; p != nil; p = p.next {
 		if p.deadline <= now {
 			x.cluster.Count.RqTimeout++
 			x.host.Count.RqTimeout++
+			x.silence = p.slot.client.at.cfg.OpTimeout
 			x.timedOut()
 			return
 		}
@@ -199,16 +208,43 @@ func (x *session) timedOut() {
 func (x *session) up(c *loop.Conn) {
 	x.conn = c
 	x.parser, x.mid = memcache.NewReplyParser(&x.limits), false
-	x.patient = true
 	x.host.Count.CxTotal++
 	x.host.Count.CxActive++
 	c.Data = x
 	c.Serve(x, true)
+	if !x.patient && x.why == outcome.Timeout {
+		x.probe(c)
+	}
+	x.patient = true
 	if len(x.queue) > 0 {
 		c.Commit(append(c.Begin(len(x.queue)), x.queue...))
 		x.clearQueue()
 	}
 	x.rest()
+}
+
+// probe asks a host that was silent for its version, and lets no command wait
+// for it before it has answered: the kernel of a process that is stopped still
+// accepts connections. (mcrouter probes so, too.)
+func (x *session) probe(c *loop.Conn) {
+	x.probing = true
+	c.Commit(memcache.AppendVersionCommand(c.Begin(16)))
+	x.arm(x.worker.Now() + int64(x.silence))
+}
+
+// probed takes the answer to probe.
+func (x *session) probed(buf []byte) (used int) {
+	n, ev := x.parser.Next(buf, memcache.Version, nil, &x.reply)
+	switch {
+	case ev == memcache.ReplyMore:
+		return n
+	case ev != memcache.ReplyLine || x.reply.Code != memcache.ServerVersion || n < len(buf):
+		x.lost(outcome.ProtocolError)
+		return 0
+	}
+	x.probing = false
+	x.appended = 0
+	return n
 }
 
 // down is called when an attempt to connect has failed.
@@ -225,15 +261,19 @@ var errLost = errors.New("memcached connection given up")
 // lost ends a connection. Commands of which the kernel was given no byte wait
 // for the next; all others fail.
 func (x *session) lost(o outcome.Outcome) {
-	c := x.conn
-	x.conn = nil
+	c, probing := x.conn, x.probing
+	x.conn, x.probing = nil, false
 	x.host.Count.CxActive--
 	again := (*part)(nil)
 	if o == outcome.ConnectionLost && c.WriteError() == nil && !c.Closed() {
 		again = x.unsent(c)
 	}
-	idle := x.first == nil && o == outcome.ConnectionLost
-	switch x.patient, x.why = idle || again != nil, outcome.ConnectFailed; o {
+	idle := x.first == nil && o == outcome.ConnectionLost && !probing
+	x.patient = idle || again != nil
+	if !probing { // else it is as silent as before
+		x.why = outcome.ConnectFailed
+	}
+	switch o {
 	case outcome.Timeout:
 		x.why = o
 	case outcome.ProtocolError:

@@ -57,6 +57,7 @@ type backend struct {
 	delay  time.Duration // before each answer
 	halt   func(answer []byte) []byte
 	open   []*loop.Conn
+	down   bool
 }
 
 type stored struct {
@@ -195,6 +196,8 @@ func (b *backend) answer(out []byte, c *memcache.Command) []byte {
 	b.asked = append(b.asked, strings.TrimSpace(string(c.Line)))
 	line := func(s string) []byte { return append(out, s+"\r\n"...) }
 	switch c.Op {
+	case memcache.Version:
+		return line("VERSION 1.6.18")
 	case memcache.Get, memcache.Gets, memcache.Gat, memcache.Gats:
 		for key, rest := c.Key, c.Rest; key != nil; key, rest = memcache.NextKey(rest) {
 			if v, ok := b.store[string(key)]; ok {
