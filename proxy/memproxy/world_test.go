@@ -86,11 +86,16 @@ func newWorld(t testing.TB, s *loop.Sim, n int, cfg config.Memcached, change fun
 		w.shards = append(w.shards, w.shard(i))
 	}
 	w.cluster.Endpoints = endpoints(n)
-	var err error
-	w.up, err = upstream.Open(w.cluster, []*loop.Worker{w.proxy}, slog.New(slog.DiscardHandler), nil)
-	must(t, err)
+	w.open()
 	w.serve(cfg)
 	return w
+}
+
+// open makes the cluster live.
+func (w *world) open() {
+	var err error
+	w.up, err = upstream.Open(w.cluster, []*loop.Worker{w.proxy}, slog.New(slog.DiscardHandler), nil)
+	must(w.t, err)
 }
 
 // serve begins to accept with a new room; connections that stand keep theirs.
