@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// flags is the command line, in Envoy's words.
+type flags struct {
+	configPath, configYAML string
+	mode                   string
+	node, cluster, zone    string
+	logLevel               string
+	concurrency            int
+	drainSeconds           int
+	allowUnsupported       bool
+	allowUnknownStatic     bool
+	adminAddressPath       string
+	version                bool
+	given                  map[string]string
+}
+
+var errHelp = flag.ErrHelp
+
+// withoutMeaning are flags of Envoy's that change nothing here, and why; one
+// that is given is said to have no effect.
+var withoutMeaning = [...]struct {
+	name string
+	ignored
+	why string
+}{
+	{"base-id", takesValue, "attache shares no memory between processes"},
+	{"use-dynamic-base-id", takesNone, "attache shares no memory between processes"},
+	{"disable-hot-restart", takesNone, "there is no hot restart to disable"},
+	{"restart-epoch", takesValue, "there is no hot restart"},
+	{"parent-shutdown-time-s", takesValue, "there is no hot restart"},
+	{"cpuset-threads", takesNone, "--concurrency already follows the CPUs that the container may use"},
+	{"file-flush-interval-msec", takesValue, "no log file is buffered"},
+	{"file-flush-min-size-kb", takesValue, "no log file is buffered"},
+	{"enable-fine-grain-logging", takesNone, "there is one log level"},
+}
+
+func parseFlags(args []string, out io.Writer) (*flags, error) {
+	f := &flags{given: map[string]string{}}
+	set := flag.NewFlagSet("attache", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	text := func(p *string, value, usage string, names ...string) {
+		for _, n := range names {
+			set.StringVar(p, n, value, usage)
+		}
+	}
+	text(&f.configPath, "", "bootstrap `file`, YAML or JSON", "config-path", "c")
+	text(&f.configYAML, "", "bootstrap as `YAML`, merged over the file", "config-yaml")
+	text(&f.mode, "serve", "`serve`, or validate: print every problem and exit", "mode")
+	text(&f.node, "", "node `id`", "service-node")
+	text(&f.cluster, "", "node `cluster`", "service-cluster")
+	text(&f.zone, "", "`zone` of the node's locality", "service-zone")
+	text(&f.logLevel, "info", "log `level`: trace, debug, info, warning, error, critical or off", "log-level", "l")
+	text(&f.adminAddressPath, "", "`file` to write the admin server's address to", "admin-address-path")
+	set.IntVar(&f.concurrency, "concurrency", runtime.GOMAXPROCS(0), "number of `workers`")
+	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
+	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
+	set.BoolVar(&f.allowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields instead of refusing them")
+	set.BoolVar(&f.version, "version", false, "print the version")
+	for _, w := range withoutMeaning {
+		set.Var(w.ignored, w.name, "no effect: "+w.why)
+	}
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			usage(out, set)
+			return nil, errHelp
+		}
+		return nil, err
+	}
+	set.Visit(func(g *flag.Flag) { f.given[g.Name] = g.Value.String() })
+	return f, f.check(set.Args())
+}
+
+// ignored is a flag that is accepted and not used.
+type ignored bool
+
+const (
+	takesValue ignored = false
+	takesNone  ignored = true
+)
+
+func (ignored) String() string     { return "" }
+func (ignored) Set(string) error   { return nil }
+func (i ignored) IsBoolFlag() bool { return bool(i) }
+
+// sayIgnored names the flags that were given and change nothing.
+func (f *flags) sayIgnored(out io.Writer) {
+	for _, w := range withoutMeaning {
+		if _, given := f.given[w.name]; given {
+			fmt.Fprintf(out, "attache: --%s has no effect: %s\n", w.name, w.why)
+		}
+	}
+}
+
+func (f *flags) check(rest []string) error {
+	f.logLevel = strings.ToLower(f.logLevel)
+	switch {
+	case f.version:
+		return nil
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case f.configPath == "" && f.configYAML == "":
+		return errors.New("no configuration: give -c FILE or --config-yaml YAML")
+	case f.mode != "serve" && f.mode != "validate":
+		return fmt.Errorf("--mode %q: want serve or validate", f.mode)
+	case f.concurrency < 0:
+		return fmt.Errorf("--concurrency %d: want 0 (one worker) or more", f.concurrency)
+	case f.drainSeconds < 0:
+		return fmt.Errorf("--drain-time-s %d: want 0 or more", f.drainSeconds)
+	}
+	_, err := slogLevel(f.logLevel)
+	return err
+}
+
+// config names where the configuration came from.
+func (f *flags) config() string { return cmp.Or(f.configPath, "--config-yaml") }
+
+func (f *flags) drainTime() time.Duration { return time.Duration(f.drainSeconds) * time.Second }
+
+// usage prints the flags, one line each, long names with two dashes.
+func usage(out io.Writer, set *flag.FlagSet) {
+	fmt.Fprint(out, "attache -c FILE             serve what an Envoy v3 bootstrap says\n"+
+		"attache validate -c FILE    print every problem of the file; exit 0 or 1\n\nFlags:\n")
+	var lines []string
+	set.VisitAll(func(g *flag.Flag) {
+		dash := "--"
+		if len(g.Name) == 1 {
+			dash = "-"
+		}
+		value, text := flag.UnquoteUsage(g)
+		if g.DefValue != "" && g.DefValue != "false" {
+			text += " (default " + g.DefValue + ")"
+		}
+		lines = append(lines, fmt.Sprintf("  %-32s %s\n", strings.TrimSpace(dash+g.Name+" "+value), text))
+	})
+	slices.Sort(lines)
+	fmt.Fprint(out, strings.Join(lines, ""))
+}

@@ -1,0 +1,58 @@
+// Command attache is the ambassador: it runs beside an application, listens on
+// localhost and speaks to the services behind it, as an Envoy v3 bootstrap
+// says.
+//
+//	attache -c envoy.yaml            serve
+//	attache validate -c envoy.yaml   print every problem of the file
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: flags, bootstrap, then validate or serve.
+func run(args []string, stdout, stderr io.Writer) int {
+	validate := len(args) > 0 && args[0] == "validate"
+	if validate {
+		args = args[1:]
+	}
+	f, err := parseFlags(args, stderr)
+	switch {
+	case err == errHelp:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "attache: %v\nRun 'attache --help' for the flags.\n", err)
+		return exitUsage
+	case f.version:
+		fmt.Fprintf(stdout, "attache %s\n", version)
+		return exitOK
+	}
+	f.sayIgnored(stderr)
+	b, ok := loadBootstrap(f, stderr)
+	if !ok {
+		return exitFailed
+	}
+	if validate || f.mode == "validate" {
+		fmt.Fprintf(stdout, "configuration '%s' OK\n", f.config())
+		return exitOK
+	}
+	if err := serve(f, b, stderr); err != nil {
+		fmt.Fprintf(stderr, "attache: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}

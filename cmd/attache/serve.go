@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy"
+	"github.com/attache-mesh/attache/proxy/admin"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/xds/bootstrap"
+)
+
+// program is one run of the sidecar.
+type program struct {
+	f       *flags
+	log     *slog.Logger
+	level   *slog.LevelVar
+	started time.Time
+	server  *proxy.Server
+	dump    [][]byte
+	ready   atomic.Bool
+	failing atomic.Bool // /healthcheck/fail
+	quit    func()      // asks for the end without a drain
+	drain   sync.Once
+}
+
+// serve runs until it is told to end: admin first, so that whoever waits for
+// readiness has somebody to ask, then the listeners.
+func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
+	log, level := newLog(stderr, f.logLevel)
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), f.concurrency+1)) // a dozing worker keeps its processor
+
+	quitting, quit := context.WithCancel(context.Background())
+	defer quit()
+	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit}
+	if err := p.render(b); err != nil {
+		return err
+	}
+	snapshot, problems := config.Assemble(nil, b.Resources)
+	if len(problems) > 0 {
+		return problems[0]
+	}
+	server, err := proxy.New(proxy.Options{
+		Concurrency: f.concurrency, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	p.server = server
+
+	closeAdmin, err := p.serveAdmin(b)
+	if err != nil {
+		return err
+	}
+	defer closeAdmin()
+	if err := server.Apply(snapshot); err != nil {
+		return err
+	}
+	p.ready.Store(true)
+	debug.FreeOSMemory() // reading the configuration took more than keeping it does
+	log.Info("serving", "version", version, "workers", len(server.Workers()), "listeners", len(snapshot.Listeners), "clusters", len(snapshot.Clusters))
+	return p.untilEnd(quitting)
+}
+
+// render keeps /config_dump as text: the messages themselves are let go.
+func (p *program) render(b *bootstrap.Bootstrap) error {
+	d, err := b.Dump(p.started)
+	if err != nil {
+		return err
+	}
+	p.dump = [][]byte{d.Bootstrap, d.Clusters, d.Listeners, d.Routes}
+	return nil
+}
+
+func (p *program) serveAdmin(b *bootstrap.Bootstrap) (func(), error) {
+	if b.Admin.IsZero() {
+		return func() {}, nil
+	}
+	a, err := admin.Listen(b.Admin, p.views(b), p.log)
+	if err != nil {
+		return nil, err
+	}
+	if p.f.adminAddressPath != "" {
+		if err := os.WriteFile(p.f.adminAddressPath, []byte(a.Addr().String()), 0o644); err != nil {
+			return nil, fmt.Errorf("--admin-address-path: %w", err)
+		}
+	}
+	go func() {
+		if err := a.Serve(); err != nil {
+			p.log.Error("admin server ended", "error", err)
+		}
+	}()
+	p.log.Info("admin", "address", a.Addr().String())
+	return func() { a.Close() }, nil
+}
+
+// untilEnd waits for a signal or /quitquitquit. SIGTERM and SIGINT drain; a
+// second one, or /quitquitquit, ends at once.
+func (p *program) untilEnd(quitting context.Context) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	select {
+	case <-quitting.Done():
+		p.log.Info("told to quit")
+		return nil
+	case s := <-signals:
+		p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
+	}
+	go func() {
+		<-signals
+		p.quit()
+	}()
+	err := p.server.Drain(quitting, p.f.drainTime())
+	if errors.Is(err, context.Canceled) {
+		p.log.Info("told to quit while draining")
+		return nil
+	}
+	p.log.Info("drained", "connections_left", p.server.Active())
+	return err
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/admin"
+	"github.com/attache-mesh/attache/proxy/stats"
+	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/xds/bootstrap"
+)
+
+// views is what the operator sees of the program.
+func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
+	return admin.Views{
+		About: admin.About{
+			Version: version,
+			Started: p.started,
+			Node:    admin.Node(b.Node),
+			Options: p.options(b),
+		},
+		State:      p.state,
+		Stats:      p.stats,
+		Clusters:   p.clusters,
+		Listeners:  p.listeners,
+		ConfigDump: func() ([][]byte, error) { return p.dump, nil },
+		Loggers: func() []admin.LoggerView {
+			return []admin.LoggerView{{Name: "attache", Level: levelName(p.level.Level())}}
+		},
+		SetLogLevel: p.setLogLevel,
+		Drain:       p.drainListeners,
+		Quit:        p.quit,
+		SetHealthy:  func(healthy bool) { p.failing.Store(!healthy) },
+		Explain:     p.server.Explain,
+	}
+}
+
+func (p *program) state() admin.State {
+	switch {
+	case !p.ready.Load():
+		return admin.Initializing
+	case p.failing.Load() || p.server.Draining():
+		return admin.Draining
+	}
+	return admin.Live
+}
+
+func (p *program) stats() []stats.Row {
+	sum := p.server.Figures()
+	sum.Add("server.uptime", stats.Gauge, uint64(time.Since(p.started)/time.Second))
+	sum.Add("server.state", stats.Gauge, uint64(p.state()))
+	live := uint64(0)
+	if p.state() == admin.Live {
+		live = 1
+	}
+	sum.Add("server.live", stats.Gauge, live)
+	return sum.Rows()
+}
+
+func (p *program) listeners() (all []admin.ListenerView) {
+	for name, addrs := range p.server.ListenerAddrs() {
+		all = append(all, admin.ListenerView{Name: name, Addresses: addrs})
+	}
+	return all
+}
+
+func (p *program) setLogLevel(name, level string) bool {
+	l, err := slogLevel(level)
+	if err != nil || name != "" && name != "attache" {
+		return false
+	}
+	p.level.Set(l)
+	return true
+}
+
+// drainListeners is /drain_listeners: it returns at once.
+func (p *program) drainListeners(d admin.Drain) {
+	switch {
+	case !d.Graceful:
+		go p.server.CloseListeners()
+	case d.SkipExit:
+		p.drain.Do(func() { go p.server.DrainRooms() })
+	default:
+		p.drain.Do(func() { go func() { _ = p.server.Drain(context.Background(), p.f.drainTime()) }() })
+	}
+}
+
+// options is the command line as /server_info shows it.
+func (p *program) options(*bootstrap.Bootstrap) map[string]any {
+	o := map[string]any{
+		"concurrency": p.f.concurrency,
+		"config_path": p.f.configPath,
+		"mode":        "Serve",
+		"log_level":   p.f.logLevel,
+		"drain_time":  strconv.Itoa(p.f.drainSeconds) + "s",
+	}
+	for name, value := range p.f.given {
+		key := strings.ReplaceAll(name, "-", "_")
+		if _, known := o[key]; !known && len(name) > 1 {
+			o[key] = value
+		}
+	}
+	return o
+}
+
+// clusters are the living clusters, their hosts with what all workers counted.
+func (p *program) clusters() []admin.ClusterView {
+	var all []admin.ClusterView
+	for _, c := range p.server.Clusters() {
+		asked := c.Config()
+		v := admin.ClusterView{Name: c.Name, StatName: asked.AltStatName, Limits: asked.Breakers}
+		for e := range c.Entries {
+			v.Hosts = append(v.Hosts, hostView(e, p.server.HostFigures(e.Host)))
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func hostView(e upstream.Entry, n upstream.HostCounters) admin.HostView {
+	return admin.HostView{
+		Address: e.Address, Hostname: e.Endpoint.Hostname, Health: e.Endpoint.Health,
+		Weight: e.Endpoint.Weight, Priority: e.Locality.Priority,
+		Region: e.Locality.Region, Zone: e.Locality.Zone, SubZone: e.Locality.SubZone, Canary: e.Endpoint.Canary,
+		Stats: admin.HostStats{
+			CxActive: uint64(max(e.Connected, 0)), CxConnectFail: e.Failed, CxTotal: e.Connections,
+			RqActive: uint64(e.Active), RqTotal: n.RqTotal, RqSuccess: n.RqSuccess, RqError: n.RqError, RqTimeout: n.RqTimeout,
+		},
+	}
+}

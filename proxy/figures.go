@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/stats"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// patience is how long a worker may take to tell its figures.
+const patience = 2 * time.Second
+
+// Figures sums what every worker counted, under Envoy's names. Counters are
+// plain numbers that only their worker touches: each worker is asked for them.
+// A worker that does not answer in two seconds is left out, and
+// server.workers_silent says how many were. Any goroutine.
+func (s *Server) Figures() *stats.Sum {
+	sum := &stats.Sum{}
+	rooms := s.rooms()
+	clusters := *s.clusters.Load()
+	listeners := s.living()
+	silent := uint64(0)
+	for _, w := range s.workers {
+		rows := make(chan map[string]uint64, 1)
+		w.Post(func() {
+			one := map[string]uint64{}
+			add := func(name string, v uint64) { one[name] += v }
+			for _, r := range rooms {
+				r.serves.Stats(w, add)
+			}
+			for _, c := range clusters {
+				prefix := "cluster." + stats.Clean(c.StatName) + "."
+				c.On(w).Stats(func(name string, v uint64) { add(prefix+name, v) })
+			}
+			for _, l := range listeners {
+				addListener(l, w, add)
+			}
+			addWorker(w, add)
+			rows <- one
+		})
+		select {
+		case one := <-rows:
+			for name, v := range one {
+				sum.Add(name, kindOf(name), v)
+			}
+		case <-time.After(patience):
+			silent++
+		}
+	}
+	for _, c := range clusters {
+		prefix := "cluster." + stats.Clean(c.StatName) + "."
+		c.Stats(func(name string, v uint64) { sum.Add(prefix+name, kindOf(name), v) })
+	}
+	sum.Add("server.workers_silent", stats.Gauge, silent)
+	sum.Add("server.concurrency", stats.Gauge, uint64(len(s.workers)))
+	return sum
+}
+
+func addListener(l *serving, w *loop.Worker, add func(string, uint64)) {
+	prefix := "listener." + l.statName() + "."
+	n := l.On(w).Counters()
+	add(prefix+"downstream_cx_total", n.CxTotal)
+	add(prefix+"no_filter_chain_match", n.NoChain)
+	add(prefix+"accept_paused", n.AcceptPaused)
+}
+
+// addWorker yields what the event loop counts of itself; the names are ours.
+func addWorker(w *loop.Worker, add func(string, uint64)) {
+	n := w.Counters()
+	add("worker.turns", n.Turns)
+	add("worker.reads", n.Reads)
+	add("worker.writes", n.Writes)
+	add("worker.accepted", n.Accepted)
+	add("worker.accept_paused", n.AcceptPaused)
+	add("worker.panics", n.Panics)
+	add("worker.connections_active", n.Conns)
+	add("worker.coroutines_active", n.Coroutines)
+	add("worker.coroutines_running_active", n.Running)
+	add("worker.timers_active", uint64(w.Timers()))
+}
+
+// kindOf tells gauges by Envoy's habits of naming.
+func kindOf(name string) stats.Kind {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if strings.HasSuffix(last, "_active") || strings.HasPrefix(last, "membership_") && last != "membership_change" ||
+		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || strings.Contains(name, ".circuit_breakers.") {
+		return stats.Gauge
+	}
+	return stats.Counter
+}
+
+// statName is the configured prefix, or the address with its colons replaced,
+// as Envoy names listeners.
+func (l *serving) statName() string {
+	if l.asked.StatPrefix != "" {
+		return stats.Clean(l.asked.StatPrefix)
+	}
+	return stats.Clean(l.Addrs()[0].String())
+}
+
+// living are the listeners that serve.
+func (s *Server) living() []*serving {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*serving
+	for _, l := range s.listeners {
+		all = append(all, l)
+	}
+	return all
+}
+
+// HostFigures sums a host's counters over the workers that answer. Any
+// goroutine.
+func (s *Server) HostFigures(h *upstream.Host) (sum upstream.HostCounters) {
+	for _, w := range s.workers {
+		one := make(chan upstream.HostCounters, 1)
+		w.Post(func() { one <- h.On(w).Count })
+		select {
+		case n := <-one:
+			sum.RqTotal += n.RqTotal
+			sum.RqSuccess += n.RqSuccess
+			sum.RqError += n.RqError
+			sum.RqTimeout += n.RqTimeout
+		case <-time.After(patience):
+		}
+	}
+	return sum
+}
+
+// Clusters are the living clusters, by name.
+func (s *Server) Clusters() []*upstream.Cluster {
+	byName := *s.clusters.Load()
+	var all []*upstream.Cluster
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, byName[name])
+	}
+	return all
+}
+
+// ListenerAddrs yields each listener with where it listens.
+func (s *Server) ListenerAddrs() iter.Seq2[string, []config.Address] {
+	return func(yield func(string, []config.Address) bool) {
+		for _, l := range s.living() {
+			if !yield(l.Name, l.Addrs()) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,112 @@
+// Package proxy is the data plane put together: workers, clusters, listeners
+// and the rooms behind them. Server.Apply is the update, from a snapshot to
+// what serves; Server.Drain is the way out.
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/listener"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// Options are what a server is made with.
+type Options struct {
+	// Concurrency is the number of workers, at least 1.
+	Concurrency int
+	Log         *slog.Logger
+	// Resolver looks up the names of DNS clusters.
+	Resolver upstream.Resolver
+	// Wall is the time of day, for date headers.
+	Wall func() time.Time
+	// Version is what the program calls itself.
+	Version string
+}
+
+// Server owns the workers and all that lives on them. Its methods are for any
+// goroutine.
+type Server struct {
+	o       Options
+	workers []*loop.Worker
+	ended   sync.WaitGroup
+	// clusters by name; the map is replaced, never changed.
+	clusters atomic.Pointer[map[string]*upstream.Cluster]
+	draining atomic.Bool
+
+	mu        sync.Mutex // guards what follows; one update at a time
+	snapshot  *config.Snapshot
+	listeners map[string]*serving
+	// retired rooms still have connections, perhaps.
+	retired []room
+}
+
+// serving is a listener and what it was built from.
+type serving struct {
+	*listener.Listener
+	asked *config.Listener
+	rooms []room
+}
+
+// New makes a server and starts its workers; nothing is served yet.
+func New(o Options) (*Server, error) {
+	s := &Server{o: o, listeners: map[string]*serving{}}
+	s.clusters.Store(&map[string]*upstream.Cluster{})
+	for id := range max(o.Concurrency, 1) {
+		w, err := loop.New(id, o.Log)
+		if err != nil {
+			return nil, fmt.Errorf("worker %d: %w", id, err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	for _, w := range s.workers {
+		s.ended.Go(w.Run)
+	}
+	return s, nil
+}
+
+// Cluster finds a living cluster by name; nil if there is none.
+func (s *Server) Cluster(name string) *upstream.Cluster { return (*s.clusters.Load())[name] }
+
+// Workers are the event loops.
+func (s *Server) Workers() []*loop.Worker { return s.workers }
+
+// Snapshot is what was last applied; nil before the first.
+func (s *Server) Snapshot() *config.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snapshot
+}
+
+// each runs f on every worker, one after the other, and waits for it.
+func (s *Server) each(f func(w *loop.Worker)) {
+	for _, w := range s.workers {
+		done := make(chan struct{})
+		w.Post(func() {
+			defer close(done)
+			f(w)
+		})
+		<-done
+	}
+}
+
+// Stop ends at once: listeners, connections, workers.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, c := range *s.clusters.Load() {
+		c.Close()
+	}
+	for _, w := range s.workers {
+		w.Stop()
+	}
+	s.ended.Wait()
+}
