@@ -3,6 +3,7 @@ package pool
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/attache-mesh/attache/proxy/loop"
 )
@@ -51,6 +52,8 @@ type waiting struct {
 	number uint64 // they are served in the order in which they came
 	fresh  bool   // it does not take a used connection
 	lease  *Lease
+	timer  loop.Timer
+	late   bool // the timer has fired
 }
 
 // NewExclusive makes the pool of a worker for a host. count is the cluster's
@@ -72,6 +75,12 @@ func (p *Exclusive) InUse() int { return p.inUse }
 // yields while it connects or waits. b is the breaker of the request's
 // priority. Errors: ErrOverflow, ErrGone, or Dial's. For coroutines only.
 func (p *Exclusive) Get(b *Breaker, fresh bool) (*Lease, error) {
+	return p.GetWithin(b, fresh, 0)
+}
+
+// GetWithin is Get that waits at most d in the queue, for ever if d is 0, and
+// then gives ErrWaited. An attempt to connect has its own bound.
+func (p *Exclusive) GetWithin(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
 	if l := p.take(fresh); l != nil {
 		return l, nil
 	}
@@ -81,7 +90,7 @@ func (p *Exclusive) Get(b *Breaker, fresh bool) (*Lease, error) {
 	if p.mayDial(b) || p.makeRoom(b) {
 		return p.dial(b)
 	}
-	return p.wait(b, fresh)
+	return p.wait(b, fresh, d)
 }
 
 // take leases the idle connection that was used last. Those that turn out to
@@ -176,7 +185,7 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 
 // wait queues behind the others until a connection is put back or there is
 // room for a new one. It keeps its place when somebody was faster.
-func (p *Exclusive) wait(b *Breaker, fresh bool) (*Lease, error) {
+func (p *Exclusive) wait(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
 	if !b.Connections.Open() {
 		p.count.ConnectionOverflow++
 	}
@@ -189,7 +198,11 @@ func (p *Exclusive) wait(b *Breaker, fresh bool) (*Lease, error) {
 	p.came++
 	x := &waiting{fresh: fresh, number: p.came}
 	p.waiting = append(p.waiting, x)
+	if d > 0 {
+		p.w.SetTimer(&x.timer, d, func() { p.giveUp(x) })
+	}
 	dial := p.turn(x, b)
+	p.w.ClearTimer(&x.timer)
 	p.count.PendingActive--
 	b.Pending.Leave()
 	switch {
@@ -197,11 +210,21 @@ func (p *Exclusive) wait(b *Breaker, fresh bool) (*Lease, error) {
 		return x.lease, nil
 	case dial:
 		return p.dial(b)
+	case p.closed:
+		return nil, ErrGone
 	}
-	return nil, ErrGone
+	p.look() // in place of x, which may just have been told to
+	return nil, ErrWaited
 }
 
-// turn waits until x has a lease, may dial, or the pool is closed.
+// giveUp takes one who has waited too long out of the queue.
+func (p *Exclusive) giveUp(x *waiting) {
+	x.late = true
+	p.waiting = slices.DeleteFunc(p.waiting, func(o *waiting) bool { return o == x })
+	x.wake.Wake(p.w)
+}
+
+// turn waits until x has a lease, may dial, is late, or the pool is closed.
 func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
 	for {
 		x.wake.Wait(p.w)
@@ -215,7 +238,7 @@ func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
 			l.discard()
 		}
 		switch {
-		case p.closed:
+		case p.closed, x.late:
 			return false
 		case !x.fresh:
 			if x.lease = p.take(false); x.lease != nil {

@@ -167,7 +167,7 @@ func TestBackoffIsFullJitter(t *testing.T) {
 
 func TestOutcomeSortsErrors(t *testing.T) {
 	for err, want := range map[error]string{
-		nil: "", ErrOverflow: "UO", ErrGone: "UH", loop.ErrTimeout: "UF", errors.New("else"): "UF",
+		nil: "", ErrOverflow: "UO", ErrGone: "UH", ErrWaited: "UT", loop.ErrTimeout: "UF", errors.New("else"): "UF",
 	} {
 		if got := Outcome(err).Flag(); got != want {
 			t.Errorf("%v: %s, want %s", err, got, want)

@@ -389,6 +389,37 @@ func TestWaiterGetsNoDeadConnection(t *testing.T) {
 	x.end()
 }
 
+// One who waits too long leaves the queue; the others keep their places.
+func TestGetWithin(t *testing.T) {
+	x := newTown(t, 1)
+	x.breaker.Connections.SetLimit(1)
+	x.do(func() {
+		l := x.get(&x.breaker, false)
+		served := 0
+		for i, d := range []time.Duration{time.Second, 0, 3 * time.Second} {
+			x.do(func() {
+				begun := x.w.Now()
+				l, err := x.pool.GetWithin(&x.breaker, false, d)
+				if i > 0 {
+					x.must(err)
+					served++
+					l.Put()
+				} else if waited := time.Duration(x.w.Now() - begun); !errors.Is(err, ErrWaited) || waited < d || waited > d+2*time.Millisecond {
+					t.Errorf("after %v: %v", waited, err)
+				}
+			})
+		}
+		x.w.Sleep(2 * time.Second)
+		l.Put()
+		x.w.Sleep(time.Second)
+		if served != 2 {
+			t.Errorf("%d were served", served)
+		}
+	})
+	x.wait()
+	x.end()
+}
+
 func TestCloseTellsWaiters(t *testing.T) {
 	x := newTown(t, 1)
 	x.breaker.Connections.SetLimit(1)
@@ -493,7 +524,7 @@ func (x *town) customer() {
 		if r.IntN(3) == 0 {
 			b = &x.hi
 		}
-		l, err := x.pool.Get(b, r.IntN(4) == 0)
+		l, err := x.pool.GetWithin(b, r.IntN(4) == 0, time.Duration(r.IntN(3)*10)*time.Millisecond)
 		if err != nil {
 			continue
 		}

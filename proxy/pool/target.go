@@ -58,6 +58,9 @@ var ErrOverflow = errors.New("circuit breaker overflow")
 // ErrGone says that the host has left the cluster.
 var ErrGone = errors.New("host removed")
 
+// ErrWaited says that no connection came free in time.
+var ErrWaited = errors.New("no connection came free in time")
+
 // Outcome sorts an error of a pool or of Dial.
 func Outcome(err error) outcome.Outcome {
 	switch {
@@ -67,6 +70,8 @@ func Outcome(err error) outcome.Outcome {
 		return outcome.Overflow
 	case errors.Is(err, ErrGone):
 		return outcome.NoHost
+	case errors.Is(err, ErrWaited):
+		return outcome.Timeout
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return outcome.ConnectTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -62,7 +62,7 @@ func TestUpdateRefusesWhole(t *testing.T) {
 	_, l := opened(t, static(config.MaglevLB, 1, 1))
 	before := l.view.Load()
 	for name, spoil := range map[string]func(*config.Cluster){
-		"a name in a STATIC cluster": func(c *config.Cluster) {
+		"\"a\" is a name, and the cluster is STATIC": func(c *config.Cluster) {
 			c.Endpoints.Localities[0].Endpoints[0].Address = config.Address{Host: "a", Port: 1}
 		},
 		"table_size":          func(c *config.Cluster) { c.Balance.MaglevTable = 10 },
@@ -71,7 +71,7 @@ func TestUpdateRefusesWhole(t *testing.T) {
 	} {
 		next := static(config.MaglevLB, 1, 1, 1)
 		spoil(next)
-		if err := l.Cluster.Update(next); err == nil || !strings.HasPrefix(err.Error(), "cluster c: ") {
+		if err := l.Cluster.Update(next); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -23,7 +23,7 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 				continue
 			}
 			if asked.Discovery == config.DiscoveryStatic {
-				return nil, fmt.Errorf("cluster %s: localities[%d].endpoints[%d]: %q is a name, and the cluster is STATIC", asked.Name, i, j, e.Address.Host)
+				return nil, fmt.Errorf("localities[%d].endpoints[%d]: %q is a name, and the cluster is STATIC", i, j, e.Address.Host)
 			}
 			for _, at := range c.resolved(e) {
 				m := member{endpoint: at, locality: l}

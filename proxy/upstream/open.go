@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -36,14 +36,17 @@ func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve R
 	return k, nil
 }
 
+var errClosed = errors.New("the cluster is closed")
+
 // Update changes what is asked of the cluster: new view first, then hosts that
 // left are retired on each worker. On an error, which says what the
-// configuration cannot mean, nothing has changed. Any goroutine.
+// configuration cannot mean but not the cluster's name, nothing has changed. Any
+// goroutine.
 func (c *Cluster) Update(asked *config.Cluster) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return fmt.Errorf("cluster %s: closed", c.Name)
+		return errClosed
 	}
 	members, err := c.membersOf(asked)
 	if err != nil {

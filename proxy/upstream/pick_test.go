@@ -143,3 +143,22 @@ func TestPickDoesNotAllocate(t *testing.T) {
 }
 
 func mustPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+func BenchmarkPick(b *testing.B) {
+	for name, kind := range map[string]config.BalanceKind{
+		"round robin": config.RoundRobin, "least request": config.LeastRequest,
+		"ring": config.RingHashLB, "maglev": config.MaglevLB, "ketama": config.Ketama,
+	} {
+		for _, weights := range [][]uint32{{1, 1, 1, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6, 7, 8}} {
+			b.Run(fmt.Sprintf("%s, equal %v", name, weights[1] == 1), func(b *testing.B) {
+				_, l := opened(b, static(kind, weights...))
+				p := Pick{HasHash: true}
+				b.ReportAllocs()
+				for b.Loop() {
+					p.Hash += 0x9e3779b97f4a7c15
+					l.Pick(&p)
+				}
+			})
+		}
+	}
+}

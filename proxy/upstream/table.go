@@ -3,7 +3,6 @@ package upstream
 // Hash tables: which host of a priority a hash belongs to.
 
 import (
-	"fmt"
 	"net"
 	"slices"
 
@@ -37,14 +36,14 @@ func newTable(c *config.Cluster, members []member, old *table) (*table, error) {
 	}
 	var err error
 	if t.shares, err = t.share(members); err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
+		return nil, err
 	}
 	if old != nil && old.balance == t.balance && slices.Equal(old.keys, t.keys) && slices.Equal(old.shares, t.shares) {
 		t.ring, t.maglev, t.rendezvous, t.ketama, t.bounded = old.ring, old.maglev, old.rendezvous, old.ketama, old.bounded
 		return t, nil
 	}
 	if err := t.build(); err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
+		return nil, err
 	}
 	return t, nil
 }
