@@ -305,7 +305,7 @@ func TestSimNothingLeaks(t *testing.T) {
 		g.open(config.TCP{MaxConnectAttempts: 2, IdleTimeout: time.Minute})
 		leave := func(w *loop.Worker, c *loop.Conn) {
 			w.Go(func() { _, _ = io.Copy(io.Discard, c) })
-			_, _ = c.Write(make([]byte, w.Rand().IntN(100000)))
+			_, _ = c.Write(make([]byte, w.Rand().IntN(15000)))
 			w.Sleep(time.Duration(w.Rand().IntN(20)) * time.Millisecond)
 			switch w.Rand().IntN(4) {
 			case 0:

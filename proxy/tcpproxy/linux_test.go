@@ -52,41 +52,38 @@ func proxied(t testing.TB, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// sendAll writes p and ends its side.
-func sendAll(c net.Conn, p []byte) {
-	_, _ = c.Write(p) // the reader checks
-	_ = c.(*net.TCPConn).CloseWrite()
+// exchange writes give and ends its side, reads to the end what comes, and
+// closes when both are done.
+func exchange(t *testing.T, who string, c net.Conn, give, want []byte) {
+	defer c.Close()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		_, _ = c.Write(give) // the other side checks
+		_ = c.(*net.TCPConn).CloseWrite()
+	})
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s: %d of %d bytes, %v", who, len(got), len(want), err)
+	}
+	writer.Wait()
 }
 
 // Real sockets, several clients at once: megabytes both ways at the same time,
 // and each side's end after its last byte.
 func TestRealSocketsBothWays(t *testing.T) {
+	const clients = 8
 	rng := rand.New(rand.NewPCG(1, 2))
 	request, reply := noise(rng, 3<<20), noise(rng, 5<<20)
-	check := func(who string, c net.Conn, want []byte) {
-		got, err := io.ReadAll(c)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: %d of %d bytes, %v", who, len(got), len(want), err)
-		}
-	}
 	var all sync.WaitGroup
+	all.Add(clients) // for the server's parts
 	addr := proxied(t, func(c net.Conn) {
-		all.Go(func() { sendAll(c, reply) })
-		check("server", c, request)
-		all.Done()
+		defer all.Done()
+		exchange(t, "server", c, reply, request)
 	})
-	for range 8 {
-		all.Add(1) // for the server's part
-		all.Go(func() {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			all.Go(func() { sendAll(c, request) })
-			check("client", c, reply)
-		})
+	for range clients {
+		c, err := net.Dial("tcp", addr)
+		must(t, err)
+		all.Go(func() { exchange(t, "client", c, request, reply) })
 	}
 	all.Wait()
 }
