@@ -40,8 +40,9 @@ type Cluster struct {
 	hosts  map[hostKey]*Host
 	closed bool
 
-	resolve Resolver    // set once
-	dns     *resolution // nil: nothing to resolve
+	resolve Resolver      // set once
+	ready   chan struct{} // closed once every name was looked up, or there is none
+	dns     *resolution   // nil: nothing to resolve
 	answers map[string][]netip.Addr
 
 	// DNS and updates count. Any goroutine.
@@ -101,6 +102,21 @@ func (c *Cluster) Breaker(high bool) *pool.Breaker {
 		return &c.Breakers[1]
 	}
 	return &c.Breakers[0]
+}
+
+// Ready is closed when the hosts are known as far as they can be: at once, or
+// when every name of a DNS cluster was looked up once, with whatever result. A
+// listener that waits for it does not turn its first requests away. Any
+// goroutine.
+func (c *Cluster) Ready() <-chan struct{} { return c.ready }
+
+// setReady is for whoever holds c.mu.
+func (c *Cluster) setReady() {
+	select {
+	case <-c.ready:
+	default:
+		close(c.ready)
+	}
 }
 
 // Config is what was last asked for. The value is not to be changed.

@@ -76,6 +76,7 @@ func (c *Cluster) discover(asked *config.Cluster) {
 	}
 	maps.DeleteFunc(c.answers, func(name string, _ []netip.Addr) bool { return !slices.Contains(names, name) })
 	if len(names) == 0 {
+		c.setReady()
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -191,6 +192,7 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 	if c.closed || c.dns != d {
 		return // meanwhile something else was asked
 	}
+	defer c.setReady()
 	changed := false
 	for _, l := range due {
 		c.countLookup(l)

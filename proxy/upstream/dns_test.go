@@ -221,3 +221,30 @@ func TestUpdateChangesDNS(t *testing.T) {
 		}
 	})
 }
+
+func TestReady(t *testing.T) {
+	is := func(l *Local) bool {
+		select {
+		case <-l.Ready():
+			return true
+		default:
+			return false
+		}
+	}
+	z := &zone{}
+	z.set("a", record{err: ErrServerFailure, delay: time.Second})
+	resolving(t, z, named(config.DiscoveryStrictDNS, "a"), func(l *Local) {
+		if is(l) {
+			t.Error("ready before the first answer")
+		}
+		after(t, l, time.Second, "")
+		if !is(l) {
+			t.Error("not ready after a failure")
+		}
+	})
+	resolving(t, z, static(config.RoundRobin, 1), func(l *Local) {
+		if !is(l) {
+			t.Error("a STATIC cluster is not ready")
+		}
+	})
+}

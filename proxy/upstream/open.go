@@ -20,6 +20,7 @@ func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve R
 		Name: c.Name, StatName: c.Name,
 		log: log.With("cluster", c.Name), workers: workers,
 		hosts: map[hostKey]*Host{}, answers: map[string][]netip.Addr{}, resolve: resolve,
+		ready: make(chan struct{}),
 	}
 	if resolve == nil {
 		k.resolve = SystemResolver{}
@@ -130,6 +131,7 @@ func (c *Cluster) Close() {
 	}
 	c.closed = true
 	c.endDNS()
+	c.setReady()
 	if v, err := newView(c.asked, nil, nil); err == nil {
 		c.view.Store(v)
 	}
