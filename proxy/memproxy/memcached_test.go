@@ -191,7 +191,6 @@ func TestRealServerKilledUnderLoad(t *testing.T) {
 	servers := realServers(t, 3)
 	addr := realRoom(t, servers, 2)
 	var failed, answered [3]int // by server
-	kills := 3
 	where := map[string]int{}
 	var keys []string
 	c := gomemcache.New(addr)
@@ -244,18 +243,18 @@ func TestRealServerKilledUnderLoad(t *testing.T) {
 		defer mu.Unlock()
 		return answered[0] - failed[0], failed[0]
 	}
-	served := func() bool {
+	served := func() {
 		was, _ := count()
 		soon(t, "the server's keys are answered", func() bool { good, _ := count(); return good > was+100 })
-		return true
 	}
-	for served() && kills > 0 {
-		kills--
+	for range 3 {
+		served()
 		_, before := count()
 		servers[0].kill()
 		soon(t, "the dead server's keys fail", func() bool { _, bad := count(); return bad > before+10 })
 		servers[0].start()
 	}
+	served()
 	close(stop)
 	clients.Wait()
 	if failed[1]+failed[2] != 0 || answered[1] == 0 || answered[2] == 0 {

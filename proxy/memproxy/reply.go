@@ -168,6 +168,9 @@ func (p *part) claims(key []byte) bool {
 	return false
 }
 
+// pieces is how much is made room for when a long value begins.
+const pieces = 32 << 10
+
 // value takes a VALUE, or the line of one whose data comes in pieces.
 func (p *part) value(r *memcache.Reply, partial bool) {
 	s := p.slot
@@ -183,7 +186,11 @@ func (p *part) value(r *memcache.Reply, partial bool) {
 	if p.first >= 0 {
 		key = s.key(&s.items[p.now], 0)
 	}
-	dst := p.begin(len(r.Whole) + p.route.strip)
+	n := len(r.Whole) + p.route.strip
+	if partial {
+		n += min(r.Bytes, pieces)
+	}
+	dst := p.begin(n)
 	p.mark = len(dst)
 	if !s.joined {
 		s.size += len(r.Whole)

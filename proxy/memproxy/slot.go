@@ -68,6 +68,8 @@ func (p *part) begin(n int) []byte {
 		return s.client.extend(p.held, n)
 	case s == s.client.first:
 		return s.client.conn.Begin(n)
+	case s.text == nil && n <= keepSmall && p.first < 0:
+		return make([]byte, 0, keepSmall)
 	}
 	return s.client.extend(s.text, n)
 }
@@ -95,9 +97,6 @@ const keepSmall = 1024
 func (k *client) extend(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {
 		return b
-	}
-	if b == nil && n <= keepSmall {
-		return make([]byte, 0, keepSmall)
 	}
 	w := k.conn.Worker()
 	bigger := append(w.Buffer(max(len(b)+n, 2*cap(b))), b...)
