@@ -18,7 +18,7 @@ import (
 const (
 	attacheProgram = "bin/attache"
 	// opTimeout is what attache gives one memcached command, from its arrival to its answer.
-	opTimeout = 500 * time.Millisecond
+	opTimeout = 2 * time.Second
 )
 
 type stage struct {
