@@ -29,6 +29,7 @@ type Cluster struct {
 	StatName string
 	log      *slog.Logger
 	workers  []*loop.Worker
+	resolve  Resolver
 
 	view  atomic.Pointer[view]
 	local []*Local // by worker ID; each is its worker's
@@ -40,7 +41,6 @@ type Cluster struct {
 	hosts  map[hostKey]*Host
 	closed bool
 
-	resolve Resolver      // set once
 	ready   chan struct{} // closed once every name was looked up, or there is none
 	dns     *resolution   // nil: nothing to resolve
 	answers map[string][]netip.Addr
