@@ -302,3 +302,34 @@ func TestSimEarlyAnswerIsWhole(t *testing.T) {
 		g.settle()
 	}
 }
+
+// A server that has answered, ended and gone resets what the client sends
+// afterwards; the answer, still on its way, is whole for all that.
+func TestSimLateResetHarmsNoAnswer(t *testing.T) {
+	for seed := range loop.Seeds(t, 100) {
+		g := newStage(t, seed, false)
+		g.SetLink(config.Address{}, loop.Link{Latency: time.Millisecond, Buffer: 4096})
+		g.cluster(clusterConfig("hosts", "10.0.1.1:80"))
+		g.open(config.TCP{IdleTimeout: time.Hour})
+		answer := noise(g.Rand(), 20000+g.Rand().IntN(10000))
+		g.serve("10.0.1.1:80", func(c *loop.Conn) {
+			_, _ = c.Write(answer)
+			_ = c.Drain(0)
+			c.Close()
+		})
+		g.play(func() {
+			c := g.dial()
+			g.client.Sleep(time.Second)
+			for range 2 { // the first one brings the reset, the second one meets it
+				_, _ = c.Write([]byte("too late"))
+				g.client.Sleep(time.Second)
+			}
+			got, err := io.ReadAll(c)
+			if err != nil || !bytes.Equal(got, answer) {
+				t.Errorf("seed %d: %d of %d bytes, %v", seed, len(got), len(answer), err)
+			}
+			c.Close()
+		})
+		g.settle()
+	}
+}
