@@ -248,14 +248,22 @@ func (c *citizen) talk() {
 		c.app = c.connect()
 	}
 	c.app.say(text.String())
+	leave := -1
+	if c.Rand().IntN(12) == 0 { // goes away before it was answered
+		leave = c.Rand().IntN(len(steps) + 1)
+		c.apps.Sleep(time.Duration(c.Rand().IntN(20)) * time.Millisecond)
+	}
 	for i, s := range steps {
-		if c.hear(s) == nil {
+		if i != leave && c.hear(s) == nil {
 			continue
 		}
 		for _, s := range steps[i:] {
 			if s.set != nil {
 				s.set.doubtful = true
 			}
+		}
+		if c.Rand().IntN(2) == 0 {
+			c.app.Reset()
 		}
 		c.app.Conn.Close()
 		c.app = nil
