@@ -24,15 +24,16 @@ type exchange struct {
 	carry func() // e.pump, bound once
 
 	// The client's side.
-	conn   *conn
-	client *loop.Conn
-	req    http1.Request
-	head   int   // bytes of it that are still in the client's buffer
-	since  int64 // its first byte
-	in     body  // of the request
-	method http1.MethodID
-	http10 bool
-	closes bool // the connection ends after the answer
+	conn     *conn
+	client   *loop.Conn
+	req      http1.Request
+	hostName []byte // as the client writes it
+	head     int    // bytes of it that are still in the client's buffer
+	since    int64  // its first byte
+	in       body   // of the request
+	method   http1.MethodID
+	http10   bool
+	closes   bool // the connection ends after the answer
 
 	// Whom to ask.
 	route    *route.Route[*upstream.Cluster]

@@ -234,7 +234,7 @@ func (x *exchange) writeHead() {
 		target = v.Host
 	}
 	out = http1.AppendRequestLine(out, req.Method, target)
-	out = http1.AppendHeader(out, "host", v.Host)
+	out = http1.AppendHeader(out, x.hostName, v.Host)
 	out = http1.AppendFields(out, req.Headers)
 	out = http1.AppendFraming(out, req.Body)
 	if req.Upgrade != nil {
@@ -255,7 +255,7 @@ func (x *exchange) writeHead() {
 	}
 	x.client.Discard(x.head)
 	x.head = 0
-	x.view, req.Method = route.Request{}, nil
+	x.view, req.Method, x.hostName = route.Request{}, nil, nil
 }
 
 // sanitize removes what is not the client's to say and adds what attache has to
@@ -267,6 +267,7 @@ func (x *exchange) sanitize() outcome.Outcome {
 	edge := cfg.UseRemoteAddress && !internal
 	all := x.req.Headers
 	kept := all[:0]
+	x.hostName = bytesOf("Host")
 	var proto, id []byte
 	for i := range all {
 		h := &all[i]
@@ -282,6 +283,9 @@ func (x *exchange) sanitize() outcome.Outcome {
 		case http1.FieldHost, http1.FieldExpect, http1.FieldXEnvoyInternal, http1.FieldXEnvoyExternalAddress:
 			if h.ID == http1.FieldXEnvoyExternalAddress && !edge {
 				break
+			}
+			if h.ID == http1.FieldHost {
+				x.hostName = h.Name
 			}
 			continue
 		case http1.FieldXForwardedProto:
