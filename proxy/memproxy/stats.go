@@ -39,3 +39,6 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(prefix+"downstream_rq_dropped", n.dropped)
 	yield(prefix+"downstream_cx_cut", n.cut)
 }
+
+// Active is how many client connections the worker has. Worker only.
+func (r *Room) Active(w *loop.Worker) int { return int(r.local[w.ID].count.active) }

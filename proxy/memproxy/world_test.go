@@ -265,7 +265,6 @@ func (b *backend) answer(out []byte, c *memcache.Command) []byte {
 type app struct {
 	*world
 	*loop.Conn
-	buf []byte
 }
 
 // connect dials the proxy. In a coroutine.
