@@ -66,10 +66,16 @@ func TestOneHostGoes(t *testing.T) {
 		n          int
 		gratuitous float64 // at most, of all keys
 	}{
-		{"rendezvous", 2, 0}, {"rendezvous", 10, 0}, {"rendezvous", 100, 0}, {"rendezvous", 1000, 0},
-		{"ketama", 10, 0}, {"ketama", 20, 0},
-		{"ring", 10, 0.1}, {"ring", 100, 0.01}, // the points of every host change in number: about 1/n
-		{"maglev", 10, 0.02}, {"maglev", 100, 0.03},
+		{"rendezvous", 2, 0},
+		{"rendezvous", 10, 0},
+		{"rendezvous", 100, 0},
+		{"rendezvous", 1000, 0},
+		{"ketama", 10, 0},
+		{"ketama", 20, 0},
+		{"ring", 10, 0.1},
+		{"ring", 100, 0.01}, // the points of every host change in number: about 1/n
+		{"maglev", 10, 0.02},
+		{"maglev", 100, 0.03},
 	} {
 		t.Run(fmt.Sprint(c.table, " ", c.n), func(t *testing.T) {
 			before := spread(c.n)

@@ -12,9 +12,14 @@ var levels = [...]struct {
 	name  string
 	level slog.Level
 }{
-	{"trace", slog.LevelDebug - 4}, {"debug", slog.LevelDebug}, {"info", slog.LevelInfo},
-	{"warning", slog.LevelWarn}, {"warn", slog.LevelWarn}, {"error", slog.LevelError},
-	{"critical", slog.LevelError + 4}, {"off", slog.LevelError + 100},
+	{"trace", slog.LevelDebug - 4},
+	{"debug", slog.LevelDebug},
+	{"info", slog.LevelInfo},
+	{"warning", slog.LevelWarn},
+	{"warn", slog.LevelWarn},
+	{"error", slog.LevelError},
+	{"critical", slog.LevelError + 4},
+	{"off", slog.LevelError + 100},
 }
 
 func slogLevel(name string) (slog.Level, error) {

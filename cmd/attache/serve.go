@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -70,7 +69,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 		return err
 	}
 	p.ready.Store(true)
-	debug.FreeOSMemory() // reading the configuration took more than keeping it does
+	settle()
 	log.Info("serving", "version", version, "workers", len(server.Workers()), "listeners", len(snapshot.Listeners), "clusters", len(snapshot.Clusters))
 	return p.untilEnd(quitting)
 }

@@ -64,10 +64,14 @@ func TestLastingComesUpWhenWanted(t *testing.T) {
 // second of its return.
 func TestLastingReturnsWithinASecond(t *testing.T) {
 	away := map[string][2]func(x *town){
-		"refused": {func(x *town) { x.Refuse(x.target.Address, true); x.ResetAll(x.target.Address) },
-			func(x *town) { x.Refuse(x.target.Address, false) }},
-		"killed": {func(x *town) { x.Kill(x.host) },
-			func(x *town) { x.host = x.Worker("host again"); x.listen() }},
+		"refused": {
+			func(x *town) { x.Refuse(x.target.Address, true); x.ResetAll(x.target.Address) },
+			func(x *town) { x.Refuse(x.target.Address, false) },
+		},
+		"killed": {
+			func(x *town) { x.Kill(x.host) },
+			func(x *town) { x.host = x.Worker("host again"); x.listen() },
+		},
 	}
 	for name, f := range away {
 		t.Run(name, func(t *testing.T) {
