@@ -12,8 +12,8 @@ import (
 
 const (
 	maxSlots   = 4096            // commands of one client in flight
-	firstGuess = 1024            // bytes of an answer, before one was seen
-	holdLimits = 16              // times the limit: answers beyond are dropped and said to be
+	firstGuess = 60 << 10        // bytes of an answer, before one was seen
+	holdLimits = 64              // times the limit: answers beyond are dropped and said to be
 	lingering  = 1 * time.Second // for a client to read its last answer and close
 )
 

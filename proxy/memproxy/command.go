@@ -152,7 +152,7 @@ func (s *slot) split() {
 			continue
 		}
 		p := x.gather
-		if p == nil || p.route.strip != it.route.strip || short && p.line+int(it.n) > gatLine {
+		if p == nil || p.slot != s || p.route.strip != it.route.strip || short && p.line+int(it.n) > gatLine {
 			p = s.part(last)
 			p.session, p.route, p.first, p.at = x, it.route, int32(i), int32(i)
 			last, x.gather = p, p

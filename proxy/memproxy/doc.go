@@ -44,7 +44,7 @@
 // the answers it has not taken exceed the listener's buffer limit; the sizes of
 // its answers so far tell how many commands that allows. A host's connection is
 // never paused for the sake of one client: answers that come for one that
-// already holds sixteen times its limit become "SERVER_ERROR overloaded".
+// already holds 64 times its limit become "SERVER_ERROR overloaded".
 //
 // Of a cluster's circuit breakers max_requests and max_pending are not applied
 // to commands: 64 clients with 16 commands each are at Envoy's default of 1024,

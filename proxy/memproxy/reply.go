@@ -15,6 +15,7 @@ func (x *session) Ready(c *loop.Conn) {
 	for {
 		n, err := c.Fill()
 		if n > 0 {
+			x.cluster.Count.CxRxBytes += uint64(n)
 			used := x.take(c.Buffered())
 			if x.conn != c {
 				return

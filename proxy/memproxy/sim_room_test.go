@@ -182,69 +182,6 @@ func TestSimHashTagsKeepKeysTogether(t *testing.T) {
 	}
 }
 
-// An answer of 1 MiB goes to a client that reads slowly, a bit at a time, while
-// another client of the same shard is served at once.
-func TestSimSlowReaderHoldsUpNobody(t *testing.T) {
-	w := fine(t, 1, nil)
-	w.limit = 64 << 10
-	big := strings.Repeat("v", 1<<20)
-	w.run(func() {
-		a := w.connect()
-		w.want(a.ask(fmt.Sprintf("set big 0 0 %d\r\n%s\r\n", len(big), big)), "STORED\n")
-		w.SetLink(w.addr, loop.Link{Latency: time.Millisecond, Buffer: 4096})
-		slow := w.connect()
-		const times = 40
-		slow.say(strings.Repeat("get big\r\n", times))
-		for range 20 {
-			began := w.Now()
-			w.want(a.ask("get none\r\n"), "END\n")
-			if took := w.Now() - began; took > 60*time.Millisecond {
-				t.Errorf("the other client waited %v", took)
-			}
-			w.apps.Sleep(20 * time.Millisecond)
-		}
-		whole, refused := 0, 0
-		for range times {
-			if l := slow.line(); l == "SERVER_ERROR overloaded (cluster shards)" {
-				refused++
-				continue
-			} else if l != "VALUE big 0 1048576" {
-				t.Fatalf("got %.80q", l)
-			}
-			if d, err := slow.data(1 << 20); err != nil || d != big {
-				t.Fatalf("value: %v", err)
-			}
-			w.want(slow.line(), "END")
-			whole++
-		}
-		if whole < 1 || refused+whole != times {
-			t.Errorf("%d whole answers, %d refused", whole, refused)
-		}
-		t.Logf("%d whole answers, %d refused", whole, refused)
-		a.Conn.Close()
-		slow.Conn.Close()
-	})
-	w.settle()
-}
-
-// A client that sends a value slowly holds up nobody either.
-func TestSimSlowWriterHoldsUpNobody(t *testing.T) {
-	w := fine(t, 1, nil)
-	w.run(func() {
-		a, slow := w.connect(), w.connect()
-		slow.say("set s 0 0 100000\r\n" + strings.Repeat("s", 50000))
-		w.apps.Sleep(100 * time.Millisecond)
-		w.want(a.ask("set k 0 0 1\r\nv\r\n"), "STORED\n")
-		if n := len(w.shards[0].asked); n != 1 {
-			t.Errorf("the shard was asked %d commands", n)
-		}
-		w.want(slow.ask(strings.Repeat("s", 50000)+"\r\n"), "STORED\n")
-		a.Conn.Close()
-		slow.Conn.Close()
-	})
-	w.settle()
-}
-
 // A shard that dies within a long value that the client has begun to receive
 // costs the client its connection; if it was not its turn yet, only an error.
 func TestSimShardDiesWithinALongValue(t *testing.T) {
