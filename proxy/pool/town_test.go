@@ -42,7 +42,7 @@ type town struct {
 	count        Counters
 	breaker, hi  Breaker
 	pool         *Exclusive
-	doing, fails int
+	doing        int
 }
 
 func newTown(t *testing.T, seed uint64) *town {
