@@ -34,15 +34,15 @@ func (echo) Closed(*loop.Conn)  {}
 // town is a host, and a proxy that has a pool for it.
 type town struct {
 	*loop.Sim
-	t            *testing.T
-	host, w      *loop.Worker
-	listener     *loop.Listener
-	accepted     []*loop.Conn
-	target       Target
-	count        Counters
-	breaker, hi  Breaker
-	pool         *Exclusive
-	doing        int
+	t           *testing.T
+	host, w     *loop.Worker
+	listener    *loop.Listener
+	accepted    []*loop.Conn
+	target      Target
+	count       Counters
+	breaker, hi Breaker
+	pool        *Exclusive
+	doing       int
 }
 
 func newTown(t *testing.T, seed uint64) *town {
