@@ -5,6 +5,7 @@ package httpproxy
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type exchange struct {
 	here  *local
 	w     *loop.Worker
+	rng   *rand.Rand
 	carry func() // e.pump, bound once
 
 	// The client's side.
@@ -42,6 +44,7 @@ type exchange struct {
 	view     route.Request
 	from     route.Conn
 	hash     route.Hash
+	found    *upstream.Cluster
 	cluster  *upstream.Local
 	host     *upstream.Host
 	hostOn   *upstream.HostLocal
@@ -92,7 +95,7 @@ type exchange struct {
 }
 
 func newExchange(l *local) *exchange {
-	x := &exchange{here: l, w: l.w}
+	x := &exchange{here: l, w: l.w, rng: l.w.Rand()}
 	x.carry = x.pump
 	return x
 }
@@ -106,7 +109,7 @@ func (x *exchange) clear() {
 	x.method, x.http10, x.closes = http1.MethodOther, false, false
 	x.route, x.target, x.random = nil, nil, 0
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
-	x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil
+	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades = 0, 0, false
 	x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, false, false, nil, 0
 	x.moved, x.complete, x.deadline = 0, 0, 0
@@ -145,6 +148,7 @@ func (x *exchange) begin() {
 
 // pick chooses a host and writes the head that it shall see.
 func (x *exchange) pick() outcome.Outcome {
+	x.cluster = x.found.On(x.w)
 	c := x.cluster
 	c.Count.RqTotal++
 	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}

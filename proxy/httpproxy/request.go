@@ -96,7 +96,7 @@ func (x *exchange) match() outcome.Outcome {
 	if x.replied {
 		return outcome.OK
 	}
-	x.random = x.w.Rand().Uint64()
+	x.random = x.rng.Uint64()
 	r := x.here.room.table.Match(&x.view, x.random)
 	if r == nil {
 		return outcome.NoRoute
@@ -121,12 +121,12 @@ func (x *exchange) match() outcome.Outcome {
 	if !ok {
 		return outcome.NoCluster
 	}
-	x.cluster = c.On(x.w)
+	x.found = c
 	x.timeout = r.Timeout
 	if r.HasIdleTimeout {
 		x.idle = r.IdleTimeout
 	}
-	up := &x.cluster.Config().HTTP
+	up := &c.Config().HTTP
 	x.limits = http1.DefaultLimits()
 	if up.MaxHeadersKB > 0 {
 		x.limits.MaxHeaderBytes = int(up.MaxHeadersKB) << 10
@@ -347,7 +347,7 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 		lines.put("x-envoy-external-address", x.xff[at:])
 	}
 	if cfg.GenerateRequestID && id == nil {
-		x.idn = len(appendUUID(x.id[:0], x.w.Rand()))
+		x.idn = len(appendUUID(x.id[:0], x.rng))
 		lines.put("x-request-id", x.id[:x.idn])
 	} else {
 		x.idn = copy(x.id[:], id)
