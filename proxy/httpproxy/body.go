@@ -161,24 +161,30 @@ func (x *exchange) carryBuffered(up *loop.Conn) outcome.Outcome {
 // which wakes the first one.
 func (x *exchange) pump() {
 	up := x.lease.Conn
-	o := outcome.OK
+	o := outcome.Overload // should it panic
+	defer func() { x.pumped(up, o) }()
 	if x.tunnel {
 		o = x.carryRaw(up)
 	} else {
 		o = x.carryBody(up)
 	}
-	if !x.stop {
-		x.pumpEnd = o
-		switch {
-		case o != outcome.OK:
-			up.Reset()
-		case x.in.done && !x.tunnel:
-			x.wholeCame()
-			up.SetReadTimeout(x.patience())
-		}
-	}
+}
+
+// pumped tells the first coroutine how it went.
+func (x *exchange) pumped(up *loop.Conn, o outcome.Outcome) {
 	x.pumping = false
 	x.joined.Wake(x.w)
+	if x.stop {
+		return
+	}
+	x.pumpEnd = o
+	switch {
+	case o != outcome.OK:
+		up.Reset()
+	case x.in.done && !x.tunnel:
+		x.wholeCame()
+		up.SetReadTimeout(x.patience())
+	}
 }
 
 // carryBody goes on until the body is complete, or the upstream takes no more:

@@ -42,25 +42,25 @@ func (cn *conn) Ready(c *loop.Conn) {
 	}
 }
 
-// step reads once and serves one request if it is there; false when there is
-// nothing to do before more comes.
+// step serves one request if its head is there, else it reads once: a client
+// that pipelines is not read ahead of its answers. False when there is nothing
+// to do before more comes.
 func (cn *conn) step(c *loop.Conn) bool {
 	if c.Unsent() > cn.limit && !cn.drain() {
 		return false
 	}
-	n, err := c.Fill()
-	switch {
-	case c.Pending() > 0 && cn.next(c):
+	if c.Pending() > 0 && cn.next(c) {
 		if c.Spent() {
 			c.Again()
 			return false
 		}
 		return true
-	case err != nil: // an end amid a head is an end too
-		c.Close()
-		return false
 	}
-	return n > 0
+	n, err := c.Fill()
+	if err != nil { // an end amid a head is an end too
+		c.Close()
+	}
+	return n > 0 && err == nil
 }
 
 // next serves one request if its head is there; false if it is not.

@@ -50,6 +50,8 @@ type exchange struct {
 	hostOn   *upstream.HostLocal
 	breaker  *pool.Breaker
 	timeout  time.Duration
+	asked    time.Duration // x-envoy-upstream-rq-timeout-ms, if asks
+	asks     bool
 	idle     time.Duration
 	limits   http1.Limits // of the answer's head
 	trailers bool         // are passed on
@@ -111,6 +113,7 @@ func (x *exchange) clear() {
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades = 0, 0, false
+	x.asked, x.asks = 0, false
 	x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, false, false, nil, 0
 	x.moved, x.complete, x.deadline = 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0

@@ -247,3 +247,67 @@ func TestSimDrain(t *testing.T) {
 	})
 	g.end()
 }
+
+// A worker that stops amid requests gives everything back.
+func TestSimStopAmidRequests(t *testing.T) {
+	for seed := range loop.Seeds(t, 50) {
+		g := newStage(t, seed, testHTTP(prefix("/", toCluster("c"))))
+		g.Weather()
+		g.serve(backendAddr, deaf)
+		g.play(func() {
+			for _, in := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", "GET / HT"} {
+				c, err := g.client.Dial(g.addr, 0, config.Keepalive{})
+				must(t, err)
+				_, _ = c.Write([]byte(in))
+				must(t, c.Drain(0))
+			}
+			g.client.Sleep(time.Duration(g.Rand().IntN(3000)) * time.Microsecond)
+		})
+		g.proxy.Stop()
+		must(t, g.RunFor(time.Second))
+		g.client.Stop()
+		must(t, g.RunFor(time.Second))
+		for _, f := range g.closing {
+			f()
+		}
+		g.backend.Stop()
+		must(t, g.RunFor(time.Second))
+		if err := g.Leaks(); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		if n := g.clusters["c"].Breakers[0].Requests.Used(); n != 0 {
+			t.Errorf("seed %d: %d places of the circuit breaker are taken", seed, n)
+		}
+		g.clusters["c"].Close()
+		g.Close()
+	}
+}
+
+// A client that pipelines without end is not read ahead of its answers.
+func TestSimPipelineHoldsLittle(t *testing.T) {
+	g := newStage(t, 1, testHTTP(prefix("/", toCluster("c"))))
+	g.serve(backendAddr, func(c *loop.Conn) {
+		for {
+			if _, _, ok := readRequest(c); !ok {
+				c.Close()
+				return
+			}
+			g.backend.Sleep(10 * time.Millisecond)
+			_, _ = c.Write([]byte(okTwo))
+		}
+	})
+	g.play(func() {
+		c, err := g.client.Dial(g.addr, 0, config.Keepalive{})
+		must(t, err)
+		one := "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+		for range 100 {
+			_, _ = c.Write([]byte(strings.Repeat(one, 1000)))
+		}
+		g.client.Sleep(3 * time.Second)
+		if n := g.room.on(g.proxy).conns[0].c.Pending(); n > 64<<10+2*128<<10 {
+			t.Errorf("%d bytes are held of a client that does not wait", n)
+		}
+		c.Reset()
+	})
+	g.end()
+}

@@ -5,6 +5,8 @@ package httpproxy
 
 import (
 	"bytes"
+	"strconv"
+	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
@@ -122,7 +124,9 @@ func (x *exchange) match() outcome.Outcome {
 		return outcome.NoCluster
 	}
 	x.found = c
-	x.timeout = r.Timeout
+	if x.timeout = r.Timeout; x.asks {
+		x.timeout = x.asked
+	}
 	if r.HasIdleTimeout {
 		x.idle = r.IdleTimeout
 	}
@@ -365,13 +369,17 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 // take effect here.
 func (x *exchange) strips(h *http1.Header, internal, edge bool) bool {
 	switch h.ID {
-	case http1.FieldXEnvoyUpstreamRqTimeoutMs, http1.FieldXEnvoyUpstreamRqPerTryTimeoutMs,
-		http1.FieldXEnvoyExpectedRqTimeoutMs:
-		return true // consumed, or set anew
-	case http1.FieldXEnvoyRetryOn, http1.FieldXEnvoyRetryGrpcOn, http1.FieldXEnvoyMaxRetries,
-		http1.FieldXEnvoyUpstreamRqTimeoutAltResponse, http1.FieldXEnvoyRetriableStatusCodes,
-		http1.FieldXEnvoyRetriableHeaderNames, http1.FieldXEnvoyUpstreamAltStatName, http1.FieldXEnvoyForceTrace,
-		http1.FieldXEnvoyIPTags, http1.FieldXEnvoyHedgeOnPerTryTimeout:
+	case http1.FieldXEnvoyUpstreamRqTimeoutMs:
+		if ms, err := strconv.ParseUint(string(h.Value), 10, 32); err == nil && internal {
+			x.asked, x.asks = time.Duration(ms)*time.Millisecond, true
+		}
+		return true
+	case http1.FieldXEnvoyUpstreamRqPerTryTimeoutMs, http1.FieldXEnvoyExpectedRqTimeoutMs,
+		http1.FieldXEnvoyRetryOn, http1.FieldXEnvoyRetryGrpcOn, http1.FieldXEnvoyMaxRetries,
+		http1.FieldXEnvoyRetriableStatusCodes, http1.FieldXEnvoyRetriableHeaderNames,
+		http1.FieldXEnvoyHedgeOnPerTryTimeout, http1.FieldXEnvoyUpstreamRqTimeoutAltResponse:
+		return true // the router's alone, and consumed there; or set anew
+	case http1.FieldXEnvoyUpstreamAltStatName, http1.FieldXEnvoyForceTrace, http1.FieldXEnvoyIPTags:
 		return !internal
 	case http1.FieldXEnvoyOther:
 		return !internal && equalFold(h.Name, "x-envoy-original-url")

@@ -82,6 +82,9 @@ func (x *exchange) count(o outcome.Outcome) {
 		c.RqNoCluster++
 	case outcome.BadRequest, outcome.VersionTooLow:
 		c.CxProtocolError++
+		if x.status == 431 {
+			c.RqTooLarge++
+		}
 	case outcome.Timeout:
 		c.RqTimeout++
 	case outcome.IdleTimeout:
