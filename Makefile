@@ -1,9 +1,10 @@
 # attache: everything a person or CI asks for, one target each. `make help` lists them.
 GO        ?= go
 VERSION   ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
-# How long one fuzz target runs, how many simulator seeds, and what is handed on to the programs.
+# How long one fuzz target runs, how many simulator seeds, how many requests of chaos, and what is handed on to the programs.
 TIME      ?= 10m
 SEEDS     ?= 1000
+REQUESTS  ?= 10000000
 ARGS      ?=
 
 # Tools have fixed versions and stay out of go.mod: what they need is not what attache needs.
@@ -20,7 +21,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race fuzz bench bench-guard sim lint fmt tools deps
+.PHONY: help run build test race fuzz bench bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,10 @@ race: build ## every test under the race detector (needs a C compiler)
 
 fuzz: ## every fuzz target in turn, TIME=10m each
 	sh conformance/fuzz.sh $(TIME)
+
+chaos: build ## 10 million pipelined memcached requests while a shard is killed at random
+	sh conformance/install.sh memcached
+	$(GO) run ./conformance/chaos -requests $(REQUESTS) $(ARGS)
 
 sim: ## the simulator's scenarios on SEEDS=1000 seeds
 	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy
