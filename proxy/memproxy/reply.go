@@ -110,7 +110,7 @@ func (x *session) whole(p *part, answer []byte, value int) {
 	x.pop()
 	if value > 0 && !s.deaf() {
 		if !s.client.roomFor(len(answer)) {
-			s.drop = true
+			p.drop = true
 		} else {
 			s.size += len(answer)
 			p.commit(p.as(p.begin(len(answer)+p.route.strip), answer, len(s.keys)-p.route.strip, s.keys))
@@ -142,7 +142,7 @@ func (x *session) line(p *part, r *memcache.Reply) {
 
 // finish ends a retrieval with END.
 func (p *part) finish() {
-	if p.slot.drop {
+	if p.drop {
 		p.slot.client.at.count.dropped++
 		say(p, p.route.failed[outcome.Overload])
 	} else {
@@ -175,14 +175,14 @@ const pieces = 32 << 10
 // value takes a VALUE, or the line of one whose data comes in pieces.
 func (p *part) value(r *memcache.Reply, partial bool) {
 	s := p.slot
-	p.partial = true
-	if s.deaf() || s.drop {
+	if s.deaf() || p.drop {
 		return
 	}
 	if !s.client.roomFor(len(r.Whole) + r.Bytes) {
-		s.drop = true
+		p.drop = true
 		return
 	}
+	p.partial = true
 	key := s.keys
 	if p.first >= 0 {
 		key = s.key(&s.items[p.now], 0)
@@ -202,7 +202,7 @@ func (p *part) value(r *memcache.Reply, partial bool) {
 // more takes a run of a value that comes in pieces.
 func (p *part) more(data []byte) {
 	s := p.slot
-	if s.deaf() || s.drop {
+	if s.deaf() || !p.partial {
 		return
 	}
 	if !s.joined {
@@ -212,8 +212,8 @@ func (p *part) more(data []byte) {
 }
 
 func (p *part) valueEnd() {
-	p.partial = false
-	if p.slot.joined && !p.slot.drop && !p.slot.deaf() {
+	if p.partial && p.slot.joined {
 		p.slot.items[p.now].length = int32(len(p.held) - p.mark)
 	}
+	p.partial = false
 }

@@ -106,3 +106,24 @@ func TestSimGreedyClientIsBounded(t *testing.T) {
 		w.settle()
 	}
 }
+
+// Values that there is no room for are left out, and the last line says so.
+func TestSimAnswerBeyondTheBound(t *testing.T) {
+	w := fine(t, 2, nil)
+	w.limit = 1024
+	big := strings.Repeat("v", 1<<20)
+	one, two := w.keyOn(0, 0), w.keyOn(1, 0)
+	w.run(func() {
+		a := w.connect()
+		for _, k := range []string{one, two} {
+			w.want(a.ask(fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", k, len(big), big)), "STORED\n")
+		}
+		got := a.ask("get " + one + " " + two + "\r\n")
+		if strings.Count(got, "VALUE ") != 1 || strings.Count(got, big) != 1 || !strings.HasSuffix(got, "\nSERVER_ERROR overloaded (cluster shards)\n") {
+			t.Errorf("got %d bytes, %.60q…", len(got), got)
+		}
+		w.want(a.ask("get "+one+"\r\n"), fmt.Sprintf("VALUE %s 0 %d\n%s\nEND\n", one, len(big), big))
+		a.Conn.Close()
+	})
+	w.settle()
+}

@@ -12,7 +12,6 @@ type slot struct {
 	op      memcache.Op
 	noReply bool
 	joined  bool // the answer is joined from several parts
-	drop    bool // values were dropped: there was no room for them
 	open    int  // parts that are not answered, and one while it is being made
 	cost    int  // bytes of the command
 	size    int  // bytes of the answer
@@ -47,7 +46,8 @@ type part struct {
 	now      int32  // the item whose value comes
 	line     int    // bytes of the command so far
 	got      bool   // the only key's value has come
-	partial  bool   // within a value that comes in pieces
+	partial  bool   // within a value that comes in pieces and is kept or passed on
+	drop     bool   // values were dropped: there was no room for them
 	mark     int    // where that value begins in what is kept
 	held     []byte // values for a joined answer
 }
@@ -132,7 +132,7 @@ func (k *client) slot(c *memcache.Command) *slot {
 		at.spare--
 	}
 	s.client, s.op, s.noReply = k, c.Op, c.NoReply
-	s.joined, s.drop, s.size, s.open = false, false, 0, 1
+	s.joined, s.size, s.open = false, 0, 1
 	s.cost = len(c.Line) + len(c.Data)
 	s.parts = nil
 	s.one.reset(s)
