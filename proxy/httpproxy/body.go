@@ -121,7 +121,6 @@ func (x *exchange) send() outcome.Outcome {
 		return x.lost(err)
 	}
 	if x.whole {
-		x.wholeCame()
 		return outcome.OK
 	}
 	x.in.left -= int64(len(data))

@@ -3,7 +3,6 @@ package httpproxy
 // One request, from its head to the last byte of its answer.
 
 import (
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net/netip"
@@ -59,6 +58,8 @@ type exchange struct {
 
 	// The upstream's side.
 	lease   *pool.Lease
+	attempt *attempt // to get one
+	timer   loop.Timer
 	out     []byte // the head to send, and a small body; kept while it may go out again
 	whole   bool   // out is the whole request
 	untaken bool   // the kernel took nothing of it
@@ -114,7 +115,7 @@ func (x *exchange) clear() {
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades = 0, 0, false
 	x.asked, x.asks = 0, false
-	x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, false, false, nil, 0
+	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.moved, x.complete, x.deadline = 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
@@ -169,6 +170,9 @@ func (x *exchange) pick() outcome.Outcome {
 	x.hostOn.Begin()
 	c.Count.RqActive++
 	x.writeHead()
+	if x.whole {
+		x.wholeCame()
+	}
 	return outcome.OK
 }
 
@@ -190,29 +194,6 @@ func (x *exchange) forward() outcome.Outcome {
 	return x.respond(n)
 }
 
-// connect leases a connection. One that was used before and has since been
-// ended by its host is not used again.
-func (x *exchange) connect() outcome.Outcome {
-	for {
-		l, err := x.hostOn.Exclusive.Get(x.breaker, x.tries > 0)
-		if err != nil {
-			if errors.Is(err, pool.ErrOverflow) {
-				x.cluster.Count.RqPendingOverflow++
-			}
-			return pool.Outcome(err)
-		}
-		x.lease = l
-		l.Conn.Pause() // nobody but this exchange is to be told of it
-		if !l.Reused {
-			return outcome.OK
-		}
-		if n, err := l.Conn.Fill(); n == 0 && err == nil {
-			return outcome.OK
-		}
-		x.drop()
-	}
-}
-
 // maxTries bounds how often one request meets a connection that is dead.
 const maxTries = 3
 
@@ -229,7 +210,7 @@ func (x *exchange) again(o outcome.Outcome) bool {
 	}
 	x.drop()
 	x.tries++
-	x.complete, x.deadline, x.upErr, x.untaken = 0, 0, nil, false
+	x.upErr, x.untaken = nil, false
 	x.resp.Reset()
 	x.here.count.RqRetryStale++
 	return true
@@ -261,7 +242,6 @@ func (x *exchange) release(o outcome.Outcome) {
 			}
 			x.lease = nil
 			l.Conn.SetReadTimeout(0)
-			l.Conn.Resume()
 			l.Put()
 		} else {
 			x.drop()
@@ -305,6 +285,9 @@ func (x *exchange) finish(o outcome.Outcome) {
 func (x *exchange) broken() {
 	x.client.Reset()
 	x.stop = true
+	if x.attempt != nil {
+		x.attempt.left = true
+	}
 	if x.lease != nil {
 		x.drop()
 	}
@@ -374,6 +357,14 @@ func (x *exchange) patience() time.Duration {
 		d = min(d, x.idle-time.Duration(now-x.moved))
 	}
 	return max(d, 1)
+}
+
+// left is what is left of the route's time; 0 if there is no limit.
+func (x *exchange) left() time.Duration {
+	if x.deadline == 0 {
+		return 0
+	}
+	return max(time.Duration(x.deadline-x.w.Now()), 1)
 }
 
 // overdue says whether a time limit has passed, or the client has gone.

@@ -22,6 +22,17 @@ func deaf(c *loop.Conn) {
 	}
 }
 
+// occupy lets another client take the one connection that there may be.
+func (g *stage) occupy() {
+	g.client.Go(func() {
+		c, err := g.client.Dial(g.addr, 0, config.Keepalive{})
+		must(g.t, err)
+		_, _ = c.Write([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"))
+		g.closing = append(g.closing, func() { c.Close() })
+	})
+	must(g.t, g.RunFor(time.Second))
+}
+
 func TestSimFailures(t *testing.T) {
 	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	const before = "upstream connect error or disconnect/reset before headers. reset reason: "
@@ -44,6 +55,13 @@ func TestSimFailures(t *testing.T) {
 		{"refused", get, "503", before + "remote connection failure, transport failure reason: delayed connect error: Connection refused", 0,
 			func(g *stage) { g.Refuse(backendAddr, true) }, nil},
 		{"connect timeout", get, "503", before + "connection timeout", 5 * time.Second, func(g *stage) { g.Blackhole(backendAddr, true) }, nil},
+		{"route timeout before connect timeout", get, "504", "upstream request timeout", time.Second, func(g *stage) { g.Blackhole(backendAddr, true) }, func(h *config.HTTP, _ *config.Cluster) {
+			h.Routes.VirtualHosts[0].Routes[0].Action.(*config.Forward).Timeout = time.Second
+		}},
+		{"no connection to be had", get, "504", "upstream request timeout", 15 * time.Second, func(g *stage) { g.occupy() }, func(_ *config.HTTP, k *config.Cluster) { k.Breakers[0].MaxConnections = 1 }},
+		{"too many wait", get, "503", before + "overflow", 0, func(g *stage) { g.occupy() }, func(_ *config.HTTP, k *config.Cluster) {
+			k.Breakers[0].MaxConnections, k.Breakers[0].MaxPending = 1, 0
+		}},
 		{"route timeout", get, "504", "upstream request timeout", 15 * time.Second, nil, nil},
 		{"route timeout counts from the end of the request", post(10), "504", "upstream request timeout", 15 * time.Second, nil, nil},
 		{"stream idle", get, "504", "stream timeout", 5 * time.Minute, nil, func(h *config.HTTP, _ *config.Cluster) {
@@ -63,10 +81,10 @@ func TestSimFailures(t *testing.T) {
 				c.change(cfg, k)
 			}
 			g := newStage(t, 1, cfg, k)
+			g.serve(backendAddr, deaf)
 			if c.set != nil {
 				c.set(g)
 			}
-			g.serve(backendAddr, deaf)
 			var status, data string
 			var took time.Duration
 			g.play(func() {
@@ -89,6 +107,9 @@ func TestSimFailures(t *testing.T) {
 				t.Errorf("took %v, want %v", took, c.after)
 			}
 			g.Blackhole(backendAddr, false)
+			for _, f := range g.closing {
+				f()
+			}
 			g.end()
 		})
 	}
