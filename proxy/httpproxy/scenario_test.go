@@ -3,6 +3,7 @@ package httpproxy
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -252,7 +253,11 @@ func (s *scenario) trouble(hosts []config.Address) {
 		a := hosts[s.rng.IntN(len(hosts))]
 		begin := time.Duration(s.rng.IntN(3000)) * time.Millisecond
 		end := begin + time.Duration(s.rng.IntN(8000))*time.Millisecond
-		switch s.rng.IntN(4) {
+		switch s.rng.IntN(5) {
+		case 4: // the configuration says that a host is gone, and back
+			k, rest := s.clusters["c"], slices.DeleteFunc(slices.Clone(hosts), func(h config.Address) bool { return h == a })
+			s.At(begin, func() { must(s.t, k.Update(testCluster("c", rest...))) })
+			s.At(end, func() { must(s.t, k.Update(testCluster("c", hosts...))) })
 		case 0:
 			s.At(begin, func() { s.ResetAll(a) })
 		case 1:
