@@ -102,6 +102,9 @@ func (x *exchange) respondBody(chunked bool) outcome.Outcome {
 		if o := x.ease(c, x.conn.limit); o != outcome.OK {
 			return o
 		}
+		if x.back.kind == http1.BodyLength && x.back.left >= longBody {
+			return x.stream()
+		}
 		if o := x.more(); o != outcome.OK {
 			if o == outcome.LostMidway && x.back.kind == http1.BodyUntilClose && x.ended() {
 				x.back.done = true
@@ -113,6 +116,44 @@ func (x *exchange) respondBody(chunked bool) outcome.Outcome {
 			return o
 		}
 	}
+}
+
+// longBody is the size from which a body is passed on by long reads, without
+// looking at it; leastRead keeps them worth their system call when the client's
+// queue is all but full.
+const (
+	longBody  = 64 << 10
+	leastRead = 16 << 10
+)
+
+// stream sends the rest of a long body of known length.
+func (x *exchange) stream() outcome.Outcome {
+	up, c, b := x.lease.Conn, x.client, &x.back
+	for b.left > 0 {
+		p, err := up.Stream(int(min(b.left, int64(max(x.conn.limit-c.Unsent(), leastRead)))))
+		switch {
+		case len(p) > 0:
+			x.moved = x.w.Now()
+			b.left -= int64(len(p))
+			if c.Send(p) != nil || c.Closed() {
+				return x.clientLost()
+			}
+			if o := x.ease(c, x.conn.limit); o != outcome.OK {
+				return o
+			}
+			if up.Spent() {
+				x.w.Yield()
+			}
+		case err != nil:
+			return x.lost(err)
+		default:
+			if o := x.await(up); o != outcome.OK {
+				return o
+			}
+		}
+	}
+	b.done = true
+	return outcome.OK
 }
 
 func (x *exchange) clientLost() outcome.Outcome {

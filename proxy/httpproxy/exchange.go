@@ -320,13 +320,25 @@ func (x *exchange) more() outcome.Outcome {
 		if err != nil {
 			return x.lost(err)
 		}
+		if o := x.await(up); o != outcome.OK {
+			return o
+		}
+	}
+}
+
+// await waits until the upstream can be read.
+func (x *exchange) await(up *loop.Conn) outcome.Outcome {
+	for {
 		up.SetReadTimeout(x.patience())
-		if err := up.Wait(); err == loop.ErrTimeout {
-			if o := x.overdue(); o != outcome.OK {
-				return o
-			}
-		} else if err != nil {
+		err := up.Wait()
+		if err == nil {
+			return outcome.OK
+		}
+		if err != loop.ErrTimeout {
 			return x.lost(err)
+		}
+		if o := x.overdue(); o != outcome.OK {
+			return o
 		}
 	}
 }
