@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
@@ -37,6 +38,7 @@ func (s *Server) Apply(snap *config.Snapshot) error {
 func (s *Server) openClusters(snap *config.Snapshot) (gone []*upstream.Cluster, err error) {
 	var failed []error
 	living := maps.Clone(*s.clusters.Load())
+	var opened []*upstream.Cluster
 	for _, asked := range snap.Clusters {
 		c := living[asked.Name]
 		if c == nil {
@@ -46,6 +48,7 @@ func (s *Server) openClusters(snap *config.Snapshot) (gone []*upstream.Cluster, 
 				continue
 			}
 			living[asked.Name] = c
+			opened = append(opened, c)
 			continue
 		}
 		if !reflect.DeepEqual(c.Config(), asked) {
@@ -61,7 +64,26 @@ func (s *Server) openClusters(snap *config.Snapshot) (gone []*upstream.Cluster, 
 		}
 	}
 	s.clusters.Store(&living)
+	s.await(opened)
 	return gone, errors.Join(failed...)
+}
+
+// firstAnswers is how long an update waits for the names of new clusters.
+const firstAnswers = 5 * time.Second
+
+// await lets new clusters look their names up once, so that the first requests
+// are not turned away; one whose names do not answer in time goes live without
+// hosts, and says so.
+func (s *Server) await(opened []*upstream.Cluster) {
+	late := time.After(firstAnswers)
+	for _, c := range opened {
+		select {
+		case <-c.Ready():
+		case <-late:
+			s.o.Log.Warn("cluster goes live without an answer from DNS", "cluster", c.Name)
+			late = time.After(0)
+		}
+	}
 }
 
 // serve brings one listener to what is asked.
