@@ -177,6 +177,7 @@ func (x *exchange) pumped(up *loop.Conn, o outcome.Outcome) {
 		return
 	}
 	x.pumpEnd = o
+	x.client.SetReadTimeout(0)
 	switch {
 	case o != outcome.OK:
 		up.Reset()

@@ -14,7 +14,7 @@ type Counters struct {
 	CxActive, RqActive                                               int64
 	RqTotal                                                          uint64
 	Rq                                                               [6]uint64 // by class: Rq[2] is 2xx
-	RqTimeout, RqIdleTimeout, RqHeaderTimeout, RqOverallTimeout      uint64
+	RqIdleTimeout, RqHeaderTimeout, RqOverallTimeout                 uint64
 	RqRxReset                                                        uint64 // the client went away
 	RqTxReset                                                        uint64 // the client was cut off
 	RqTooLarge, RqNoRoute, RqNoCluster                               uint64
@@ -85,8 +85,6 @@ func (x *exchange) count(o outcome.Outcome) {
 		if x.status == 431 {
 			c.RqTooLarge++
 		}
-	case outcome.Timeout:
-		c.RqTimeout++
 	case outcome.IdleTimeout:
 		c.RqIdleTimeout++
 	case outcome.HeaderTimeout:
