@@ -110,7 +110,8 @@ func (c *client) exchange() (err error) {
 			return lostAnswers{c.due(0), err}
 		}
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(patience)) // fails only on a closed connection, as does what follows
+	began := time.Now()
+	_ = c.conn.SetDeadline(began.Add(patience)) // fails only on a closed connection, as does what follows
 	if _, err := c.conn.Write(c.out); err != nil {
 		return lostAnswers{c.due(0), err}
 	}
@@ -123,6 +124,7 @@ func (c *client) exchange() (err error) {
 			return lostAnswers{c.due(i), err}
 		}
 	}
+	c.tally.slowest = max(c.tally.slowest, time.Since(began))
 	return nil
 }
 

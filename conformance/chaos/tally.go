@@ -16,9 +16,10 @@ type tally struct {
 	values      int64 // values that were checked
 	misses      int64 // keys without a value
 	errors      map[string]int64
-	crossed     int64 // answers that their command cannot have: another's value, one too many, a torn one
-	lost        int64 // answers that never came
-	connections int64 // that ended although nobody ended them
+	crossed     int64         // answers that their command cannot have: another's value, one too many, a torn one
+	lost        int64         // answers that never came
+	connections int64         // that ended although nobody ended them
+	slowest     time.Duration // from a batch's first byte out to its last answer in
 	kills       int
 	faults      []string
 	took        time.Duration
@@ -31,6 +32,7 @@ func (t *tally) add(o *tally) {
 	t.crossed += o.crossed
 	t.lost += o.lost
 	t.connections += o.connections
+	t.slowest = max(t.slowest, o.slowest)
 	t.faults = append(t.faults, o.faults...)
 	for text, n := range o.errors {
 		t.errors[text] += n
@@ -48,9 +50,9 @@ func (t *tally) text(settled time.Duration) string {
 	for _, f := range t.faults[:min(len(t.faults), 10)] {
 		fmt.Fprintln(&b, f)
 	}
-	fmt.Fprintf(&b, "requests=%d values=%d misses=%d errors=%d kills=%d crossed=%d lost=%d connections_lost=%d rate=%.0f/s took=%v settled=%v\n",
+	fmt.Fprintf(&b, "requests=%d values=%d misses=%d errors=%d kills=%d crossed=%d lost=%d connections_lost=%d rate=%.0f/s took=%v slowest=%v settled=%v\n",
 		t.requests, t.values, t.misses, failed, t.kills, t.crossed, t.lost, t.connections,
-		float64(t.requests)/t.took.Seconds(), t.took.Round(time.Millisecond), settled.Round(time.Millisecond))
+		float64(t.requests)/t.took.Seconds(), t.took.Round(time.Millisecond), t.slowest.Round(time.Millisecond), settled.Round(time.Millisecond))
 	return b.String()
 }
 

@@ -1,0 +1,333 @@
+package conformance
+
+// Do requests go where Envoy sends them? Envoy's own router check vectors, through decoding and the compiled table.
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/xds/envoyv3"
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
+)
+
+const vectors = "testdata/router-check"
+
+// refused is what attache does not take of a table, each with the refusal it must answer, and how the table reads
+// without it: the rest of its vectors count. A table that means nothing without it has no such reading.
+var refused = map[string]struct {
+	paths   []string
+	without func(*routev3.RouteConfiguration)
+}{
+	"ComprehensiveRoutes": {[]string{"virtual_hosts[0].virtual_clusters"}, withoutVirtualClusters},
+	"Weighted":            {[]string{"virtual_hosts[0].virtual_clusters"}, withoutVirtualClusters},
+	"TestRoutes": {[]string{
+		"virtual_hosts[2].virtual_clusters",
+		"internal_only_headers",
+		"virtual_hosts[2].routes[10].request_headers_to_add[0].header.value",
+	}, func(m *routev3.RouteConfiguration) {
+		withoutVirtualClusters(m)
+		m.InternalOnlyHeaders = nil
+		m.VirtualHosts[2].Routes[10].RequestHeadersToAdd = nil
+	}},
+	// Every vector of it asks for dynamic metadata or for its absence.
+	"DynamicMetadata": {paths: []string{
+		"virtual_hosts[0].routes[0].match.dynamic_metadata",
+		"virtual_hosts[0].routes[1].match.dynamic_metadata",
+		"virtual_hosts[0].routes[2].match.dynamic_metadata",
+		"virtual_hosts[0].routes[3].match.dynamic_metadata",
+		"virtual_hosts[0].routes[5].match.dynamic_metadata",
+	}},
+}
+
+// notCompared are values of vectors that come from what is refused above: "table: value" or "table: vector: value".
+var notCompared = map[string]string{
+	"ComprehensiveRoutes: virtual_cluster_name":                  "virtual clusters only split statistics, which attache keeps per cluster",
+	"TestRoutes: virtual_cluster_name":                           "virtual clusters only split statistics, which attache keeps per cluster",
+	"Weighted: virtual_cluster_name":                             "virtual clusters only split statistics, which attache keeps per cluster",
+	"TestRoutes: RequestHeaderMatches 2: request_header_matches": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% is refused: header values are literal",
+}
+
+// mustFail is the tool's test of its own complaints: its header expectations do not hold, and a check that finds
+// nothing wrong with them finds nothing.
+const mustFail = "TestRoutesFailures"
+
+func withoutVirtualClusters(m *routev3.RouteConfiguration) {
+	for _, host := range m.VirtualHosts {
+		host.VirtualClusters = nil
+	}
+}
+
+// vector is the tool's schema (envoy.RouterCheckToolSchema.ValidationItem) as far as the vectors use it.
+type vector struct {
+	Name  string `yaml:"test_name"`
+	Input struct {
+		Authority, Path, Method string
+		SSL, Internal           bool
+		Random                  uint64 `yaml:"random_value"`
+		Runtime                 string
+		Headers                 []struct{ Key, Value string } `yaml:"additional_request_headers"`
+	}
+	Validate map[string]yaml.Node
+}
+
+// headerMatch is route.v3.HeaderMatcher as far as the vectors use it.
+type headerMatch struct {
+	Name         string
+	StringMatch  *struct{ Exact string }     `yaml:"string_match"`
+	RangeMatch   *struct{ Start, End int64 } `yaml:"range_match"`
+	PresentMatch *bool                       `yaml:"present_match"`
+	InvertMatch  bool                        `yaml:"invert_match"`
+}
+
+func TestRouterCheck(t *testing.T) {
+	goldens, err := filepath.Glob(filepath.Join(vectors, "*.golden.proto.json"))
+	if err != nil || len(goldens) != 15 {
+		t.Fatalf("%d files of vectors in %s, want 15: %v", len(goldens), vectors, err)
+	}
+	compared, excused := 0, map[string]bool{}
+	for _, golden := range goldens {
+		name := strings.TrimSuffix(filepath.Base(golden), ".golden.proto.json")
+		t.Run(name, func(t *testing.T) {
+			c := &routerCheck{T: t, name: name, excused: excused}
+			c.run(golden)
+			compared += c.compared
+		})
+	}
+	for key := range notCompared {
+		if !excused[key] {
+			t.Errorf("notCompared: %q excuses nothing", key)
+		}
+	}
+	if compared != 206 {
+		t.Errorf("%d values were compared, want 206", compared)
+	}
+}
+
+// routerCheck is one table with its vectors.
+type routerCheck struct {
+	*testing.T
+	name     string
+	table    string
+	compared int
+	excused  map[string]bool // keys of notCompared that were met
+}
+
+func (c *routerCheck) run(golden string) {
+	text, err := os.ReadFile(golden)
+	if err != nil {
+		c.Fatal(err)
+	}
+	var all struct{ Tests []vector }
+	if err := yaml.Unmarshal(text, &all); err != nil || len(all.Tests) == 0 {
+		c.Fatalf("%d vectors: %v", len(all.Tests), err)
+	}
+	c.table = strings.TrimSuffix(c.name, "Failures")
+	m := c.read()
+	c.refuse(m)
+	if without := refused[c.table].without; without != nil {
+		without(m)
+	} else if len(refused[c.table].paths) > 0 {
+		return
+	}
+	for i := range all.Tests {
+		c.check(m, &all.Tests[i])
+	}
+}
+
+func (c *routerCheck) read() *routev3.RouteConfiguration {
+	text, err := os.ReadFile(filepath.Join(vectors, c.table+".yaml"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	m := &routev3.RouteConfiguration{}
+	for _, p := range load.Into(text, c.table+".yaml", m, protoregistry.GlobalTypes, load.Options{}) {
+		c.Fatalf("%s.yaml: %v", c.table, p)
+	}
+	return m
+}
+
+// refuse demands exactly the refusals that are listed.
+func (c *routerCheck) refuse(m *routev3.RouteConfiguration) {
+	var paths []string
+	_, problems := envoyv3.RouteTable("", m, envoyv3.Options{})
+	for _, p := range problems {
+		paths = append(paths, p.Path)
+		if p.Warning || !strings.Contains(p.Text, "not supported") {
+			c.Errorf("%v", p)
+		}
+	}
+	if !slices.Equal(paths, refused[c.table].paths) {
+		c.Errorf("refused %q, want %q", paths, refused[c.table].paths)
+	}
+}
+
+// check sends the vector's request down the table.
+func (c *routerCheck) check(m *routev3.RouteConfiguration, v *vector) {
+	m, options := inRuntime(m, v.Input.Runtime)
+	decoded, problems := envoyv3.RouteTable("", m, options)
+	if len(problems) > 0 {
+		c.Fatalf("%s: %v", v.Name, problems)
+	}
+	table, err := route.Compile(decoded, func(name string) (string, bool) { return name, true })
+	if err != nil {
+		c.Fatal(err)
+	}
+	got := follow(table, v)
+	for name, want := range v.Validate {
+		if c.isExcused(v, name) {
+			continue
+		}
+		switch name {
+		case "request_header_matches":
+			c.headers(v, &want, got.request)
+		case "response_header_matches":
+			c.headers(v, &want, got.response)
+		default:
+			have, known := got.values[name]
+			if !known {
+				c.Fatalf("%s: no such value: %s", v.Name, name)
+			}
+			c.compared++
+			if have != want.Value {
+				c.Errorf("%s: %s %s: %s is %q, want %q", v.Name, v.Input.Method, v.Input.Path, name, have, want.Value)
+			}
+		}
+	}
+}
+
+func (c *routerCheck) isExcused(v *vector, value string) bool {
+	for _, key := range []string{c.table + ": " + value, c.table + ": " + v.Name + ": " + value} {
+		if _, ok := notCompared[key]; ok {
+			c.excused[key] = true
+			return true
+		}
+	}
+	return false
+}
+
+func (c *routerCheck) headers(v *vector, want *yaml.Node, got headers) {
+	var all []headerMatch
+	if err := want.Decode(&all); err != nil {
+		c.Fatal(err)
+	}
+	for _, h := range all {
+		c.compared++
+		if holds := h.holds(got); holds == (c.name == mustFail) {
+			c.Errorf("%s: header expectation %+v holds: %v, in %v", v.Name, h, holds, got)
+		}
+	}
+}
+
+func (h *headerMatch) holds(got headers) bool {
+	values, present := got[strings.ToLower(h.Name)]
+	joined := strings.Join(values, ",")
+	switch {
+	case h.StringMatch != nil:
+		return (present && joined == h.StringMatch.Exact) != h.InvertMatch
+	case h.RangeMatch != nil:
+		n, err := strconv.ParseInt(joined, 10, 64)
+		return (err == nil && h.RangeMatch.Start <= n && n < h.RangeMatch.End) != h.InvertMatch
+	default:
+		return (present == (h.PresentMatch == nil || *h.PresentMatch)) != h.InvertMatch
+	}
+}
+
+// outcome is what became of a vector's request, in the tool's names.
+type outcome struct {
+	values            map[string]string
+	request, response headers
+}
+
+// follow does with the table what the HTTP room does.
+func follow(table *route.Table[string], v *vector) outcome {
+	in := &v.Input
+	scheme := "http"
+	if in.SSL {
+		scheme = "https"
+	}
+	req := &route.Request{
+		Method: []byte(in.Method), Host: []byte(in.Authority), Path: []byte(in.Path),
+		Scheme: []byte(scheme), ForwardedProto: []byte(scheme), Internal: in.Internal,
+	}
+	o := outcome{values: map[string]string{}, request: headers{}, response: headers{}}
+	for _, h := range in.Headers {
+		req.Headers = append(req.Headers, route.Header{Name: []byte(h.Key), Value: []byte(h.Value)})
+		o.request.Add(strings.ToLower(h.Key), h.Value)
+	}
+	for _, name := range []string{"cluster_name", "virtual_host_name", "virtual_cluster_name", "path_rewrite", "host_rewrite", "path_redirect"} {
+		o.values[name] = ""
+	}
+	o.values["code_redirect"] = "0"
+	r := table.Match(req, in.Random)
+	switch {
+	case r == nil:
+	case r.Kind == route.Forward:
+		o.forward(r, req, in.Random)
+	default:
+		o.values["path_redirect"], o.values["code_redirect"] = string(r.AppendLocation(nil, req)), strconv.Itoa(r.Status)
+		if r.Body != "" {
+			o.response.Set("content-type", "text/plain")
+			o.response.Set("content-length", strconv.Itoa(len(r.Body)))
+		}
+		route.Apply(r.ResponseOps, o.response)
+	}
+	return o
+}
+
+func (o *outcome) forward(r *route.Route[string], req *route.Request, random uint64) {
+	cluster, target, _ := r.Cluster(req, random, nil)
+	route.Apply(target.RequestOps, o.request)
+	host := cmp.Or(target.HostRewrite, string(req.Host))
+	if rewritten, ok := r.AppendHost(nil, req); ok {
+		host = string(rewritten)
+	}
+	path := string(req.Path)
+	if rewritten, ok := r.AppendPath(nil, req.Path); ok {
+		path = string(rewritten)
+	}
+	o.request.Set(":authority", host)
+	o.request.Set(":path", path)
+	o.request.Set(":method", string(req.Method))
+	o.values["cluster_name"], o.values["virtual_host_name"] = cluster, r.VirtualHost
+	o.values["path_rewrite"], o.values["host_rewrite"] = path, host
+}
+
+// headers is a message's header, as route.Apply wants it.
+type headers map[string][]string
+
+func (h headers) Has(name string) bool   { return len(h[name]) > 0 }
+func (h headers) Remove(name string)     { delete(h, name) }
+func (h headers) Set(name, value string) { h[name] = []string{value} }
+func (h headers) Add(name, value string) { h[name] = append(h[name], value) }
+func (h headers) String() string         { return fmt.Sprint(map[string][]string(h)) }
+
+// inRuntime is the table in the tool's runtime: a fraction can hold only if the vector names its key; then it is the
+// table's own, and the random number 0 is always within (Test_4 of Runtime).
+func inRuntime(table *routev3.RouteConfiguration, active string) (*routev3.RouteConfiguration, envoyv3.Options) {
+	m, values := proto.CloneOf(table), envoyv3.Runtime{}
+	for _, host := range m.VirtualHosts {
+		for _, r := range host.Routes {
+			switch fraction := r.GetMatch().GetRuntimeFraction(); {
+			case fraction == nil:
+			case fraction.RuntimeKey != active:
+				values[fraction.RuntimeKey] = structpb.NewNumberValue(0)
+			default:
+				fraction.DefaultValue.Numerator = max(1, fraction.DefaultValue.Numerator)
+			}
+		}
+	}
+	return m, envoyv3.Options{Runtime: values}
+}
