@@ -32,9 +32,12 @@ type room struct {
 // handler.
 func (s *Server) room(h config.Handler) (room, error) {
 	r := room{clusters: map[string]*upstream.Cluster{}}
+	building := true // afterwards a table asks only for what a header names, from any worker
 	resolve := func(name string) *upstream.Cluster {
 		c := s.Cluster(name)
-		r.clusters[name] = c
+		if building {
+			r.clusters[name] = c
+		}
 		return c
 	}
 	var err error
@@ -49,6 +52,7 @@ func (s *Server) room(h config.Handler) (room, error) {
 		m, err = memproxy.New(h, resolve, len(s.workers))
 		r.serves = mem{m}
 	}
+	building = false
 	return r, err
 }
 
