@@ -38,6 +38,9 @@ type program struct {
 // serve runs until it is told to end: admin first, so that whoever waits for
 // readiness has somebody to ask, then the listeners.
 func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT) // before anybody can see that we serve
+	defer signal.Stop(signals)
 	log, level := newLog(stderr, f.logLevel)
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), f.concurrency+1)) // a dozing worker keeps its processor
 
@@ -71,7 +74,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	p.ready.Store(true)
 	settle()
 	log.Info("serving", "version", version, "workers", len(server.Workers()), "listeners", len(snapshot.Listeners), "clusters", len(snapshot.Clusters))
-	return p.untilEnd(quitting)
+	return p.untilEnd(quitting, signals)
 }
 
 // render keeps /config_dump as text: the messages themselves are let go.
@@ -108,10 +111,7 @@ func (p *program) serveAdmin(b *bootstrap.Bootstrap) (func(), error) {
 
 // untilEnd waits for a signal or /quitquitquit. SIGTERM and SIGINT drain; a
 // second one, or /quitquitquit, ends at once.
-func (p *program) untilEnd(quitting context.Context) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(signals)
+func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal) error {
 	select {
 	case <-quitting.Done():
 		p.log.Info("told to quit")
