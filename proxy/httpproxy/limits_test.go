@@ -52,8 +52,10 @@ func TestSimFailures(t *testing.T) {
 			h.Routes.VirtualHosts[0].Routes[0].Action = toCluster("nowhere")
 		}},
 		{"no host", get, "503", "no healthy upstream", 0, nil, func(_ *config.HTTP, k *config.Cluster) { k.Endpoints.Localities = nil }},
-		{"refused", get, "503", before + "remote connection failure, transport failure reason: delayed connect error: Connection refused", 0,
-			func(g *stage) { g.Refuse(backendAddr, true) }, nil},
+		{
+			"refused", get, "503", before + "remote connection failure, transport failure reason: delayed connect error: Connection refused", 0,
+			func(g *stage) { g.Refuse(backendAddr, true) }, nil,
+		},
 		{"connect timeout", get, "503", before + "connection timeout", 5 * time.Second, func(g *stage) { g.Blackhole(backendAddr, true) }, nil},
 		{"route timeout before connect timeout", get, "504", "upstream request timeout", time.Second, func(g *stage) { g.Blackhole(backendAddr, true) }, func(h *config.HTTP, _ *config.Cluster) {
 			h.Routes.VirtualHosts[0].Routes[0].Action.(*config.Forward).Timeout = time.Second
