@@ -63,9 +63,6 @@ func (x *exchange) connectAside(p *pool.Exclusive, fresh bool) outcome.Outcome {
 }
 
 func (x *exchange) connected(err error) outcome.Outcome {
-	if errors.Is(err, pool.ErrOverflow) {
-		x.cluster.Count.RqPendingOverflow++
-	}
 	if errors.Is(err, pool.ErrWaited) {
 		return outcome.Timeout
 	}
