@@ -18,10 +18,10 @@ type Cluster struct {
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
 	Breakers  [2]Breakers
 	Keepalive Keepalive
-	// Preconnect ratio for connections per stream in progress, 1 to 3; 1 is off.
-	PreconnectPerHost   float64
-	PreconnectPredicted float64
-	HTTP                UpstreamHTTP
+	// PreconnectPerHost is how many connections there should be for each request
+	// in progress, 1 to 3; 1 makes none ahead of need.
+	PreconnectPerHost float64
+	HTTP              UpstreamHTTP
 	// Backoff bounds the attempts to connect again to a host that refused.
 	Backoff Backoff
 	Pool    Pool

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type Exclusive struct {
 	came    uint64 // waiters so far
 	inUse   int    // leases handed out
 	dialing int
+	queued  int // attempts ahead of need that have not begun
 	closed  bool
 }
 
@@ -81,6 +83,9 @@ func (p *Exclusive) Get(b *Breaker, fresh bool) (*Lease, error) {
 // GetWithin is Get that waits at most d in the queue, for ever if d is 0, and
 // then gives ErrWaited. An attempt to connect has its own bound.
 func (p *Exclusive) GetWithin(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
+	if p.target.Preconnect > 1 {
+		p.anticipate(b)
+	}
 	if l := p.take(fresh); l != nil {
 		return l, nil
 	}
@@ -382,14 +387,29 @@ func (idleHandler) Closed(c *loop.Conn) {
 	p.look()
 }
 
+// anticipate connects ahead of need, so that connections are Preconnect times
+// the requests that have or want one, the request that is about to be served
+// included; at most three at a time (Envoy per_upstream_preconnect_ratio,
+// conn_pool/conn_pool_base.cc).
+func (p *Exclusive) anticipate(b *Breaker) {
+	requests := p.inUse + len(p.waiting) + 1
+	spare := int(math.Ceil(p.target.Preconnect*float64(requests))) - p.inUse
+	if len(p.idle) == 0 {
+		spare-- // this request makes one itself
+	}
+	p.Preconnect(b, min(spare, len(p.idle)+p.dialing+p.queued+3))
+}
+
 // Preconnect makes sure that at least n connections are idle or under way, as
 // far as the limits allow.
 func (p *Exclusive) Preconnect(b *Breaker, n int) {
-	for range n - len(p.idle) - p.dialing {
+	for range n - len(p.idle) - p.dialing - p.queued {
 		if p.closed || !p.mayDial(b) || !b.Connections.Open() {
 			return
 		}
+		p.queued++
 		p.w.Go(func() {
+			p.queued--
 			if p.closed || !p.mayDial(b) {
 				return
 			}

@@ -314,6 +314,45 @@ func TestDialErrors(t *testing.T) {
 	x.end()
 }
 
+// A ratio of 1.5 has one connection ready beside the first request's, and the
+// next request takes it without waiting for a connect.
+func TestPreconnectRatio(t *testing.T) {
+	x := newTown(t, 1)
+	x.target.Preconnect = 1.5
+	var first, second *Lease
+	x.w.Post(func() {
+		x.w.Go(func() {
+			first, _ = x.pool.Get(&x.breaker, false)
+		})
+	})
+	if err := x.Run(func() bool { return first != nil && x.pool.Idle() == 1 }, time.Second); err != nil {
+		t.Fatalf("no connection ahead of need: %v", err)
+	}
+	x.w.Post(func() {
+		x.w.Go(func() { second, _ = x.pool.Get(&x.breaker, false) })
+	})
+	if err := x.Run(func() bool { return second != nil && x.pool.Idle() == 1 }, time.Second); err != nil {
+		t.Fatalf("two in use want 3 connections, idle %d: %v", x.pool.Idle(), err)
+	}
+	if second.Reused {
+		t.Error("a connection made ahead of need counts as used before")
+	}
+	if n := x.breaker.Connections.Used(); n != 3 {
+		t.Errorf("%d connections for 2 requests at ratio 1.5, want 3", n)
+	}
+	x.w.Post(func() {
+		first.Put()
+		second.Put()
+		x.pool.Close()
+	})
+	if err := x.RunFor(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if n := x.breaker.Connections.Used(); n != 0 {
+		t.Errorf("%d places of the breaker taken at the end", n)
+	}
+}
+
 func TestPreconnect(t *testing.T) {
 	x := newTown(t, 1)
 	x.breaker.Connections.SetLimit(3)

@@ -27,6 +27,9 @@ type Target struct {
 	IdleTimeout time.Duration
 	// MaxConnecting bounds attempts in flight, by host and worker.
 	MaxConnecting int
+	// Preconnect is how many connections there should be for each request that
+	// has or wants one; at most 1: only those that are needed.
+	Preconnect float64
 	// MaxUses ends a connection after so many requests; 0 never. MaxAge ends
 	// it at the first release after that time; 0 never.
 	MaxUses uint32

@@ -98,6 +98,7 @@ func newTarget(asked *config.Cluster, h *Host, at config.Address) *pool.Target {
 		Backoff:        asked.Backoff,
 		IdleTimeout:    asked.HTTP.IdleTimeout,
 		MaxConnecting:  int(asked.Pool.MaxConnecting),
+		Preconnect:     asked.PreconnectPerHost,
 		MaxUses:        asked.HTTP.MaxRequests,
 		MaxAge:         asked.HTTP.MaxConnAge,
 		Seen:           &h.seen,

@@ -69,9 +69,7 @@ func (d *decoder) breakers(m *clusterv3.CircuitBreakers) (all [2]config.Breakers
 
 func (d *decoder) preconnect(p path, m *clusterv3.Cluster_PreconnectPolicy, c *config.Cluster) {
 	c.PreconnectPerHost = orDouble(m.GetPerUpstreamPreconnectRatio(), 1)
-	c.PreconnectPredicted = orDouble(m.GetPredictivePreconnectRatio(), 1)
 	d.preconnectRatio(p.dot("per_upstream_preconnect_ratio"), c.PreconnectPerHost)
-	d.preconnectRatio(p.dot("predictive_preconnect_ratio"), c.PreconnectPredicted)
 }
 
 func (d *decoder) preconnectRatio(p path, v float64) {

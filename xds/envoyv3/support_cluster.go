@@ -103,7 +103,8 @@ func clusterTable() []table {
 		},
 		{
 			of:       &clusterv3.Cluster_PreconnectPolicy{},
-			honoured: "per_upstream_preconnect_ratio predictive_preconnect_ratio",
+			honoured: "per_upstream_preconnect_ratio",
+			refused:  notes{"predictive_preconnect_ratio": "connecting to hosts that are not picked yet is not supported yet"},
 		},
 		{
 			of:       &upstreamv3.HttpProtocolOptions{},
