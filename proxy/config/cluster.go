@@ -30,9 +30,6 @@ type Cluster struct {
 	Endpoints Endpoints
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
 	DNS DNS
-	// CloseOnHostRemoval is close_connections_on_host_health_failure's sibling
-	// for hosts that leave: connections of a removed host close when idle anyhow.
-	IgnoreHealthOnRemoval bool
 }
 
 // Discovery says where a cluster's hosts come from.
@@ -47,13 +44,12 @@ const (
 
 // DNS tells how names are looked up.
 type DNS struct {
-	Refresh        time.Duration // default 5 s
-	FailureBase    time.Duration // backoff after a failure; 0: Refresh
-	FailureMax     time.Duration
-	RespectTTL     bool
-	Family         DNSFamily
-	RefreshJitter  time.Duration
-	AllAddressesIn bool // ALL family with logical DNS
+	Refresh       time.Duration // default 5 s
+	FailureBase   time.Duration // backoff after a failure; 0: Refresh
+	FailureMax    time.Duration
+	RespectTTL    bool
+	Family        DNSFamily
+	RefreshJitter time.Duration
 }
 
 // DNSFamily is Cluster.DnsLookupFamily.
@@ -146,8 +142,6 @@ type Pool struct {
 	// MaxConnecting bounds attempts in flight to one host; default 8 for
 	// exclusive pools.
 	MaxConnecting uint32
-	// TCPIdle closes unused pooled TCP connections; default 10 min.
-	TCPIdle time.Duration
 }
 
 // Endpoints are the hosts of a cluster by priority and locality

@@ -18,21 +18,19 @@ const (
 	defaultBackoffCap  = time.Second
 	defaultPoolConns   = 1
 	defaultConnecting  = 8
-	defaultTCPIdle     = 10 * time.Minute
 )
 
 func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 	c := &config.Cluster{
-		Name:                  m.GetName(),
-		AltStatName:           m.GetAltStatName(),
-		ConnectTimeout:        d.positive(p.dot("connect_timeout"), m.GetConnectTimeout(), defaultConnect),
-		BufferLimit:           orUint32(m.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
-		PanicThreshold:        defaultPanic,
-		Breakers:              d.breakers(m.GetCircuitBreakers()),
-		Keepalive:             d.keepalive(p.dot("upstream_connection_options").dot("tcp_keepalive"), m.GetUpstreamConnectionOptions().GetTcpKeepalive()),
-		Backoff:               config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
-		Pool:                  config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting, TCPIdle: defaultTCPIdle},
-		IgnoreHealthOnRemoval: m.GetIgnoreHealthOnHostRemoval(),
+		Name:           m.GetName(),
+		AltStatName:    m.GetAltStatName(),
+		ConnectTimeout: d.positive(p.dot("connect_timeout"), m.GetConnectTimeout(), defaultConnect),
+		BufferLimit:    orUint32(m.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
+		PanicThreshold: defaultPanic,
+		Breakers:       d.breakers(m.GetCircuitBreakers()),
+		Keepalive:      d.keepalive(p.dot("upstream_connection_options").dot("tcp_keepalive"), m.GetUpstreamConnectionOptions().GetTcpKeepalive()),
+		Backoff:        config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
+		Pool:           config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting},
 	}
 	d.required(p.dot("name"), c.Name)
 	d.transportSocket(p.dot("transport_socket"), m.GetTransportSocket())

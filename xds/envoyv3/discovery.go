@@ -99,10 +99,9 @@ func (d *decoder) dnsCluster(p path, custom *clusterv3.Cluster_CustomClusterType
 		c.Discovery = config.DiscoveryLogicalDNS
 	}
 	c.DNS = config.DNS{
-		Refresh:        d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
-		RefreshJitter:  d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
-		RespectTTL:     m.GetRespectDnsTtl(),
-		AllAddressesIn: m.GetAllAddressesInSingleEndpoint(),
+		Refresh:       d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
+		RefreshJitter: d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
+		RespectTTL:    m.GetRespectDnsTtl(),
 	}
 	if f := m.GetDnsFailureRefreshRate(); f != nil {
 		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)

@@ -34,13 +34,14 @@ func clusterTable() []table {
 				"http_protocol_options typed_extension_protocol_options dns_refresh_rate dns_jitter " +
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
-				"upstream_connection_options ignore_health_on_host_removal load_balancing_policy preconnect_policy",
+				"upstream_connection_options load_balancing_policy preconnect_policy",
 			partly: notes{
 				"type":      "STATIC, STRICT_DNS and LOGICAL_DNS only",
 				"lb_policy": "not CLUSTER_PROVIDED",
 			},
 			noEffect: notes{
 				"metadata":                       labelOnly,
+				"ignore_health_on_host_removal":  "a host that leaves goes at once whatever its health",
 				"wait_for_warm_on_init":          "a cluster is ready when its endpoints are known",
 				"cleanup_interval":               "only with ORIGINAL_DST",
 				"upstream_http_protocol_options": "only with TLS",
