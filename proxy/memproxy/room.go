@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/codec/memcache"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -27,6 +28,7 @@ type local struct {
 	*Room
 	clients  *client // all that are open, linked
 	draining bool
+	primed   bool
 	pins     int
 	slots    *slot // free
 	parts    *part // free
@@ -72,10 +74,34 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	}
 	at := r.local[c.Worker().ID]
 	at.pins++
+	if !at.primed {
+		at.prime(c.Worker())
+	}
 	k := &client{at: at, conn: c, limit: bufferLimit, pin: at.pins, expect: firstGuess, parser: memcache.NewParser(&r.limits)}
 	at.enter(k)
 	c.Data = k
 	c.Serve(k, true)
+}
+
+// prime connects to every host that the room may ask, when a worker's first
+// client comes, so that no first command waits for a connect: a shared pool is
+// always full. A host that comes later is connected to when it is first asked.
+func (at *local) prime(w *loop.Worker) {
+	at.primed = true
+	for _, r := range at.routes {
+		if r.cluster == nil {
+			continue
+		}
+		cluster := r.cluster.On(w)
+		for e := range r.cluster.Entries {
+			if !e.Endpoint.Health.Usable() {
+				continue
+			}
+			if _, o := sessionOf(cluster, e.Host.On(w), 0); o == outcome.OK {
+				e.Host.On(w).Session.(*shard).want()
+			}
+		}
+	}
 }
 
 // Drain closes the worker's connections that are idle now, and the others as

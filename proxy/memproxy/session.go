@@ -95,6 +95,13 @@ func (d *shard) Close() {
 	}
 }
 
+// want makes the first attempt to connect where none was made yet.
+func (d *shard) want() {
+	for _, x := range d.sessions {
+		x.lasting.Want()
+	}
+}
+
 // SetTarget changes how the next connections are made.
 func (d *shard) SetTarget(t *pool.Target) {
 	for _, x := range d.sessions {

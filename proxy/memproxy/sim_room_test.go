@@ -356,3 +356,20 @@ func TestSimStatsAreCounted(t *testing.T) {
 		a.Conn.Close()
 	})
 }
+
+// The first client of a worker finds a connection to every shard: no first
+// command waits for a connect.
+func TestSimConnectsBeforeItIsAsked(t *testing.T) {
+	w := fine(t, 3, nil)
+	w.run(func() {
+		a := w.connect()
+		w.apps.Sleep(50 * time.Millisecond)
+		for i, s := range w.shards {
+			if len(s.open) != 1 {
+				t.Errorf("shard %d has %d connections before the first command, want 1", i, len(s.open))
+			}
+		}
+		a.Conn.Close()
+	})
+	w.settle()
+}
