@@ -42,14 +42,7 @@ func nameserver(t *testing.T, records map[string]string) SystemResolver {
 		}
 		_ = w.WriteMsg(a)
 	})
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
-	if err != nil {
-		t.Skip("the port is taken for UDP: ", err)
-	}
+	tcp, udp := bothOnOnePort(t)
 	for _, s := range []*dns.Server{{Listener: tcp, Handler: answer}, {PacketConn: udp, Handler: answer}} {
 		up := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(up) }
@@ -153,4 +146,25 @@ func TestAddressesOfAnIPv4InIPv6(t *testing.T) {
 	if len(addrs) != 1 || addrs[0] != netip.MustParseAddr("10.0.0.1") || ttl != 5*time.Second {
 		t.Errorf("%v, %v", addrs, ttl)
 	}
+}
+
+// bothOnOnePort binds one port for TCP and UDP; a port that is free for the one
+// may be taken for the other, so it tries a few.
+func bothOnOnePort(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	var last error
+	for range 20 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err == nil {
+			return tcp, udp
+		}
+		last = err
+		tcp.Close()
+	}
+	t.Fatal("no port is free for TCP and UDP: ", last)
+	return nil, nil
 }
