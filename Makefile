@@ -21,7 +21,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race fuzz bench bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build test test-infra race fuzz bench bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ build: ## bin/attache, one static file
 test: build ## every test; installs the real servers that are missing
 	sh conformance/install.sh test
 	$(GO) test -timeout 15m $(ARGS) ./...
+
+test-infra: build ## end to end with real Consul, Kubernetes and DNS; builds the servers that are missing (17 minutes, once)
+	sh conformance/install.sh infra
+	conformance/infra/get.sh consul kube
+	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 20m $(ARGS) ./conformance/infra
 
 race: build ## every test under the race detector (needs a C compiler)
 	sh conformance/install.sh test
@@ -62,7 +67,9 @@ lint: tools ## formatting, go vet, staticcheck, and the rules of the house
 	@out="$$($(GOFILES) | xargs -0 -r $(GOFUMPT) -l)"; \
 	if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags infra ./conformance/infra
 	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags infra ./conformance/infra
 	$(GO) test -count=1 -run '$(SOURCE_RULES)' ./conformance
 
 fmt: tools ## formats what people wrote
@@ -79,4 +86,4 @@ $(STATICCHECK):
 	mv $(TOOLS)/staticcheck $@
 
 deps: ## the real servers and programs that tests and benchmarks use, where they are missing
-	sh conformance/install.sh test bench
+	sh conformance/install.sh test infra bench

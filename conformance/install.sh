@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh WHAT...: makes sure that the real servers and programs are here
-# that WHAT needs: "test", "bench", or the program's own name.
+# that WHAT needs: "test", "infra", "bench", or the program's own name.
 #
 # As root on a system with apt-get it installs what is missing and says so; the
 # services that Debian's packages bring are not started. Elsewhere it prints
@@ -8,25 +8,36 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || { echo "usage: $0 test|bench|PROGRAM..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 test|infra|bench|PROGRAM..." >&2; exit 2; }
 
 programs=
 for what; do
 	case $what in
 	test) programs="$programs memcached nginx redis-server" ;;
+	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk strace" ;;
 	*) programs="$programs $what" ;;
 	esac
 done
 
+# package names the Debian package of a program: mostly its own name.
+package() {
+	case $1 in
+	dnsmasq) echo dnsmasq-base ;; # without the service
+	ip) echo iproute2 ;;
+	unshare | flock) echo util-linux ;;
+	*) echo "$1" ;;
+	esac
+}
+
 missing=
 for p in $programs; do
 	command -v "$p" >/dev/null && continue
+	p=$(package "$p")
 	case " $missing " in *" $p "*) ;; *) missing="$missing $p" ;; esac
 done
 [ -n "$missing" ] || exit 0
 
-# Debian names its packages as their programs.
 if ! command -v apt-get >/dev/null; then
 	echo "missing:$missing. Install them with this system's package manager, then run this again." >&2
 	exit 1
@@ -66,6 +77,6 @@ rm -f "$log"
 if [ -d /run/systemd/system ]; then
 	for p in $missing; do systemctl -q disable "$p" 2>/dev/null || true; done
 fi
-for p in $missing; do
+for p in $programs; do
 	command -v "$p" >/dev/null || { echo "$p is still missing" >&2; exit 1; }
 done

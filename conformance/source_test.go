@@ -42,7 +42,7 @@ func readSource(t *testing.T) *source {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && notOurs(name):
+		case d.IsDir() && notOurs(root, name):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(name, ".go"):
 			return nil
@@ -63,9 +63,14 @@ func readSource(t *testing.T) *source {
 }
 
 // notOurs are directories that hold no package of the module.
-func notOurs(dir string) bool {
+func notOurs(root fs.FS, dir string) bool {
+	if dir == "." {
+		return false
+	}
 	base := path.Base(dir)
-	return dir == "bin" || base == "testdata" || (dir != "." && (base[0] == '.' || base[0] == '_'))
+	_, err := fs.Stat(root, path.Join(dir, "go.mod"))
+	nested := err == nil // a module of its own: a tool with what it needs
+	return nested || dir == "bin" || base == "testdata" || base[0] == '.' || base[0] == '_'
 }
 
 func abs(dir string) string {

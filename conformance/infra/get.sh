@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# get.sh consul|kube...: builds the real servers that the infra tests start,
+# from their Go modules as tools/ pins them, into the cache directory, and says
+# how far it is. What is there and was built from the same pins is left alone.
+#
+#   consul   Consul (6 minutes on 2 cores, 3 GB of memory, once)
+#   kube     etcd, the Kubernetes control plane and kwok (11 minutes, once)
+#
+# The cache is $ATTACHE_INFRA_CACHE, else attache/infra in the user's cache
+# directory. With Go's own build cache warm it takes seconds.
+set -euo pipefail
+cd "$(dirname "$0")/tools"
+cache=${ATTACHE_INFRA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/attache/infra}
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock 9 # one at a time: two builds of the same take twice as long
+
+# progress counts the packages that go build names, and says so every 10 s.
+progress() {
+	local name=$1 n=0 said=$SECONDS line errors=
+	while IFS= read -r line; do
+		case $line in
+		'go: downloading'*) ;;
+		*' '* | '#'*) errors+=$line$'\n' ;; # what a compiler says; a package's path has no blank
+		*) n=$((n + 1)) ;;
+		esac
+		if [ $((SECONDS - said)) -ge 10 ]; then
+			said=$SECONDS
+			echo "infra: $name: $n packages compiled in $((SECONDS - began)) s"
+		fi
+	done
+	printf %s "$errors" >&2
+}
+
+# get NAME MODULE PACKAGE LDFLAGS: one program, unless it is there.
+get() {
+	local name=$1 module=$2 package=$3 ldflags=$4 began=$SECONDS
+	local pin="$cache/$name.pin" want
+	want=$( (cd "$module" && cat go.mod go.sum && find . -name '*.go' -exec cat {} + && echo "$ldflags") | sha256sum)
+	if [ -x "$cache/$name" ] && [ "$(cat "$pin" 2>/dev/null)" = "$want" ]; then
+		return
+	fi
+	echo "infra: $name: building from its Go module into $cache"
+	rm -f "$pin"
+	(cd "$module" && GOFLAGS=-buildvcs=false GOWORK=off go build -v -p 2 -trimpath -ldflags "-s -w $ldflags" -o "$cache/$name.new" "$package" 2>&1) | progress "$name"
+	mv "$cache/$name.new" "$cache/$name"
+	echo "$want" >"$pin"
+	echo "infra: $name: built in $((SECONDS - began)) s"
+}
+
+consul() {
+	get consul consul github.com/hashicorp/consul ''
+}
+
+kube() {
+	export CGO_ENABLED=0
+	local v=k8s.io/component-base/version # unset, the server says v0.0.0
+	get hyperkube kube ./hyperkube "-X $v.gitVersion=v1.36.3 -X $v.gitMajor=1 -X $v.gitMinor=36"
+	get etcd etcd go.etcd.io/etcd/server/v3 ''
+	get kwok kwok sigs.k8s.io/kwok/cmd/kwok ''
+	stages >"$cache/kwok-stages.yaml"
+}
+
+# stages are kwok's own from its module, which it does not load by itself, but
+# a pod that is deleted stays Terminating for its grace period, as a kubelet has it.
+stages() {
+	local dir
+	dir=$(cd kwok && go mod download sigs.k8s.io/kwok && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
+	for stage in node/fast/node-initialize node/heartbeat-with-lease/node-heartbeat-with-lease pod/fast/pod-ready pod/fast/pod-complete; do
+		cat "$dir/$stage.yaml"
+		echo ---
+	done
+	cat <<-'YAML'
+		apiVersion: kwok.x-k8s.io/v1alpha1
+		kind: Stage
+		metadata: {name: pod-delete}
+		spec:
+		  resourceRef: {apiGroup: v1, kind: Pod}
+		  selector: {matchExpressions: [{key: .metadata.deletionTimestamp, operator: Exists}]}
+		  delay: {durationFrom: {expressionFrom: .metadata.deletionTimestamp}}
+		  next: {delete: true}
+	YAML
+}
+
+for what; do
+	case $what in
+	consul | kube) "$what" ;;
+	*)
+		echo "usage: $0 consul|kube..." >&2
+		exit 2
+		;;
+	esac
+done
