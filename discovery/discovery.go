@@ -22,13 +22,17 @@ type Source interface {
 	// answer and every failure, from one goroutine at a time. It does not return
 	// before ctx is done: a source that is away is asked again, with back-off and
 	// jitter, inside Watch. Several services are watched at once. Any goroutine.
+	//
+	// A source that asks again and again reports equal sets too: they are what
+	// keeps State.Answered young, and cost nothing further on. One that is told of
+	// changes does so now and then while it is sure that it would be told.
 	Watch(ctx context.Context, service Service, report func(Report))
 }
 
 // Service names a service in a source, as written in
 // "consul://sessions?tag=prod", "k8s://shop/cart:http", "dns://cache.internal:11211",
-// "srv://_memcache._tcp.example.org" or "file://sessions". It is comparable; two
-// that are equal share a watch.
+// "srv://_memcache._tcp.example.org" or "file://sessions" (ParseService). It is
+// comparable; two that are equal share a watch.
 type Service struct {
 	Source string // the scheme: which of the configured sources is asked
 	Name   string // what stands between "//" and the port or query
@@ -47,8 +51,8 @@ type Report struct {
 	Behind time.Duration
 }
 
-// Set is all instances of a service at one moment, sorted by ID, each ID once.
-// It is immutable once reported; any goroutine.
+// Set is all instances of a service at one moment, sorted by ID, each ID once
+// (MakeSet). It is immutable once reported; any goroutine.
 type Set struct {
 	// Version changes whenever the instances do, and only then matters: sources
 	// use what they have (an index, a resource version, a hash of the content).
