@@ -35,7 +35,7 @@ func asked(t *testing.T, name string, hosts ...string) *config.Snapshot {
 		Routes: []config.Route{{Match: config.RouteMatch{Path: config.PathMatch{Value: "/"}}, Action: &config.Forward{Cluster: "web", Timeout: 5 * time.Second, NotFoundStatus: 503}}},
 	}}}
 	h := &config.HTTP{StatPrefix: "in", Routes: routes, MaxRequestHeadersKB: 60, MaxHeaders: 100, IdleTimeout: time.Hour, DrainTimeout: time.Second, DelayedCloseTimeout: time.Second}
-	snap, problems := config.Assemble(nil, config.Resources{
+	snap, _, problems := config.Assemble(nil, config.Resources{
 		Clusters: []*config.Cluster{c},
 		Listeners: []*config.Listener{{
 			Name: "in", Address: config.Address{IP: netip.MustParseAddrPort("127.0.0.1:0")}, BindToPort: true, BufferLimit: 1 << 20,
@@ -112,7 +112,7 @@ func TestApplySwapsUnderAListenerThatStays(t *testing.T) {
 // A listener that is not asked for any more stops accepting; a cluster too goes.
 func TestApplyRetires(t *testing.T) {
 	s, addr := serving1(t, asked(t, "one", backend(t, "a")))
-	empty, _ := config.Assemble(nil, config.Resources{})
+	empty, _, _ := config.Assemble(nil, config.Resources{})
 	if err := s.Apply(empty); err != nil {
 		t.Fatal(err)
 	}

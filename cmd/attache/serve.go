@@ -50,7 +50,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	if err := p.render(b); err != nil {
 		return err
 	}
-	snapshot, problems := config.Assemble(nil, b.Resources)
+	snapshot, _, problems := config.Assemble(nil, b.Resources)
 	if len(problems) > 0 {
 		return problems[0]
 	}

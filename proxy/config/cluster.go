@@ -26,8 +26,15 @@ type Cluster struct {
 	Backoff Backoff
 	Pool    Pool
 
-	// Endpoints of a static or DNS cluster.
+	// Endpoints of a static or DNS cluster. Those of an EDS cluster are here in
+	// a Snapshot, and not before: EDSName names them, EDSSource is where they
+	// come from.
 	Endpoints Endpoints
+	EDSName   string
+	EDSSource Source
+	// LoadReports is where the cluster's load is to be reported (LRS); nil for
+	// nowhere.
+	LoadReports *Source
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
 	DNS DNS
 }
@@ -40,6 +47,7 @@ const (
 	DiscoveryStatic Discovery = iota
 	DiscoveryStrictDNS
 	DiscoveryLogicalDNS
+	DiscoveryEDS
 )
 
 // DNS tells how names are looked up.
@@ -145,7 +153,8 @@ type Pool struct {
 }
 
 // Endpoints are the hosts of a cluster by priority and locality
-// (Envoy ClusterLoadAssignment).
+// (Envoy ClusterLoadAssignment). Cluster is the name that a cluster's EDSName
+// asks for.
 type Endpoints struct {
 	Cluster    string
 	Localities []Locality

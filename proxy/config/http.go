@@ -10,8 +10,12 @@ import (
 // Envoy's unless a field says otherwise.
 type HTTP struct {
 	StatPrefix string
-	// Routes is the inline table; never nil in this version.
+	// Routes is the inline table; nil if the table comes by name.
 	Routes *RouteTable
+	// RouteTableName is the table's name, if Routes is nil: Snapshot.RouteTable
+	// finds it. RouteSource is where it comes from (RDS).
+	RouteTableName string
+	RouteSource    Source
 
 	// ServerName is the value of the server header; "attache" if unset.
 	ServerName string

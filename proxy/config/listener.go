@@ -131,3 +131,15 @@ type PrefixRoute struct {
 	RemovePrefix bool
 	Cluster      string
 }
+
+// Handlers yields what serves the connections of each chain.
+func (l *Listener) Handlers(yield func(Handler) bool) {
+	for i := range l.Chains {
+		if !yield(l.Chains[i].Handler) {
+			return
+		}
+	}
+	if l.DefaultChain != nil {
+		yield(l.DefaultChain.Handler)
+	}
+}

@@ -1,163 +1,106 @@
 // Package config is what was asked: plain checked values without a pointer to
 // anything that lives, defaults filled in, and the closed snapshot of them that
 // a server applies.
+//
+//	Resources (files, streams; names may dangle)
+//	    │ Assemble, with the snapshot before
+//	    ▼
+//	Snapshot (closed: every name resolves) + what is pending + what was refused
 package config
 
-import (
-	"fmt"
-	"reflect"
-)
-
-// Resources are what one source says, in the order that it says it. A name
-// may still be unresolved.
+// Resources are everything that the sources say at one moment, static resources
+// first. A name may still be unresolved, and of two with one name the first
+// counts. What has not changed is given by the same pointer as before: it then
+// costs next to nothing. What is pointed to is not changed any more.
 type Resources struct {
-	Listeners []*Listener
-	Clusters  []*Cluster
+	Listeners   []*Listener
+	Clusters    []*Cluster
+	RouteTables []*RouteTable // those that listeners name; inline ones are in their listener
+	Endpoints   []*Endpoints  // those that EDS clusters name
 }
 
-// Snapshot is closed: every cluster that a listener or a static route table
-// names is in it, names are unique, and nothing in it changes any more. Safe
-// for any goroutine.
+// Snapshot is closed: every cluster and route table that must be there for a
+// listener to stand is in it, EDS clusters have their endpoints, names are
+// unique, and nothing in it changes any more. What did not change since the
+// snapshot before has the same pointer. Safe for any goroutine.
 type Snapshot struct {
-	Listeners []*Listener
-	Clusters  []*Cluster
-	byName    map[string]*Cluster
+	Listeners   []*Listener
+	Clusters    []*Cluster
+	RouteTables []*RouteTable
+	// Kept names the clusters that are not asked for any more and that a listener
+	// or route table still names: they go when it does.
+	Kept []string
+
+	listeners map[string]*standing[Listener]
+	clusters  map[string]*cluster
+	tables    map[string]*standing[RouteTable]
+}
+
+// standing is a listener or route table with the names in it.
+type standing[T any] struct {
+	value *T
+	names names
+}
+
+// cluster is a cluster with what it was put together from.
+type cluster struct {
+	value     *Cluster
+	asked     *Cluster
+	endpoints *Endpoints // of an EDS cluster
+	entries   uint64     // of its hash tables
 }
 
 // Cluster finds a cluster by name; nil if there is none.
-func (s *Snapshot) Cluster(name string) *Cluster { return s.byName[name] }
+func (s *Snapshot) Cluster(name string) *Cluster {
+	if c := s.clusters[name]; c != nil {
+		return c.value
+	}
+	return nil
+}
 
-// Problem is why a resource was refused.
+// RouteTable finds a table that listeners name; nil if there is none.
+func (s *Snapshot) RouteTable(name string) *RouteTable {
+	if t := s.tables[name]; t != nil {
+		return t.value
+	}
+	return nil
+}
+
+// Listener finds a listener by name; nil if there is none.
+func (s *Snapshot) Listener(name string) *Listener {
+	if l := s.listeners[name]; l != nil {
+		return l.value
+	}
+	return nil
+}
+
+// Routes is the table of a connection manager, inline or by name.
+func (s *Snapshot) Routes(h *HTTP) *RouteTable {
+	if h.Routes != nil {
+		return h.Routes
+	}
+	return s.RouteTable(h.RouteTableName)
+}
+
+// Problem is why a resource was refused. Its predecessor, if there is one,
+// stays.
 type Problem struct {
-	Resource string // "listener x", "cluster y"
+	Resource string // "listener x", "cluster y", "route table z", "endpoints w"
 	Text     string
 }
 
 func (p Problem) Error() string { return p.Resource + ": " + p.Text }
 
-// Assemble joins resources to a snapshot. It is pure. A refused resource is
-// replaced by its predecessor if previous (which may be nil) had it, and left
-// out otherwise; each refusal is a problem.
-func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Problem) {
-	s := &Snapshot{byName: make(map[string]*Cluster, len(now.Clusters))}
-	var problems []Problem
-	for _, c := range now.Clusters {
-		if s.byName[c.Name] != nil {
-			problems = append(problems, Problem{"cluster " + c.Name, fmt.Sprintf("cluster manager: duplicate cluster '%s'", c.Name)})
-			continue
-		}
-		s.byName[c.Name] = c
-		s.Clusters = append(s.Clusters, c)
-	}
-	names := map[string]bool{}
-	addresses := map[Address]string{}
-	for _, l := range now.Listeners {
-		text := s.refuse(l, names, addresses)
-		if text == "" {
-			names[l.Name] = true
-			addresses[l.Address] = l.Name
-			s.Listeners = append(s.Listeners, l)
-			continue
-		}
-		problems = append(problems, Problem{"listener " + l.Name, text})
-		if old := previous.listener(l.Name); old != nil && s.refuse(old, names, addresses) == "" {
-			names[old.Name] = true
-			addresses[old.Address] = old.Name
-			s.Listeners = append(s.Listeners, old)
-		}
-	}
-	return s, problems
+// Pending is a resource that cannot stand before another one comes. Its
+// predecessor, if there is one, carries on meanwhile.
+type Pending struct {
+	Resource string // as in Problem
+	Missing  string // the same for what it waits for
 }
 
-func (s *Snapshot) listener(name string) *Listener {
-	if s == nil {
-		return nil
-	}
-	for _, l := range s.Listeners {
-		if l.Name == name {
-			return l
-		}
-	}
-	return nil
-}
+func (p Pending) String() string { return p.Resource + " waits for " + p.Missing }
 
-// refuse says why a listener cannot stand in the snapshot, "" if it can.
-func (s *Snapshot) refuse(l *Listener, names map[string]bool, addresses map[Address]string) string {
-	if names[l.Name] {
-		return fmt.Sprintf("duplicate listener '%s'", l.Name)
-	}
-	if other, taken := addresses[l.Address]; taken && l.BindToPort && !anyPort(l.Address) {
-		return fmt.Sprintf("address %s is also that of listener '%s'", l.Address, other)
-	}
-	for i := range l.Chains {
-		if text := s.refuseHandler(l.Chains[i].Handler); text != "" {
-			return text
-		}
-		for j := range i {
-			if reflect.DeepEqual(l.Chains[i].Match, l.Chains[j].Match) {
-				return fmt.Sprintf("filter chain %q has the same match as %q", l.Chains[i].Name, l.Chains[j].Name)
-			}
-		}
-	}
-	if l.DefaultChain != nil {
-		return s.refuseHandler(l.DefaultChain.Handler)
-	}
-	return ""
-}
-
-func anyPort(a Address) bool { return a.Path == "" && a.IP.Port() == 0 }
-
-func (s *Snapshot) refuseHandler(h Handler) string {
-	for name := range clustersOf(h) {
-		if s.byName[name] == nil {
-			return fmt.Sprintf("unknown cluster '%s'", name)
-		}
-	}
-	return ""
-}
-
-// clustersOf yields every cluster that must exist for a handler to stand.
-func clustersOf(h Handler) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		switch h := h.(type) {
-		case *TCP:
-			for _, w := range h.Clusters {
-				if !yield(w.Name) {
-					return
-				}
-			}
-		case *Memcached:
-			for _, r := range h.Routes {
-				if !yield(r.Cluster) {
-					return
-				}
-			}
-			if h.CatchAll != "" {
-				yield(h.CatchAll)
-			}
-		case *HTTP:
-			if h.Routes != nil && h.Routes.ValidateClusters {
-				h.Routes.clusters(yield)
-			}
-		}
-	}
-}
-
-func (t *RouteTable) clusters(yield func(string) bool) {
-	for i := range t.VirtualHosts {
-		for j := range t.VirtualHosts[i].Routes {
-			f, ok := t.VirtualHosts[i].Routes[j].Action.(*Forward)
-			if !ok {
-				continue
-			}
-			if f.Cluster != "" && !yield(f.Cluster) {
-				return
-			}
-			for _, w := range f.Weighted {
-				if w.Cluster != "" && !yield(w.Cluster) {
-					return
-				}
-			}
-		}
-	}
-}
+func listenerName(name string) string  { return "listener " + name }
+func clusterName(name string) string   { return "cluster " + name }
+func tableName(name string) string     { return "route table " + name }
+func endpointsName(name string) string { return "endpoints " + name }

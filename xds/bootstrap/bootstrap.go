@@ -1,5 +1,6 @@
 // Package bootstrap reads an Envoy v3 bootstrap file into config values: who
-// the node is, where the admin server listens, which resources are static.
+// the node is, where the admin server listens, which resources are static and
+// where the others come from.
 //
 //	file ──┐
 //	       ├─ load ─> Bootstrap proto ─ check ─ decode ─> config.Resources
@@ -45,8 +46,21 @@ type Bootstrap struct {
 	Resources config.Resources
 	// Runtime holds the values of the static runtime layers.
 	Runtime envoyv3.Runtime
+	// Dynamic says where the other resources come from.
+	Dynamic Dynamic
+	// ControlPlanes are the static clusters that envoy_grpc can name, by name.
+	// One that only the xDS client can use (TLS, HTTP/2) is not in Resources.
+	ControlPlanes map[string]config.ControlPlane
 
-	proto *bootstrapv3.Bootstrap
+	proto  *bootstrapv3.Bootstrap
+	static static
+}
+
+// static are the file's clusters while they are read, by their place in it.
+type static struct {
+	clusters []*config.Cluster
+	problems [][]Problem
+	index    []int // the place of each of Resources.Clusters
 }
 
 // Node is who this program says it is (Envoy core.v3.Node).
@@ -70,6 +84,7 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	override(m, o)
 	b := &Bootstrap{proto: m, Node: node(m.GetNode())}
 	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported})
+	b.static = static{}
 	locate(doc, found)
 	problems = join(problems, found)
 	slices.SortStableFunc(problems, byLine)

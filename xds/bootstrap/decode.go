@@ -3,7 +3,6 @@ package bootstrap
 // From the proto to config values.
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -17,22 +16,25 @@ import (
 func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	m := b.proto
 	problems := envoyv3.Bootstrap(m, o)
-	runtime, found := envoyv3.ReadRuntime("layered_runtime", m.GetLayeredRuntime())
+	runtime, found := b.RuntimeWith(nil)
 	problems = append(problems, found...)
 	b.Runtime, o.Runtime = runtime, runtime
 	problems = append(problems, b.admin(m.GetAdmin(), o)...)
+	problems = append(problems, b.dynamic(m, o)...)
 	for i, c := range m.GetStaticResources().GetClusters() {
 		cluster, found := envoyv3.Cluster(clusterPath(i), c, o)
-		b.Resources.Clusters = append(b.Resources.Clusters, cluster)
-		problems = append(problems, found...)
+		b.static.clusters = append(b.static.clusters, cluster)
+		b.static.problems = append(b.static.problems, found)
 	}
 	for i, l := range m.GetStaticResources().GetListeners() {
 		listener, found := envoyv3.Listener(listenerPath(i), l, o)
 		b.Resources.Listeners = append(b.Resources.Listeners, listener)
 		problems = append(problems, found...)
 	}
-	problems = append(problems, b.overBudget()...)
-	return append(problems, b.unassembled()...)
+	named, found := b.unreachable()
+	problems = append(problems, found...)
+	problems = append(problems, b.controlPlanes(named, o)...)
+	return unique(append(problems, b.unassembled()...))
 }
 
 func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }
@@ -50,10 +52,10 @@ func (b *Bootstrap) admin(m *bootstrapv3.Admin, o envoyv3.Options) (problems []P
 // unassembled asks config.Assemble what does not fit together and gives it the
 // path of the resource.
 func (b *Bootstrap) unassembled() (problems []Problem) {
-	_, found := config.Assemble(nil, b.Resources)
+	_, _, found := config.Assemble(nil, b.Resources)
 	seen := map[string]int{}
 	for _, p := range found {
-		problems = append(problems, Problem{Path: b.pathOf(p.Resource, seen), Text: p.Text})
+		problems = append(problems, Problem{Path: b.pathOf(p.Resource, seen), Text: b.aboutControlPlane(p.Text)})
 	}
 	return problems
 }
@@ -66,7 +68,7 @@ func (b *Bootstrap) pathOf(resource string, seen map[string]int) string {
 	if name, ok := strings.CutPrefix(resource, "cluster "); ok {
 		for i, c := range b.Resources.Clusters {
 			if c.Name == name {
-				at = append(at, clusterPath(i))
+				at = append(at, clusterPath(b.static.index[i]))
 			}
 		}
 	}
@@ -82,23 +84,4 @@ func (b *Bootstrap) pathOf(resource string, seen map[string]int) string {
 	}
 	seen[resource]++
 	return at[min(seen[resource]-1+min(len(at)-1, 1), len(at)-1)]
-}
-
-// maxEntries bounds the hash tables of all clusters together, in entries of 16
-// bytes or less: 256 MiB per worker. One cluster may ask for 8 Mi.
-const maxEntries = 16 << 20
-
-// overBudget reports the clusters whose hash tables no longer fit.
-func (b *Bootstrap) overBudget() (problems []Problem) {
-	var sum uint64
-	for i, c := range b.Resources.Clusters {
-		n := tableEntries(c)
-		if sum+n > maxEntries {
-			problems = append(problems, Problem{Path: clusterPath(i), Text: fmt.Sprintf(
-				"a hash table of %d entries: with those of the clusters before it there would be %d, at most %d are allowed", n, sum+n, uint64(maxEntries))})
-			continue
-		}
-		sum += n
-	}
-	return problems
 }

@@ -52,7 +52,10 @@ func outcome(doc string, o Options) string {
 		out.WriteString(p.String() + "\n")
 	}
 	if !load.Refused(problems) {
-		out.WriteString(show("node", b.Node) + show("admin", b.Admin) + show("runtime", b.Runtime))
+		out.WriteString(show("node", b.Node) + show("admin", b.Admin) + show("runtime", b.Runtime) + show("dynamic", b.Dynamic))
+		if !b.Dynamic.IsZero() {
+			out.WriteString(show("control planes", b.ControlPlanes))
+		}
 		for _, l := range b.Resources.Listeners {
 			out.WriteString(show("listener", l))
 		}

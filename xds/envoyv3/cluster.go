@@ -37,7 +37,11 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 	d.preconnect(p.dot("preconnect_policy"), m.GetPreconnectPolicy(), c)
 	d.upstreamHTTP(p, m, c)
 	if d.discovery(p, m, c) {
-		d.endpoints(p.dot("load_assignment"), m, c)
+		d.ownEndpoints(p.dot("load_assignment"), m, c)
+	}
+	if m.GetLrsServer() != nil {
+		s := d.source(p.dot("lrs_server"), m.GetLrsServer())
+		c.LoadReports = &s
 	}
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
 	d.balance(p, m, c)

@@ -86,7 +86,7 @@ func TestRuntimeLayers(t *testing.T) {
 			"bad":  map[string]any{"numerator": 3, "denominator": "DOZEN"},
 		})},
 		{Name: "b", LayerSpecifier: static(map[string]any{"n": 6})},
-	}})
+	}}, nil)
 	if load.Refused(problems) {
 		t.Fatal(problems)
 	}

@@ -14,6 +14,8 @@ import (
 type decoder struct {
 	opts     Options
 	problems []Problem
+	// dialled: the cluster at hand is a control plane's, see controlPlaneTables.
+	dialled bool
 }
 
 // path names a field from the top of the document. It is extended on the way

@@ -5,6 +5,7 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"cmp"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -27,6 +28,9 @@ type refreshRate interface {
 // discovery reads the type of the cluster and its DNS settings. It answers
 // false if the endpoints cannot be read then.
 func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) bool {
+	if m.GetEdsClusterConfig() != nil && m.GetType() != clusterv3.Cluster_EDS {
+		d.refuse(p.dot("eds_cluster_config"), "eds_cluster_config set in a non-EDS cluster")
+	}
 	custom := m.GetClusterType()
 	if custom != nil && custom.GetTypedConfig() != nil {
 		return d.dnsCluster(p.dot("cluster_type").dot("typed_config"), custom, c)
@@ -41,10 +45,10 @@ func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) boo
 	case m.GetType() == clusterv3.Cluster_LOGICAL_DNS:
 		name = "envoy.cluster.logical_dns"
 	case m.GetType() == clusterv3.Cluster_EDS:
-		d.never(p.dot("type"), "EDS: "+hintXDS)
+		d.eds(p, m, c)
 		return false
 	default:
-		d.never(p.dot("type"), m.GetType().String()+": only STATIC, STRICT_DNS and LOGICAL_DNS")
+		d.never(p.dot("type"), m.GetType().String()+": only STATIC, STRICT_DNS, LOGICAL_DNS and EDS")
 		return false
 	}
 	switch name {
@@ -60,6 +64,21 @@ func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) boo
 	}
 	d.legacyDNS(p, m, c)
 	return true
+}
+
+// eds reads where the endpoints come from; Endpoints reads them when they come.
+func (d *decoder) eds(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	c.Discovery = config.DiscoveryEDS
+	if m.GetLoadAssignment() != nil {
+		d.refuse(p.dot("load_assignment"), "an EDS cluster has its endpoints from eds_config")
+	}
+	e := m.GetEdsClusterConfig()
+	if e == nil {
+		d.refuse(p, "cannot create an EDS cluster without an EDS config")
+		return
+	}
+	c.EDSName = cmp.Or(e.GetServiceName(), c.Name)
+	c.EDSSource = d.source(p.dot("eds_cluster_config").dot("eds_config"), e.GetEdsConfig())
 }
 
 // legacyDNS reads the DNS fields that stand in the cluster itself.

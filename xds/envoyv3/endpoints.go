@@ -3,6 +3,7 @@ package envoyv3
 // The hosts of a cluster.
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -23,44 +24,42 @@ const (
 	maxWeights              = 1<<32 - 1
 )
 
-func (d *decoder) endpoints(p path, m *clusterv3.Cluster, c *config.Cluster) {
-	a := m.GetLoadAssignment()
-	c.Endpoints = config.Endpoints{
-		Cluster:                c.Name,
-		OverprovisioningFactor: orUint32(a.GetPolicy().GetOverprovisioningFactor(), defaultOverprovisioning),
+// ownEndpoints reads the endpoints that stand in the cluster itself.
+func (d *decoder) ownEndpoints(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	c.Endpoints = d.endpoints(p, m.GetLoadAssignment(), c.Discovery)
+	c.Endpoints.Cluster = cmp.Or(c.Endpoints.Cluster, c.Name)
+	if c.Discovery != config.DiscoveryLogicalDNS {
+		return
 	}
-	if a.GetClusterName() != "" {
-		c.Endpoints.Cluster = a.GetClusterName()
+	switch localities := c.Endpoints.Localities; {
+	case m.GetLoadAssignment() == nil:
+		d.refuse(p, "LOGICAL_DNS clusters must have a single host")
+	case len(localities) != 1 || len(localities[0].Endpoints) != 1:
+		d.refuse(p, "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
+	default:
+		localities[0].Priority = 0 // as DnsClusterImpl does
 	}
-	if c.Endpoints.OverprovisioningFactor == 0 {
-		d.refuse(p.dot("policy").dot("overprovisioning_factor"), "value must be greater than 0")
-	}
-	for i, l := range a.GetEndpoints() {
-		c.Endpoints.Localities = append(c.Endpoints.Localities, d.locality(p.dot("endpoints").at(i), l, c.Discovery))
-	}
-	d.endpointRules(p, m, c)
 }
 
-// endpointRules checks what concerns all endpoints together.
-func (d *decoder) endpointRules(p path, m *clusterv3.Cluster, c *config.Cluster) {
-	localities := c.Endpoints.Localities
-	if c.Discovery == config.DiscoveryLogicalDNS {
-		switch {
-		case m.GetLoadAssignment() == nil:
-			d.refuse(p, "LOGICAL_DNS clusters must have a single host")
-		case len(localities) != 1 || len(localities[0].Endpoints) != 1:
-			d.refuse(p, "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
-		default:
-			localities[0].Priority = 0 // as DnsClusterImpl does
-		}
+// endpoints reads a list of endpoints and checks what concerns all of them.
+func (d *decoder) endpoints(p path, m *endpointv3.ClusterLoadAssignment, from config.Discovery) config.Endpoints {
+	all := config.Endpoints{
+		Cluster:                m.GetClusterName(),
+		OverprovisioningFactor: orUint32(m.GetPolicy().GetOverprovisioningFactor(), defaultOverprovisioning),
+	}
+	if all.OverprovisioningFactor == 0 {
+		d.refuse(p.dot("policy").dot("overprovisioning_factor"), "value must be greater than 0")
 	}
 	sums := map[uint32]uint64{}
-	for i, l := range localities {
+	for i, g := range m.GetEndpoints() {
+		l := d.locality(p.dot("endpoints").at(i), g, from)
+		all.Localities = append(all.Localities, l)
 		sums[l.Priority] += uint64(l.Weight)
 		if sums[l.Priority] > maxWeights {
 			d.refuse(p.dot("endpoints").at(i), "The sum of weights of all localities at the same priority exceeds %d", uint32(maxWeights))
 		}
 	}
+	return all
 }
 
 func (d *decoder) locality(p path, m *endpointv3.LocalityLbEndpoints, from config.Discovery) config.Locality {
@@ -104,7 +103,7 @@ func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discove
 }
 
 func (d *decoder) endpointAddress(p path, m *corev3.Address, from config.Discovery) config.Address {
-	if from != config.DiscoveryStatic {
+	if from == config.DiscoveryStrictDNS || from == config.DiscoveryLogicalDNS {
 		return d.hostOrIP(p, m)
 	}
 	before := len(d.problems)

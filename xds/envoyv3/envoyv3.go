@@ -15,6 +15,7 @@ package envoyv3
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
@@ -63,6 +64,44 @@ func RouteTable(path string, m *routev3.RouteConfiguration, o Options) (*config.
 	d.check(root(path), m)
 	t := d.routeTable(root(path), m, false)
 	return t, d.problems
+}
+
+// Endpoints decodes m, the endpoints of an EDS cluster, which stands at path. The
+// value is only meant for use if no problem is more than a warning.
+func Endpoints(path string, m *endpointv3.ClusterLoadAssignment, o Options) (*config.Endpoints, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	e := d.endpoints(root(path), m, config.DiscoveryEDS)
+	d.required(root(path).dot("cluster_name"), e.Cluster)
+	return &e, d.problems
+}
+
+// Source decodes m, which stands at path: where a resource comes from. The value
+// is only meant for use if no problem is more than a warning.
+func Source(path string, m *corev3.ConfigSource, o Options) (config.Source, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	s := d.source(root(path), m)
+	return s, d.problems
+}
+
+// APISource decodes m, which stands at path: a stream to a control plane. The
+// value is only meant for use if no problem is more than a warning.
+func APISource(path string, m *corev3.ApiConfigSource, o Options) (*config.APISource, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	s := d.apiSource(root(path), m)
+	return s, d.problems
+}
+
+// ControlPlane decodes m, a static cluster that stands at path, as what
+// envoy_grpc dials. The value is only meant for use if no problem is more than a
+// warning.
+func ControlPlane(path string, m *clusterv3.Cluster, o Options) (*config.ControlPlane, []Problem) {
+	d := &decoder{opts: o, dialled: true}
+	d.check(root(path), m)
+	c := d.controlPlane(root(path), m)
+	return c, d.problems
 }
 
 // ListenAddress decodes the address of something that listens and is not a

@@ -7,6 +7,7 @@ import (
 
 	typedstructv1 "github.com/cncf/xds/go/udpa/type/v1"
 	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -19,6 +20,7 @@ import (
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -44,6 +46,7 @@ const (
 	balancePolicy   kind = "load balancing policy"
 	protocolOptions kind = "upstream protocol options"
 	headerFormatter kind = "header formatter"
+	xdsSocket       kind = "transport socket of a control plane"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.
@@ -61,6 +64,8 @@ func extensions() []extension {
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},
 		{httpFilter, "envoy.filters.http.router", func() proto.Message { return &routerv3.Router{} }},
 		{transportSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{xdsSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{xdsSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},
 		{accessLogger, "envoy.access_loggers.file", func() proto.Message { return &filelogv3.FileAccessLog{} }},
 		{clusterKind, "envoy.clusters.dns", func() proto.Message { return &dnsv3.DnsCluster{} }},
 		{balancePolicy, "envoy.load_balancing_policies.round_robin", func() proto.Message { return &roundv3.RoundRobin{} }},
@@ -74,6 +79,18 @@ func extensions() []extension {
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
 		{headerFormatter, "envoy.http.stateful_header_formatters.preserve_case", func() proto.Message { return &preservecasev3.PreserveCaseFormatterConfig{} }},
 	}
+}
+
+// Extensions lists them as a node tells a control plane of them.
+func Extensions() (all []*corev3.Extension) {
+	for _, e := range extensions() {
+		if e.kind == xdsSocket {
+			continue
+		}
+		url := "type.googleapis.com/" + string(e.new().ProtoReflect().Descriptor().FullName())
+		all = append(all, &corev3.Extension{Name: e.name, Category: string(e.kind), TypeUrls: []string{url}})
+	}
+	return all
 }
 
 // implements reports whether there is an extension of this kind and type.

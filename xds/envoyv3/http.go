@@ -57,10 +57,15 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.http1Only(p, m)
 	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
-	if m.GetRouteConfig() != nil {
+	switch {
+	case m.GetRouteConfig() != nil:
 		h.Routes = d.routeTable(p.dot("route_config"), m.GetRouteConfig(), true)
-	} else if m.GetRouteSpecifier() == nil {
-		d.refuse(p, "route_config is required")
+	case m.GetRds() != nil:
+		d.required(p.dot("rds").dot("route_config_name"), m.GetRds().GetRouteConfigName())
+		h.RouteTableName = m.GetRds().GetRouteConfigName()
+		h.RouteSource = d.source(p.dot("rds").dot("config_source"), m.GetRds().GetConfigSource())
+	case m.GetRouteSpecifier() == nil:
+		d.refuse(p, "one of rds or route_config is required")
 	}
 	return h
 }

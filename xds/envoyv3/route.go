@@ -96,6 +96,9 @@ func (d *decoder) direct(p path, m *routev3.DirectResponseAction, limit uint32) 
 	if m.GetStatus() < 200 || m.GetStatus() > 599 {
 		d.refuse(p.dot("status"), "value must be inside range [200, 600)")
 	}
+	if m.GetBody().GetFilename() != "" {
+		d.never(p.dot("body").dot("filename"), "give the text inline")
+	}
 	body := m.GetBody().GetInlineString()
 	if body == "" {
 		body = string(m.GetBody().GetInlineBytes())

@@ -22,8 +22,9 @@ import (
 // Runtime holds the value of each runtime key. It is not changed once made.
 type Runtime map[string]*structpb.Value
 
-// ReadRuntime flattens the layers of m, which stands at path.
-func ReadRuntime(path string, m *bootstrapv3.LayeredRuntime) (Runtime, []Problem) {
+// ReadRuntime flattens the layers of m, which stands at path; rtds has those
+// that come from elsewhere, by the name of their resource.
+func ReadRuntime(path string, m *bootstrapv3.LayeredRuntime, rtds map[string]*structpb.Struct) (Runtime, []Problem) {
 	d, r := &decoder{}, Runtime{}
 	names := map[string]bool{}
 	for i, layer := range m.GetLayers() {
@@ -32,9 +33,12 @@ func ReadRuntime(path string, m *bootstrapv3.LayeredRuntime) (Runtime, []Problem
 			d.refuse(p.dot("name"), "Duplicate layer name: %s", layer.GetName())
 		}
 		names[layer.GetName()] = true
-		values := layer.GetStaticLayer().GetFields()
+		values, kind := layer.GetStaticLayer().GetFields(), "static_layer"
+		if l := layer.GetRtdsLayer(); l != nil {
+			values, kind = rtds[l.GetName()].GetFields(), "rtds_layer"
+		}
 		for _, key := range slices.Sorted(maps.Keys(values)) {
-			d.runtimeValue(p.dot("static_layer"), key, values[key], r)
+			d.runtimeValue(p.dot(kind), key, values[key], r)
 		}
 	}
 	return r, d.problems

@@ -73,7 +73,7 @@ func (f fields) field(name string) support {
 
 // tables lists every message type that decoding touches.
 func tables() []table {
-	return concat(bootstrapTables(), sharedTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), ownTables())
+	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), ownTables())
 }
 
 func concat(lists ...[]table) (all []table) {
@@ -83,14 +83,20 @@ func concat(lists ...[]table) (all []table) {
 	return all
 }
 
-// supportTable is tables by message type, made on first use.
-var supportTable = sync.OnceValue(func() map[protoreflect.FullName]fields {
-	byType := map[protoreflect.FullName]fields{}
-	for _, t := range tables() {
-		byType[t.of.ProtoReflect().Descriptor().FullName()] = t.fields()
+// supportTable is tables by message type, made on first use; controlPlaneTable
+// is controlPlaneTables.
+var (
+	supportTable      = sync.OnceValue(func() map[protoreflect.FullName]fields { return byType(tables()) })
+	controlPlaneTable = sync.OnceValue(func() map[protoreflect.FullName]fields { return byType(controlPlaneTables()) })
+)
+
+func byType(tables []table) map[protoreflect.FullName]fields {
+	m := make(map[protoreflect.FullName]fields, len(tables))
+	for _, t := range tables {
+		m[t.of.ProtoReflect().Descriptor().FullName()] = t.fields()
 	}
-	return byType
-})
+	return m
+}
 
 func (t table) fields() fields {
 	f := fields{byName: map[string]support{}, strict: t.strict}
@@ -108,7 +114,6 @@ func (t table) fields() fields {
 // Hints that several tables give.
 const (
 	hintLogs    = "access logs are not written yet; remove it or run with --allow-unsupported"
-	hintXDS     = "control plane (xDS) is not supported yet"
 	hintTLS     = "TLS is not supported yet"
 	hintHTTP2   = "HTTP/2 is not supported yet"
 	hintRetry   = "retries are not supported yet"

@@ -11,7 +11,7 @@ func bootstrapTables() []table {
 	return []table{
 		{
 			of:       &bootstrapv3.Bootstrap{},
-			honoured: "node static_resources cluster_manager layered_runtime admin",
+			honoured: "node static_resources dynamic_resources cluster_manager layered_runtime admin",
 			noEffect: notes{
 				"node_context_params":              "only used in xDS resource names",
 				"stats_flush_interval":             "counters are summed when somebody asks; nothing is flushed",
@@ -26,12 +26,11 @@ func bootstrapTables() []table {
 				"grpc_async_client_manager_config": "tunes Envoy's cache of gRPC clients",
 			},
 			refused: notes{
-				"dynamic_resources":              hintXDS,
-				"hds_config":                     hintXDS,
-				"config_sources":                 hintXDS,
-				"default_config_source":          hintXDS,
-				"xds_delegate_extension":         hintXDS,
-				"xds_config_tracker_extension":   hintXDS,
+				"hds_config":                     "there are no active health checks to delegate",
+				"config_sources":                 hintXDSTP,
+				"default_config_source":          hintXDSTP,
+				"xds_delegate_extension":         "use --config-cache",
+				"xds_config_tracker_extension":   "what was accepted and refused is in the admin's config_dump",
 				"stats_sinks":                    "statistics are read from the admin address",
 				"stats_config":                   "statistics have Envoy's default tags and buckets, and all of them are kept",
 				"watchdog":                       "there is no watchdog",
@@ -55,24 +54,27 @@ func bootstrapTables() []table {
 			refused:  notes{"secrets": hintTLS},
 		},
 		{
+			of:       &bootstrapv3.Bootstrap_DynamicResources{},
+			honoured: "lds_config cds_config ads_config",
+			never:    notes{"lds_resources_locator": hintXDSTP, "cds_resources_locator": hintXDSTP},
+		},
+		{
 			of:       &bootstrapv3.ClusterManager{},
+			honoured: "load_stats_config",
 			noEffect: notes{"enable_deferred_cluster_creation": "a cluster that nobody asks costs next to nothing"},
 			refused: notes{
 				"local_cluster_name": "zone-aware routing is not supported yet",
 				"outlier_detection":  "outlier detection is not supported yet",
-				"load_stats_config":  hintXDS,
 			},
 		},
 		{of: &bootstrapv3.LayeredRuntime{}, honoured: "layers"},
 		{
 			of:       &bootstrapv3.RuntimeLayer{},
-			honoured: "name static_layer",
+			honoured: "name static_layer rtds_layer",
 			noEffect: notes{"admin_layer": "there is no /runtime_modify: the layer stays empty"},
-			refused: notes{
-				"disk_layer": "only static_layer is read",
-				"rtds_layer": hintXDS,
-			},
+			refused:  notes{"disk_layer": "use static_layer or rtds_layer"},
 		},
+		{of: &bootstrapv3.RuntimeLayer_RtdsLayer{}, honoured: "name rtds_config"},
 		{
 			of:       &bootstrapv3.Admin{},
 			honoured: "address",
@@ -88,15 +90,13 @@ func bootstrapTables() []table {
 		},
 		{
 			of:       &corev3.Node{},
-			honoured: "id cluster metadata locality",
+			honoured: "id cluster metadata locality client_features listening_addresses",
 			noEffect: notes{
-				"dynamic_parameters":       "only told to a control plane",
-				"user_agent_name":          "only told to a control plane",
-				"user_agent_version":       "only told to a control plane",
-				"user_agent_build_version": "only told to a control plane",
-				"extensions":               "only told to a control plane",
-				"client_features":          "only told to a control plane",
-				"listening_addresses":      "only told to a control plane",
+				"dynamic_parameters":       "only used in xDS resource names",
+				"user_agent_name":          "the program says its own",
+				"user_agent_version":       "the program says its own",
+				"user_agent_build_version": "the program says its own",
+				"extensions":               "the program says its own",
 			},
 		},
 		{of: &corev3.Locality{}, honoured: "region zone sub_zone"},

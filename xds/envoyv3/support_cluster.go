@@ -34,9 +34,9 @@ func clusterTable() []table {
 				"http_protocol_options typed_extension_protocol_options dns_refresh_rate dns_jitter " +
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
-				"upstream_connection_options load_balancing_policy preconnect_policy",
+				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server",
 			partly: notes{
-				"type":      "STATIC, STRICT_DNS and LOGICAL_DNS only",
+				"type":      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy": "not CLUSTER_PROVIDED",
 			},
 			noEffect: notes{
@@ -57,7 +57,6 @@ func clusterTable() []table {
 				"dns_resolution_config":                     hintResolver,
 				"typed_dns_resolver_config":                 hintResolver,
 				"use_tcp_for_dns_lookups":                   hintResolver,
-				"lrs_server":                                hintXDS,
 				"lb_subset_config":                          "subsets are not supported yet",
 				"close_connections_on_host_health_failure":  "active health checks are not supported yet",
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
@@ -65,7 +64,6 @@ func clusterTable() []table {
 			never: notes{
 				"http2_protocol_options":   hintHTTP2,
 				"protocol_selection":       hintHTTP2,
-				"eds_cluster_config":       hintXDS,
 				"original_dst_lb_config":   "",
 				"transport_socket_matches": hintTLS,
 				"transport_socket_matcher": hintTLS,
@@ -147,7 +145,7 @@ func endpointTables() []table {
 			honoured: "overprovisioning_factor",
 			refused: notes{
 				"drop_overloads":           "",
-				"endpoint_stale_after":     hintXDS,
+				"endpoint_stale_after":     "endpoints are used until others come",
 				"weighted_priority_health": "hosts count one each",
 			},
 		},
@@ -157,7 +155,7 @@ func endpointTables() []table {
 			noEffect: notes{"metadata": labelOnly, "proximity": "Envoy does not implement it either"},
 			never: notes{
 				"load_balancer_endpoints":      "use lb_endpoints",
-				"leds_cluster_locality_config": hintXDS,
+				"leds_cluster_locality_config": "use lb_endpoints",
 			},
 		},
 		{

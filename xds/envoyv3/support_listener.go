@@ -35,7 +35,7 @@ func listenerTables() []table {
 				"enable_mptcp":               "",
 			},
 			never: notes{
-				"fcds_config":          hintXDS,
+				"fcds_config":          "give filter_chains",
 				"filter_chain_matcher": "use filter_chain_match",
 				"use_original_dst":     "connections are taken where they arrive",
 				"listener_filters":     "there are no listener filters yet",
@@ -78,7 +78,7 @@ func listenerTables() []table {
 		{
 			of:       &listenerv3.Filter{},
 			honoured: "name typed_config",
-			never:    notes{"config_discovery": hintXDS},
+			never:    notes{"config_discovery": hintECDS},
 		},
 		{
 			of: &tcpv3.TcpProxy{},
@@ -92,7 +92,7 @@ func listenerTables() []table {
 			},
 			never: notes{
 				"tunneling_config": "bytes are passed on as they are",
-				"on_demand":        hintXDS,
+				"on_demand":        "the cluster has to be there when the listener is",
 				"metadata_match":   "subsets are not supported yet",
 			},
 		},

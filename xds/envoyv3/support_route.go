@@ -25,7 +25,7 @@ func routeTables() []table {
 				"internal_only_headers":   "",
 			},
 			never: notes{
-				"vhds":                      hintXDS,
+				"vhds":                      "give virtual_hosts",
 				"cluster_specifier_plugins": "",
 				"vhost_header":              "",
 				"typed_per_filter_config":   hintFilters,

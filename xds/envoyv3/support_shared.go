@@ -80,10 +80,9 @@ func sharedTables() []table {
 			},
 		},
 		{of: &corev3.Metadata{}, honoured: "filter_metadata", noEffect: notes{"typed_filter_metadata": noMeta}},
-		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string", strict: true, never: notes{
-			"filename":             "give the text inline",
-			"environment_variable": "give the text inline",
-		}},
+		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string", strict: true, partly: notes{
+			"filename": "certificates and keys only; give other text inline",
+		}, never: notes{"environment_variable": "give the text inline, or the name of a file"}},
 		{of: &corev3.RuntimeFractionalPercent{}, honoured: "default_value runtime_key"},
 		{of: &corev3.RuntimeDouble{}, honoured: "default_value runtime_key"},
 		{

@@ -18,13 +18,21 @@ func (d *decoder) checkMessage(p path, m protoreflect.Message) {
 		d.unsupported(p, "fields of a newer API than this program knows")
 	}
 	fields := m.Descriptor().Fields()
-	table := supportTable()[m.Descriptor().FullName()]
+	table := d.table(m.Descriptor().FullName())
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		if m.Has(f) {
 			d.checkField(p.dot(string(f.Name())), f, m.Get(f), table.field(string(f.Name())))
 		}
 	}
+}
+
+// table is what is honoured of messages of one type, here.
+func (d *decoder) table(of protoreflect.FullName) fields {
+	if t, own := controlPlaneTable()[of]; own && d.dialled {
+		return t
+	}
+	return supportTable()[of]
 }
 
 func (d *decoder) checkField(p path, f protoreflect.FieldDescriptor, v protoreflect.Value, s support) {

@@ -1,16 +1,12 @@
-package bootstrap
+package config
 
-// How large the hash table of a cluster gets.
+// How large the hash tables of clusters get, and may get.
 
-import (
-	"math"
-
-	"github.com/attache-mesh/attache/proxy/config"
-)
+import "math"
 
 // tableEntries estimates the entries of the hash tables of a cluster over all
 // its priorities.
-func tableEntries(c *config.Cluster) uint64 {
+func tableEntries(c *Cluster) uint64 {
 	if !c.Balance.Kind.IsHash() {
 		return 0
 	}
@@ -23,9 +19,9 @@ func tableEntries(c *config.Cluster) uint64 {
 	var sum uint64
 	for _, weights := range byPriority {
 		switch c.Balance.Kind {
-		case config.RingHashLB:
+		case RingHashLB:
 			sum += ringEntries(weights, c.Balance)
-		case config.MaglevLB:
+		case MaglevLB:
 			sum += c.Balance.MaglevTable
 		default:
 			sum += uint64(len(weights)) * pointsPerHost
@@ -34,12 +30,16 @@ func tableEntries(c *config.Cluster) uint64 {
 	return sum
 }
 
+// maxEntries bounds the hash tables of all clusters together, in entries of 16
+// bytes or less: 256 MiB per worker. One cluster may ask for 8 Mi.
+const maxEntries = 16 << 20
+
 // pointsPerHost is what a ketama continuum has for each host, on average.
 const pointsPerHost = 160
 
 // ringEntries is the size of Envoy's ring: it grows until the lightest host
 // has a whole number of entries (ring_hash_lb.cc).
-func ringEntries(weights []uint32, b config.Balance) uint64 {
+func ringEntries(weights []uint32, b Balance) uint64 {
 	var sum uint64
 	least := uint32(math.MaxUint32)
 	for _, w := range weights {

@@ -1,0 +1,155 @@
+package config
+
+// From resources to a snapshot: what stands where Envoy has a warming state
+// machine. In the order of Envoy's make before break: clusters with their
+// endpoints, route tables, listeners; last, what is gone but still named.
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// Assemble joins resources to a snapshot. It is pure, and its work beyond
+// looking at every pointer once is that of what changed since previous (which
+// may be nil).
+//
+// A resource that is refused is a problem, one whose parts are not all there is
+// pending; either way its predecessor in previous stands instead, and without
+// one it is left out. A cluster or route table that is gone stays as long as
+// something in the snapshot names it.
+//
+// A cluster is pending until there are Endpoints of its EDSName; a listener,
+// until its route table stands; a listener or route table, while it names a
+// cluster that is pending and has no predecessor. Whoever has waited long
+// enough for endpoints gives empty ones.
+func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Problem) {
+	if previous == nil {
+		previous = &Snapshot{}
+	}
+	a := &assembly{
+		before:  previous,
+		waiting: map[string]bool{},
+		s: &Snapshot{
+			listeners: make(map[string]*standing[Listener], len(now.Listeners)),
+			clusters:  make(map[string]*cluster, len(now.Clusters)),
+			tables:    make(map[string]*standing[RouteTable], len(now.RouteTables)),
+		},
+	}
+	a.addClusters(now.Clusters, a.endpointsByName(now.Endpoints))
+	a.addTables(now.RouteTables)
+	a.addListeners(now.Listeners)
+	a.keepWhatIsNamed()
+	return a.s, a.pending, a.problems
+}
+
+// assembly is one snapshot being put together.
+type assembly struct {
+	before   *Snapshot
+	s        *Snapshot
+	waiting  map[string]bool // clusters that are pending and have no predecessor
+	entries  uint64          // of hash tables, all clusters together
+	pending  []Pending
+	problems []Problem
+}
+
+func (a *assembly) refuse(resource, format string, args ...any) {
+	a.problems = append(a.problems, Problem{resource, fmt.Sprintf(format, args...)})
+}
+
+func (a *assembly) wait(resource, missing string) {
+	a.pending = append(a.pending, Pending{resource, missing})
+}
+
+func (a *assembly) endpointsByName(all []*Endpoints) map[string]*Endpoints {
+	byName := make(map[string]*Endpoints, len(all))
+	for _, e := range all {
+		if byName[e.Cluster] != nil {
+			a.refuse(endpointsName(e.Cluster), "duplicate endpoints '%s'", e.Cluster)
+			continue
+		}
+		byName[e.Cluster] = e
+	}
+	return byName
+}
+
+// same compares by pointer first: that is what unchanged resources have.
+func same[T any](a, b *T) bool { return a == b || reflect.DeepEqual(a, b) }
+
+func (a *assembly) addTables(tables []*RouteTable) {
+	seen := make(map[string]bool, len(tables))
+	for _, t := range tables {
+		if seen[t.Name] {
+			a.refuse(tableName(t.Name), "duplicate route table '%s'", t.Name)
+			continue
+		}
+		seen[t.Name] = true
+		if st := a.table(t, a.before.tables[t.Name]); st != nil {
+			a.putTable(st)
+		}
+	}
+}
+
+// table gives what stands for t: itself, its predecessor, or nothing.
+func (a *assembly) table(t *RouteTable, old *standing[RouteTable]) *standing[RouteTable] {
+	if old != nil && same(old.value, t) {
+		return old
+	}
+	st := &standing[RouteTable]{t, namesOfTable(t)}
+	if !a.complete(tableName(t.Name), &st.names) {
+		return old
+	}
+	return st
+}
+
+func (a *assembly) putTable(st *standing[RouteTable]) {
+	a.s.tables[st.value.Name] = st
+	a.s.RouteTables = append(a.s.RouteTables, st.value)
+}
+
+// complete reports whether the clusters that a new or changed resource names
+// let it stand.
+func (a *assembly) complete(resource string, n *names) bool {
+	for name := range n.clusters {
+		if a.waiting[name] {
+			a.wait(resource, clusterName(name))
+			return false
+		}
+	}
+	for _, name := range n.required {
+		if a.s.clusters[name] == nil {
+			a.refuse(resource, "unknown cluster '%s'", name)
+			return false
+		}
+	}
+	return true
+}
+
+// keepWhatIsNamed adds from the snapshot before what listeners and tables name
+// and nobody asks for any more.
+func (a *assembly) keepWhatIsNamed() {
+	for _, l := range a.s.Listeners {
+		for _, name := range a.s.listeners[l.Name].names.tables {
+			if a.s.tables[name] == nil {
+				a.putTable(a.before.tables[name])
+			}
+		}
+	}
+	for _, l := range a.s.Listeners {
+		a.keepClusters(&a.s.listeners[l.Name].names)
+	}
+	for _, t := range a.s.RouteTables {
+		a.keepClusters(&a.s.tables[t.Name].names)
+	}
+}
+
+func (a *assembly) keepClusters(n *names) {
+	for name := range n.clusters {
+		old := a.before.clusters[name]
+		if old == nil || a.s.clusters[name] != nil || a.entries+old.entries > maxEntries {
+			continue
+		}
+		a.entries += old.entries
+		a.putCluster(old)
+		a.s.Kept = append(a.s.Kept, name)
+	}
+}

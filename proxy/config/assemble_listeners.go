@@ -1,0 +1,101 @@
+package config
+
+// Listeners of a snapshot.
+
+import (
+	"fmt"
+	"reflect"
+)
+
+func (a *assembly) addListeners(listeners []*Listener) {
+	seen := make(map[string]bool, len(listeners))
+	addresses := make(map[Address]string, len(listeners))
+	for _, l := range listeners {
+		if seen[l.Name] {
+			a.refuse(listenerName(l.Name), "duplicate listener '%s'", l.Name)
+			continue
+		}
+		seen[l.Name] = true
+		st := a.listener(l, a.before.listeners[l.Name], addresses)
+		if st == nil {
+			continue
+		}
+		for _, at := range st.value.binds() {
+			addresses[at] = l.Name
+		}
+		a.s.listeners[l.Name] = st
+		a.s.Listeners = append(a.s.Listeners, st.value)
+	}
+}
+
+// listener gives what stands for l: itself, its predecessor, or nothing.
+func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[Address]string) *standing[Listener] {
+	unchanged := old != nil && same(old.value, l)
+	st := old
+	if !unchanged {
+		st = &standing[Listener]{l, namesOfListener(l)}
+	}
+	text := taken(l, addresses)
+	if text == "" && unchanged {
+		return old
+	}
+	if text == "" {
+		text = twins(l)
+	}
+	switch {
+	case text != "":
+		a.refuse(listenerName(l.Name), "%s", text)
+	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names):
+		return st
+	}
+	if old == nil || taken(old.value, addresses) != "" {
+		return nil
+	}
+	return old
+}
+
+// tablesStand reports whether every route table that l names is there, or was.
+func (a *assembly) tablesStand(l *Listener, n *names) bool {
+	for _, name := range n.tables {
+		if a.s.tables[name] == nil && a.before.tables[name] == nil {
+			a.wait(listenerName(l.Name), tableName(name))
+			return false
+		}
+	}
+	return true
+}
+
+// binds are the addresses that nobody else may have.
+func (l *Listener) binds() (all []Address) {
+	if !l.BindToPort {
+		return nil
+	}
+	for _, at := range append([]Address{l.Address}, l.Additional...) {
+		if at.Path != "" || at.IP.Port() != 0 {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// taken says which other listener has an address of l; "" if none has.
+func taken(l *Listener, addresses map[Address]string) string {
+	for _, at := range l.binds() {
+		if other, taken := addresses[at]; taken {
+			return fmt.Sprintf("address %s is also that of listener '%s'", at, other)
+		}
+	}
+	return ""
+}
+
+// twins says which two chains of l take the same connections; "" if none do.
+func twins(l *Listener) string {
+	for i := range l.Chains {
+		for j := range i {
+			if reflect.DeepEqual(l.Chains[i].Match, l.Chains[j].Match) {
+				return fmt.Sprintf("filter chain %q has the same match as %q", l.Chains[i].Name, l.Chains[j].Name)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,96 @@
+package config
+
+// Which clusters and route tables a resource names.
+
+import "slices"
+
+// names are those in one listener or route table in its order, each once.
+type names struct {
+	// required must exist for the resource to stand; the others are answered as
+	// the route says if they do not.
+	required, optional []string
+	tables             []string
+}
+
+func (n *names) close() {
+	for _, list := range []*[]string{&n.required, &n.optional, &n.tables} {
+		seen := make(map[string]bool, len(*list))
+		*list = slices.DeleteFunc(*list, func(name string) bool {
+			again := seen[name]
+			seen[name] = true
+			return again
+		})
+	}
+}
+
+// clusters yields all of them.
+func (n *names) clusters(yield func(string) bool) {
+	for _, list := range [][]string{n.required, n.optional} {
+		for _, name := range list {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+func namesOfListener(l *Listener) names {
+	var n names
+	for h := range l.Handlers {
+		n.addHandler(h)
+	}
+	n.close()
+	return n
+}
+
+func namesOfTable(t *RouteTable) names {
+	var n names
+	n.addTable(t)
+	n.close()
+	return n
+}
+
+func (n *names) addHandler(h Handler) {
+	switch h := h.(type) {
+	case *TCP:
+		for _, w := range h.Clusters {
+			n.required = append(n.required, w.Name)
+		}
+	case *Memcached:
+		for _, r := range h.Routes {
+			n.required = append(n.required, r.Cluster)
+		}
+		if h.CatchAll != "" {
+			n.required = append(n.required, h.CatchAll)
+		}
+	case *HTTP:
+		if h.Routes != nil {
+			n.addTable(h.Routes)
+		} else {
+			n.tables = append(n.tables, h.RouteTableName)
+		}
+	}
+}
+
+func (n *names) addTable(t *RouteTable) {
+	to := &n.optional
+	if t.ValidateClusters {
+		to = &n.required
+	}
+	for i := range t.VirtualHosts {
+		for j := range t.VirtualHosts[i].Routes {
+			f, ok := t.VirtualHosts[i].Routes[j].Action.(*Forward)
+			if !ok {
+				continue
+			}
+			if f.Cluster != "" {
+				*to = append(*to, f.Cluster)
+			}
+			for _, w := range f.Weighted {
+				if w.Cluster != "" {
+					*to = append(*to, w.Cluster)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package envoyv3
+
+// Where resources come from: ConfigSource, ApiConfigSource, GrpcService.
+
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
+import (
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// defaultFirstFetch is initial_fetch_timeout.
+const defaultFirstFetch = 15 * time.Second
+
+func (d *decoder) source(p path, m *corev3.ConfigSource) config.Source {
+	s := config.Source{InitialFetchTimeout: d.duration(p.dot("initial_fetch_timeout"), m.GetInitialFetchTimeout(), defaultFirstFetch)}
+	if m.GetResourceApiVersion() == corev3.ApiVersion_V2 {
+		d.refuse(p.dot("resource_api_version"), "V3 only: the v2 xDS major version has been removed and is no longer supported")
+	}
+	switch from := m.GetConfigSourceSpecifier().(type) {
+	case *corev3.ConfigSource_Ads, *corev3.ConfigSource_Self:
+		s.Kind = config.SourceADS
+	case *corev3.ConfigSource_Path:
+		s.Kind, s.Path = config.SourcePath, from.Path
+		d.required(p.dot("path"), s.Path)
+	case *corev3.ConfigSource_PathConfigSource:
+		s.Kind, s.Path = config.SourcePath, from.PathConfigSource.GetPath()
+		s.WatchedDirectory = from.PathConfigSource.GetWatchedDirectory().GetPath()
+		d.required(p.dot("path_config_source").dot("path"), s.Path)
+	case *corev3.ConfigSource_ApiConfigSource:
+		s.Kind, s.API = config.SourceAPI, d.apiSource(p.dot("api_config_source"), from.ApiConfigSource)
+	default:
+		d.refuse(p, "one of path_config_source, api_config_source, ads or self is required")
+	}
+	return s
+}
+
+// Texts of Envoy's config/utility.cc.
+const (
+	oldTransport = "V2 (and AUTO) xDS transport protocol versions are deprecated. The v2 xDS major version has been removed and is no longer supported. " +
+		"You may be missing explicit V3 configuration of the transport API version"
+	clusterForGRPC = "envoy.config.core.v3.ApiConfigSource::(DELTA_)GRPC must not have a cluster name specified"
+	noService      = "API configs must have either a gRPC service or a cluster name defined"
+)
+
+func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource {
+	s := &config.APISource{SetNodeOnFirstMessageOnly: m.GetSetNodeOnFirstMessageOnly()}
+	switch m.GetApiType() {
+	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_AGGREGATED_GRPC:
+	case corev3.ApiConfigSource_DELTA_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
+		s.Delta = true
+	default:
+		d.never(p.dot("api_type"), m.GetApiType().String()+": only GRPC and DELTA_GRPC")
+	}
+	if m.GetTransportApiVersion() != corev3.ApiVersion_V3 {
+		d.refuse(p.dot("transport_api_version"), "%s", oldTransport)
+	}
+	if len(m.GetClusterNames()) > 0 {
+		d.refuse(p.dot("cluster_names"), "%s", clusterForGRPC)
+	}
+	if len(m.GetGrpcServices()) == 0 {
+		d.refuse(p.dot("grpc_services"), "%s", noService)
+	}
+	for i, g := range m.GetGrpcServices() {
+		s.Servers = append(s.Servers, d.xdsServer(p.dot("grpc_services").at(i), g))
+	}
+	return s
+}
+
+func (d *decoder) xdsServer(p path, m *corev3.GrpcService) config.XDSServer {
+	s := config.XDSServer{
+		Timeout:         d.duration(p.dot("timeout"), m.GetTimeout(), 0),
+		InitialMetadata: d.metadata(p.dot("initial_metadata"), m.GetInitialMetadata()),
+	}
+	switch m.GetTargetSpecifier().(type) {
+	case *corev3.GrpcService_EnvoyGrpc_:
+		e, p := m.GetEnvoyGrpc(), p.dot("envoy_grpc")
+		s.Cluster, s.Authority = e.GetClusterName(), e.GetAuthority()
+		s.MaxMessageBytes = e.GetMaxReceiveMessageLength().GetValue()
+		d.required(p.dot("cluster_name"), s.Cluster)
+	case *corev3.GrpcService_GoogleGrpc_:
+		g, p := m.GetGoogleGrpc(), p.dot("google_grpc")
+		s.Target, s.StatPrefix = g.GetTargetUri(), g.GetStatPrefix()
+		d.required(p.dot("target_uri"), s.Target)
+		d.required(p.dot("stat_prefix"), s.StatPrefix)
+		s.TLS = d.channelTLS(p.dot("channel_credentials"), g.GetChannelCredentials())
+	default:
+		d.refuse(p, "one of envoy_grpc or google_grpc is required")
+	}
+	return s
+}
+
+// metadata reads what goes with a stream. Names of gRPC's own are refused: the
+// client sets them.
+func (d *decoder) metadata(p path, headers []*corev3.HeaderValue) (all []config.Metadata) {
+	for i, h := range headers {
+		p := p.at(i)
+		key := strings.ToLower(h.GetKey())
+		switch {
+		case key == "":
+			d.refuse(p.dot("key"), "value length must be at least 1 characters")
+		case strings.HasPrefix(key, ":"), strings.HasPrefix(key, "grpc-"), key == "host":
+			d.refuse(p.dot("key"), "%q belongs to the protocol", h.GetKey())
+		}
+		value := d.literal(p.dot("value"), h.GetValue())
+		if raw := h.GetRawValue(); len(raw) > 0 {
+			value = string(raw)
+		}
+		all = append(all, config.Metadata{Key: key, Value: value})
+	}
+	return all
+}
+
+// channelTLS reads the credentials of google_grpc; nil is plaintext.
+func (d *decoder) channelTLS(p path, m *corev3.GrpcService_GoogleGrpc_ChannelCredentials) *config.ClientTLS {
+	ssl := m.GetSslCredentials()
+	if ssl == nil {
+		return nil
+	}
+	p = p.dot("ssl_credentials")
+	t := &config.ClientTLS{
+		Roots: d.data(p.dot("root_certs"), ssl.GetRootCerts()),
+		Cert:  d.data(p.dot("cert_chain"), ssl.GetCertChain()),
+		Key:   d.data(p.dot("private_key"), ssl.GetPrivateKey()),
+	}
+	d.keyPair(p, t)
+	return t
+}
+
+// keyPair wants both or none.
+func (d *decoder) keyPair(p path, t *config.ClientTLS) {
+	if t.Cert.IsZero() != t.Key.IsZero() {
+		d.refuse(p, "a certificate chain and a private key go together")
+	}
+}
+
+// data reads text that may stand in a file, which is not opened here.
+func (d *decoder) data(p path, m *corev3.DataSource) config.Data {
+	switch s := m.GetSpecifier().(type) {
+	case *corev3.DataSource_Filename:
+		d.required(p.dot("filename"), s.Filename)
+		return config.Data{Path: s.Filename}
+	case *corev3.DataSource_InlineString:
+		return config.Data{Inline: s.InlineString}
+	case *corev3.DataSource_InlineBytes:
+		return config.Data{Inline: string(s.InlineBytes)}
+	case nil:
+		if m != nil {
+			d.refuse(p, "one of filename, inline_bytes or inline_string is required")
+		}
+	}
+	return config.Data{}
+}
