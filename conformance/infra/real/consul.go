@@ -92,6 +92,13 @@ func hcl(lines []string) (args []string) {
 	return args
 }
 
+// Restart starts the agent again and waits until it has a leader.
+func (c *Consul) Restart() {
+	c.t.Helper()
+	c.Process.Restart()
+	c.Ready(consulTime, c.answers)
+}
+
 // answers: there is a leader, and what needs one is answered.
 func (c *Consul) answers() bool {
 	leader, err := c.Client.Status().Leader()
