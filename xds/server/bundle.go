@@ -9,6 +9,9 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -27,6 +30,22 @@ type Resource struct {
 	Body *anypb.Any
 	// Message is what Body encodes; read only.
 	Message proto.Message
+}
+
+// NewResource encodes m, always to the same bytes, and names its version after
+// them. m must not change any more.
+func NewResource(name string, m proto.Message) (*Resource, error) {
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("resource %q: encode: %w", name, err)
+	}
+	sum := sha256.Sum256(value)
+	return &Resource{
+		Name:    name,
+		Version: hex.EncodeToString(sum[:8]),
+		Body:    &anypb.Any{TypeUrl: typePrefix + string(m.ProtoReflect().Descriptor().FullName()), Value: value},
+		Message: m,
+	}, nil
 }
 
 // Bundle is all resources of one group of clients at one moment. Immutable; any
