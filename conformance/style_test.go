@@ -15,6 +15,7 @@ import (
 // sleeps may stay: file of a test that calls time.Sleep -> why nothing else
 // says it.
 var sleeps = map[string]string{
+	"xds/server/script_test.go":  "it sleeps in a synctest bubble, where time is virtual",
 	"discovery/catalog_test.go":  "it sleeps in a synctest bubble, where time is virtual",
 	"proxy/upstream/dns_test.go": "it sleeps in a synctest bubble, where time is virtual",
 }
