@@ -1,0 +1,134 @@
+package ambassador
+
+// From a group and the states of its services to a bundle.
+
+import (
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-mesh/attache/discovery"
+	"github.com/attache-mesh/attache/xds/server"
+)
+
+// States answers what is known of a use's service; the Set in it is never
+// changed. Build calls it once for each use.
+type States func(Use) discovery.State
+
+// Builder makes bundles of one Config. What it made is kept and shared: what
+// follows from the file is made once per ambassador and kind of client, the
+// endpoints of a use once per Set, whoever asks for them. One goroutine.
+type Builder struct {
+	config    *Config
+	fixed     map[fixedKey]fixed
+	endpoints map[endpointsKey]endpoints
+}
+
+// fixedKey names what follows from the file alone.
+type fixedKey struct {
+	ambassador *Ambassador
+	client     Client
+}
+
+type fixed map[string]map[string]*server.Resource
+
+// endpointsKey names what follows from a use's state.
+type endpointsKey struct {
+	use  string
+	zone string
+}
+
+type endpoints struct {
+	set      *discovery.Set
+	resource *server.Resource
+}
+
+// NewBuilder makes a builder for c. before, which may be nil, is that of the file
+// as it was: endpoints that it has made need not be made again.
+func NewBuilder(c *Config, before *Builder) *Builder {
+	b := &Builder{config: c, fixed: map[fixedKey]fixed{}, endpoints: map[endpointsKey]endpoints{}}
+	if before == nil {
+		return b
+	}
+	for use := range c.Uses() {
+		for key, made := range before.endpoints {
+			if key.use == use.String() {
+				b.endpoints[key] = made
+			}
+		}
+	}
+	return b
+}
+
+// Build makes all resources of a group: what its ambassador declares and nothing
+// else. A service of which nothing was ever heard has no endpoints resource yet:
+// a client waits for it and does not take it for empty.
+func (b *Builder) Build(g Group, states States) *server.Bundle {
+	byType := map[string]map[string]*server.Resource{}
+	for typeURL, resources := range b.fixedOf(g) {
+		byType[typeURL] = make(map[string]*server.Resource, len(resources))
+		for name, r := range resources {
+			byType[typeURL][name] = r
+		}
+	}
+	for _, use := range g.Uses() {
+		state := states(use)
+		if state.Set == nil {
+			continue
+		}
+		put(byType, resource.EndpointType, b.endpointsOf(g, use, state.Set))
+	}
+	return server.NewBundle(byType)
+}
+
+func put(byType map[string]map[string]*server.Resource, typeURL string, r *server.Resource) {
+	if byType[typeURL] == nil {
+		byType[typeURL] = map[string]*server.Resource{}
+	}
+	byType[typeURL][r.Name] = r
+}
+
+func (b *Builder) endpointsOf(g Group, use Use, set *discovery.Set) *server.Resource {
+	zone := ""
+	if !use.Table.Hashed() {
+		zone = hintedZone(set, g.Zone)
+	}
+	key := endpointsKey{use.String(), zone}
+	if made := b.endpoints[key]; made.set == set {
+		return made.resource
+	}
+	r := encode(use.String(), assignment(use, set, zone))
+	b.endpoints[key] = endpoints{set, r}
+	return r
+}
+
+// fixedOf are the group's resources that follow from the file.
+func (b *Builder) fixedOf(g Group) fixed {
+	key := fixedKey{g.Ambassador, g.Client}
+	if made, ok := b.fixed[key]; ok {
+		return made
+	}
+	made := fixed{}
+	add := func(name string, m proto.Message) {
+		r := encode(name, m)
+		put(made, r.Body.GetTypeUrl(), r)
+	}
+	for _, p := range g.Ambassador.Ports {
+		if !p.clients.has(g.Client) {
+			continue
+		}
+		add(p.Name, p.listener(g.Client))
+		if p.Protocol.web() {
+			add(p.Name, p.routeTable())
+		}
+		for _, t := range p.clusters {
+			add(t.name, p.cluster(t, g.Client))
+		}
+	}
+	if g.Ambassador.rawClients().has(g.Client) {
+		for _, x := range g.Ambassador.Envoy.resources {
+			put(made, x.sent.Body.GetTypeUrl(), x.sent)
+		}
+	}
+	b.fixed[key] = made
+	return made
+}
