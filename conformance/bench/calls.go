@@ -39,7 +39,7 @@ func callRows() []callRow {
 	return []callRow{
 		{
 			name: fmt.Sprintf("system calls per HTTP request, %d connections, epoll_wait aside", callConns), unit: "request",
-			protocol: http1, peer: "nginx", backends: 1, bound: 4, counted: calls.all, exercise: exerciseHTTP,
+			protocol: http1, peer: "nginx", backends: 1, bound: 1, counted: calls.all, exercise: exerciseHTTP,
 		},
 		{
 			name: fmt.Sprintf("writes per batch of %d memcached gets, one shard", batchSize), unit: "batch",

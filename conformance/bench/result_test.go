@@ -71,7 +71,7 @@ func TestMedian(t *testing.T) {
 
 func TestCeilingsSurviveWriting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ceiling.txt")
-	want := []ceiling{{"http64", "nginx", 0.92}, {"mem64x16", "nutcracker", 0.5}}
+	want := []ceiling{{"http64", "nginx", [2]float64{0.92, 0.7}}, {"mem64x16", "nutcracker", [2]float64{0.5, 0.34}}}
 	if err := writeCeilings(path, want); err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +79,11 @@ func TestCeilingsSurviveWriting(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(ceiling{})); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
-	if err := os.WriteFile(path, []byte("http64 nginx\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("http64 nginx 0.92\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readCeilings(path); err == nil {
-		t.Error("a line without a ratio passed")
+		t.Error("a line without its second ratio passed")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 type calls map[string]int
 
 var (
-	writeCalls = []string{"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"}
+	writeCalls = []string{"io_submit", "write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"}
 	waitCalls  = []string{"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 	// runtimeCalls are the Go runtime's own: its threads, its memory, its preemption signals.
 	runtimeCalls = []string{

@@ -70,15 +70,12 @@ func (x *exchange) respond(n int) outcome.Outcome {
 	x.started = true
 	if raw && kind == http1.BodyLength {
 		data, n, _ := x.back.next(up.Buffered(), nil)
-		if len(data) <= gathered {
-			head = append(head, data...)
-			x.here.scratch = head[:0]
-			data = nil
+		if len(data) > gathered {
+			_ = c.SendTwo(head, data)
+		} else {
+			c.Commit(append(append(c.Begin(len(head)+len(data)), head...), data...))
 		}
-		_ = c.SendTwo(head, data)
 		up.Discard(n)
-	} else if kind == http1.BodyNone {
-		_ = c.Send(head)
 	} else {
 		c.Commit(append(c.Begin(len(head)), head...))
 	}

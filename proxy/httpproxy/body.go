@@ -71,11 +71,14 @@ const gathered = 8 << 10
 
 // put writes data of a body; dst remembers errors.
 func put(dst *loop.Conn, data []byte, chunked bool) {
-	if !chunked {
+	switch {
+	case !chunked && len(data) < gathered:
+		dst.Commit(append(dst.Begin(len(data)), data...))
+		return
+	case !chunked:
 		_ = dst.Send(data)
 		return
-	}
-	if len(data) < gathered {
+	case len(data) < gathered:
 		out := dst.Begin(len(data) + http1.MaxChunkHeader + 2)
 		out = append(http1.AppendChunkHeader(out, len(data)), data...)
 		dst.Commit(http1.AppendChunkEnd(out))
@@ -111,17 +114,20 @@ const smallBody = 16 << 10
 func (x *exchange) send() outcome.Outcome {
 	up := x.lease.Conn
 	x.moved = x.w.Now()
+	if x.whole {
+		// It goes out with what others have to send in this turn. Whether the
+		// socket took it is asked of the connection (again).
+		up.Commit(append(up.Begin(len(x.out)), x.out...))
+		return outcome.OK
+	}
 	var data []byte
-	if !x.whole && x.in.kind == http1.BodyLength {
+	if x.in.kind == http1.BodyLength {
 		data = x.client.Buffered()
 		data = data[:min(x.in.left, int64(len(data)))]
 	}
 	if err := up.SendTwo(x.out, data); err != nil {
 		x.untaken = true
 		return x.lost(err)
-	}
-	if x.whole {
-		return outcome.OK
 	}
 	x.in.left -= int64(len(data))
 	x.in.done = x.in.kind == http1.BodyLength && x.in.left == 0

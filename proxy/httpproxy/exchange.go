@@ -205,7 +205,7 @@ func (x *exchange) again(o outcome.Outcome) bool {
 		return false
 	}
 	l := x.lease
-	if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && idempotent(x.method)) {
+	if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && l.Conn.Untaken()) && !(x.whole && idempotent(x.method)) {
 		return false
 	}
 	x.drop()

@@ -75,7 +75,7 @@ func (x *exchange) answer(o outcome.Outcome) {
 		dst = append(dst, r.body...)
 	}
 	x.here.scratch, x.resp.Headers = dst[:0], lines[:0]
-	_ = x.client.Send(dst)
+	x.client.Commit(append(x.client.Begin(len(dst)), dst...))
 }
 
 // skipBody uses up the request if all of it is buffered already: the

@@ -32,6 +32,8 @@ type Conn struct {
 	inline   bool   // the handler does not yield: no coroutine for it
 	in       []byte // unread bytes kept from a partial message; in[inOff:]
 	inOff    int
+	fetched  *fetched // what a batch has read ahead; nil if nothing
+	bulk     bool     // sends more at a time than a batch reads
 	reader   Waiter
 	readErr  error // what the waiting reader is told
 	reads    int   // reads since the last turn that it waited for
@@ -43,7 +45,9 @@ type Conn struct {
 	finished bool   // CloseWrite was called
 	out      []byte // queued bytes; out[outOff:]
 	outOff   int
-	drainTo  int // the writer waits until no more is queued
+	drainTo  int  // the writer waits until no more is queued
+	begun    bool // the socket has taken a part of the queue
+	untaken  bool // the write that failed was the queue's first
 	writer   Waiter
 	writeErr error
 
@@ -352,6 +356,7 @@ func (c *Conn) end(reset bool) {
 	if w.shared.owner == c {
 		w.shared.owner = nil
 	}
+	c.dropFetched()
 	w.FreeBuffer(c.in)
 	w.FreeBuffer(c.out)
 	c.in, c.out, c.inOff, c.outOff = nil, nil, 0, 0

@@ -41,6 +41,11 @@ type kernel interface {
 	read(fd int, p []byte) (int, syscall.Errno)
 	write(fd int, p []byte) (int, syscall.Errno)
 	writev(fd int, a, b []byte) (int, syscall.Errno)
+	// canBatch reports whether readAll and writeAll are cheaper than one call for
+	// each transfer; both take at most maxBatch, each as read and write would.
+	canBatch() bool
+	readAll(ts []transfer)
+	writeAll(ts []transfer)
 	shutdownWrite(fd int) syscall.Errno
 	// close ends fd; with reset the peer gets a RST.
 	close(fd int, reset bool)

@@ -24,6 +24,7 @@ type linux struct {
 	ev     int // eventfd of wake
 	began  time.Time
 	wakeup [8]byte
+	aio    *aio // nil: no batches
 }
 
 func newLinux() (*linux, error) {
@@ -36,7 +37,7 @@ func newLinux() (*linux, error) {
 		unix.Close(ep)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	k := &linux{ep: ep, ev: ev, began: time.Now(), wakeup: [8]byte{1}}
+	k := &linux{ep: ep, ev: ev, began: time.Now(), wakeup: [8]byte{1}, aio: newAIO()}
 	if errno := k.ctl(ev, 0, unix.EPOLLIN|unix.EPOLLET); errno != 0 {
 		k.release()
 		return nil, os.NewSyscallError("epoll_ctl", errno)
@@ -45,6 +46,9 @@ func newLinux() (*linux, error) {
 }
 
 func (k *linux) release() {
+	if k.aio != nil {
+		k.aio.release()
+	}
 	unix.Close(k.ev)
 	unix.Close(k.ep)
 }

@@ -2,9 +2,9 @@
 // connections, its timers and its buffers, and runs code written straight down
 // in coroutines that yield instead of blocking.
 //
-//	turn:  wait ─▶ events ─▶ handlers and coroutines run ─▶ ready queue
-//	         ▲                                                  │
-//	         └── one flush per written connection ◀── timers ◀──┘
+//	turn:  wait ─▶ events ─▶ one call reads for all ─▶ handlers and coroutines run ─▶ ready queue
+//	         ▲                                                                           │
+//	         └────────────────── one call writes for all ◀── timers ◀────────────────────┘
 //
 // Nothing that a worker owns is touched by another goroutine; Post hands a
 // function over. The poller, clock, randomness and network are behind one
@@ -41,6 +41,8 @@ type Worker struct {
 	later     queue[task] // for the next turn
 	dirty     []*Conn     // to be flushed at the end of the turn
 	bufs      buffers
+	batches   bool   // the kernel takes batches
+	batch     *batch // nil until there was one
 	shared    shared
 	stream    []byte // of Conn.Stream, made when first used
 	rng       *rand.Rand
@@ -62,6 +64,7 @@ type Worker struct {
 // Counters are what a worker counted since it began.
 type Counters struct {
 	Turns, Waits, Reads, Writes uint64
+	Batches                     uint64 // system calls that did several of the Reads or Writes
 	Accepted, AcceptPaused      uint64
 	Coroutines                  uint64 // alive now, parked ones included
 	Running                     uint64 // coroutines that serve something now
@@ -101,6 +104,7 @@ func newWorker(id int, log *slog.Logger, k kernel, shared int) *Worker {
 	w.wheel.init(w.now)
 	w.fireTimer = w.fire
 	w.shared.buf = make([]byte, shared)
+	w.batches = k.canBatch()
 	return w
 }
 
@@ -126,9 +130,7 @@ func (w *Worker) turn(wait int64) {
 	n := w.look(wait)
 	w.now = w.k.nanotime()
 	w.takePosted()
-	for i := range n {
-		w.dispatch(&w.events[i])
-	}
+	w.dispatchAll(w.events[:n])
 	w.wheel.advance(w.now, w.fireTimer)
 	w.drainReady()
 	w.flushDirty()
@@ -206,8 +208,10 @@ func (w *Worker) drainReady() {
 	}
 }
 
-// flushDirty writes what was gathered, one system call for each connection.
+// flushDirty writes what was gathered: one system call for all connections, or
+// one for each.
 func (w *Worker) flushDirty() {
+	w.flushAll()
 	for i := 0; i < len(w.dirty); i++ {
 		c := w.dirty[i]
 		w.dirty[i] = nil

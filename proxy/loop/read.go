@@ -101,7 +101,7 @@ func (c *Conn) fillOwn() (int, error) {
 // next bytes bring an event. After the peer's end only a read of 0 says so.
 func (c *Conn) take(p []byte) (int, error) {
 	c.w.count.Reads++
-	n, errno := c.w.k.read(c.fd, p)
+	n, full, errno := c.recv(p)
 	switch {
 	case errno == syscall.EAGAIN:
 		c.readable = false
@@ -117,7 +117,7 @@ func (c *Conn) take(p []byte) (int, error) {
 			c.closeErr = c.writeErr // the write took the reset; this is no end
 		}
 		return 0, c.endOfInput()
-	case n < len(p) && !c.hup:
+	case !full && !c.hup:
 		c.readable = false
 	}
 	return n, nil

@@ -287,6 +287,21 @@ func (k *simKernel) read(fd int, p []byte) (int, syscall.Errno) {
 	return n, errno
 }
 
+// canBatch: half of the workers batch, as the seed decides.
+func (k *simKernel) canBatch() bool { return k.s.rng.IntN(2) == 0 }
+
+func (k *simKernel) readAll(ts []transfer) {
+	for i := range ts {
+		ts[i].n, ts[i].errno = k.read(ts[i].fd, ts[i].p)
+	}
+}
+
+func (k *simKernel) writeAll(ts []transfer) {
+	for i := range ts {
+		ts[i].n, ts[i].errno = k.write(ts[i].fd, ts[i].p)
+	}
+}
+
 func (k *simKernel) write(fd int, p []byte) (int, syscall.Errno) { return k.writev(fd, p, nil) }
 
 func (k *simKernel) writev(fd int, a, b []byte) (int, syscall.Errno) {

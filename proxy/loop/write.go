@@ -85,7 +85,7 @@ func (c *Conn) SendTwo(a, b []byte) error {
 		if n == len(a)+len(b) {
 			return nil
 		}
-		c.writable = false
+		c.writable, c.begun = false, n > 0
 	}
 	out := c.Begin(len(a) + len(b) - n)
 	if n < len(a) {
@@ -104,25 +104,34 @@ func (c *Conn) SendTwo(a, b []byte) error {
 // the end of each turn in which something was queued, and when the socket
 // takes more.
 func (c *Conn) Flush() {
-	for c.outOff < len(c.out) && c.writable && !c.connecting && !c.closed {
+	if c.outOff < len(c.out) && c.writable && !c.connecting && !c.closed {
 		c.w.count.Writes++
-		n, errno := c.w.k.write(c.fd, c.out[c.outOff:])
-		if errno == syscall.EAGAIN {
-			c.writable = false
-			break
-		}
-		if errno != 0 {
-			c.writeFailed(errno)
-			return
-		}
-		c.outOff += n
-		if c.outOff < len(c.out) {
-			c.writable = false
-		}
+		c.wrote(c.w.k.write(c.fd, c.out[c.outOff:]))
+		return
 	}
+	c.flushed()
+}
+
+// wrote takes what a write of the whole queue has brought: what the socket did
+// not take waits until it takes more.
+func (c *Conn) wrote(n int, errno syscall.Errno) {
+	if errno != 0 && errno != syscall.EAGAIN {
+		c.writeFailed(errno)
+		return
+	}
+	if c.outOff += n; c.outOff < len(c.out) {
+		c.writable = false
+		c.begun = c.begun || n > 0
+	}
+	c.flushed()
+}
+
+// flushed is what follows a write: an empty queue goes back, and whoever
+// waited for it is told.
+func (c *Conn) flushed() {
 	if c.Unsent() == 0 && c.out != nil {
 		c.w.bufs.put(c.out)
-		c.out, c.outOff = nil, 0
+		c.out, c.outOff, c.begun = nil, 0, false
 		if c.finished && !c.closed {
 			c.w.k.shutdownWrite(c.fd)
 			if c.lingering && c.eof {
@@ -139,6 +148,7 @@ func (c *Conn) Flush() {
 // wait: the peer is gone.
 func (c *Conn) writeFailed(errno syscall.Errno) error {
 	c.writeErr = sysError("write", errno)
+	c.untaken = !c.begun
 	c.w.FreeBuffer(c.out)
 	c.out, c.outOff = nil, 0
 	c.writer.Wake(c.w)
@@ -159,6 +169,10 @@ func (c *Conn) writeFailed(errno syscall.Errno) error {
 
 // Unsent is how many bytes are queued.
 func (c *Conn) Unsent() int { return len(c.out) - c.outOff }
+
+// Untaken reports whether the write that failed was the first of what was
+// queued: the peer has nothing of it.
+func (c *Conn) Untaken() bool { return c.untaken }
 
 // WriteError is what the last write that failed said, or nil.
 func (c *Conn) WriteError() error { return c.writeErr }
