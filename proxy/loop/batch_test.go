@@ -77,13 +77,15 @@ func compare(t *testing.T, call string, got, want []transfer) {
 
 // What a batch has read for a connection that is then held back, or whose
 // reader takes a little at a time, is there when it is asked for, in order,
-// and before the end.
+// and so are bytes that come to the socket meanwhile. (Found by TestSimChaos of
+// memproxy, seed 408: the event of those was taken for that of what was fetched.)
 func TestSimFetchedIsKept(t *testing.T) {
 	for seed := range Seeds(t, 200) {
 		g := newStage(t, seed)
 		g.server.batches = true
 		var slow []*Conn
 		var heard [3]bytes.Buffer
+		want := bytes.Repeat([]byte("0123456789"), 1+g.Rand().IntN(50))
 		h := &funcs{}
 		h.ready = func(c *Conn) {
 			for _, other := range slow {
@@ -93,16 +95,19 @@ func TestSimFetchedIsKept(t *testing.T) {
 			}
 			at := slices.Index(slow, c)
 			p := make([]byte, 1+g.Rand().IntN(7))
-			for {
+			for heard[at].Len() < len(want) {
 				n, err := c.Read(p)
 				heard[at].Write(p[:n])
 				if err != nil {
-					if err != io.EOF {
-						t.Errorf("seed %d: %v", seed, err)
-					}
-					c.Close()
-					return
+					t.Errorf("seed %d: %v", seed, err)
+					break
 				}
+				if g.Rand().IntN(8) == 0 {
+					break // the rest is for the next call
+				}
+			}
+			if heard[at].Len() >= len(want) {
+				c.Close()
 			}
 		}
 		l, err := g.server.Listen(at("10.0.0.1:80"), ListenOptions{}, func(c *Conn) {
@@ -121,15 +126,19 @@ func TestSimFetchedIsKept(t *testing.T) {
 			}
 		}
 		g.server.Post(again)
-		want := bytes.Repeat([]byte("0123456789"), 1+g.Rand().IntN(50))
 		g.play(func() {
 			var cs []*Conn
 			for range heard {
 				cs = append(cs, g.dial(l.Addr()))
 			}
-			for _, c := range cs {
-				_, _ = c.Write(want)
-				c.CloseWrite()
+			rest := want
+			for len(rest) > 0 {
+				n := min(len(rest), 1+g.Rand().IntN(200))
+				for _, c := range cs {
+					_, _ = c.Write(rest[:n])
+				}
+				rest = rest[n:]
+				g.client.Sleep(time.Duration(g.Rand().IntN(8)) * time.Millisecond)
 			}
 			for _, c := range cs {
 				_, _ = io.ReadAll(c)

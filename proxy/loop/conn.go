@@ -171,6 +171,9 @@ func (c *Conn) event(ev uint32) {
 	}
 	if ev&in != 0 && !c.closed {
 		c.readable = true
+		if f := c.fetched; f != nil && f.own {
+			f.full = true // this event is about bytes that came after those
+		}
 		if c.reader.Waiting() {
 			c.wakeReader(nil)
 			return
