@@ -2,188 +2,223 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
-	"maps"
 	"reflect"
-	"time"
+	"slices"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
-// Apply makes a snapshot live: open the clusters, build the rooms, publish the
-// plans, and only then retire what nobody asks for any more. Connections of
-// listeners and hosts that stay are untouched. What the world refuses (a port
-// in use) is reported by listener and does not hold up the others.
+// Apply makes a snapshot live, in the order of make before break: open the
+// clusters, compile the route tables, build the rooms of listeners, publish,
+// and only then retire what nobody asks for any more. Its work is that of what
+// changed; what has not has the same pointer as in the snapshot before.
+// Connections of listeners and hosts that stay are untouched: live rooms take
+// another route table between two requests.
+//
+// What the world refuses (a port in use) does not hold up the rest: what stood
+// before goes on. Each such refusal is a config.Problem in the error, see
+// Problems. Any goroutine; one at a time, the others wait.
 func (s *Server) Apply(snap *config.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var failed []error
-	gone, err := s.openClusters(snap)
-	failed = append(failed, err)
+	a := &update{Server: s, snap: snap, first: s.snapshot == nil}
+	a.openClusters()
+	a.compileTables()
+	a.freeAddresses()
 	for _, asked := range snap.Listeners {
-		failed = append(failed, s.serve(asked))
+		a.serve(asked)
 	}
-	s.retireListeners(snap)
-	for _, c := range gone {
-		c.Close()
-	}
+	a.swapTables()
+	a.retireListeners()
+	a.retireClusters()
 	s.snapshot = snap
+	s.tidyLater()
+	var failed []error
+	for _, p := range a.problems {
+		failed = append(failed, p)
+	}
 	return errors.Join(failed...)
 }
 
-// openClusters brings the living clusters to what is asked and returns those
-// that are not asked for any more: tables may still point to them.
-func (s *Server) openClusters(snap *config.Snapshot) (gone []*upstream.Cluster, err error) {
-	var failed []error
-	living := maps.Clone(*s.clusters.Load())
-	var opened []*upstream.Cluster
-	for _, asked := range snap.Clusters {
-		c := living[asked.Name]
-		if c == nil {
-			c, err := upstream.Open(asked, s.workers, s.o.Log, s.o.Resolver)
-			if err != nil {
-				failed = append(failed, fmt.Errorf("cluster %s: %w", asked.Name, err))
-				continue
-			}
-			living[asked.Name] = c
-			opened = append(opened, c)
-			continue
-		}
-		if !reflect.DeepEqual(c.Config(), asked) {
-			if err := c.Update(asked); err != nil {
-				failed = append(failed, fmt.Errorf("cluster %s: %w", asked.Name, err))
-			}
-		}
+// Problems takes the error of Apply apart; an error of another make is one
+// problem without a resource.
+func Problems(err error) []config.Problem {
+	if err == nil {
+		return nil
 	}
-	for name, c := range living {
-		if snap.Cluster(name) == nil {
-			delete(living, name)
-			gone = append(gone, c)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		var p config.Problem
+		if !errors.As(err, &p) {
+			p.Text = err.Error()
 		}
+		return []config.Problem{p}
 	}
-	s.clusters.Store(&living)
-	s.await(opened)
-	return gone, errors.Join(failed...)
+	var all []config.Problem
+	for _, e := range joined.Unwrap() {
+		all = append(all, Problems(e)...)
+	}
+	return all
 }
 
-// firstAnswers is how long an update waits for the names of new clusters.
-const firstAnswers = 5 * time.Second
+// update is one Apply. s.mu is held.
+type update struct {
+	*Server
+	snap     *config.Snapshot
+	first    bool
+	regroup  bool // a cluster came or went: tables may point to another one
+	gone     []*upstream.Cluster
+	problems []config.Problem
+}
 
-// await lets new clusters look their names up once, so that the first requests
-// are not turned away; one whose names do not answer in time goes live without
-// hosts, and says so.
-func (s *Server) await(opened []*upstream.Cluster) {
-	late := time.After(firstAnswers)
-	for _, c := range opened {
-		select {
-		case <-c.Ready():
-		case <-late:
-			s.o.Log.Warn("cluster goes live without an answer from DNS", "cluster", c.Name)
-			late = time.After(0)
-		}
-	}
+func (a *update) refuse(resource string, err error) {
+	a.problems = append(a.problems, config.Problem{Resource: resource, Text: err.Error()})
 }
 
 // serve brings one listener to what is asked.
-func (s *Server) serve(asked *config.Listener) error {
-	before := s.listeners[asked.Name]
-	if before != nil && s.upToDate(before, asked) {
-		return nil
+func (a *update) serve(asked *config.Listener) {
+	before := a.listeners[asked.Name]
+	if before != nil && before.asked == asked && !a.regroup && !before.closed {
+		return
 	}
-	plan, rooms, err := s.plan(asked)
-	if err != nil {
-		return fmt.Errorf("listener %s: %w", asked.Name, err)
-	}
-	if before != nil && sameSockets(before.asked, asked) {
-		before.Replace(plan)
-		s.retire(before.rooms)
-		before.asked, before.rooms = asked, rooms
-		return nil
-	}
+	var old []*room
 	if before != nil {
-		before.Close()
-		s.retire(before.rooms)
-		delete(s.listeners, asked.Name)
+		old = before.rooms
 	}
-	l, err := listener.Open(asked, plan, s.workers)
+	p, err := a.plan(asked, before)
 	if err != nil {
-		return err
+		a.refuse("listener "+asked.Name, err)
+		return
 	}
-	s.listeners[asked.Name] = &serving{l, asked, rooms}
+	switch {
+	case before == nil:
+		err = a.open(asked, p)
+	case !before.closed && sameSockets(before.asked, asked):
+		if before.asked != asked || p.rebuilt {
+			before.Replace(p.plan)
+		}
+	default:
+		err = a.move(before, asked, p)
+	}
+	if err != nil {
+		a.refuse("listener "+asked.Name, err)
+		return
+	}
+	p.commit()
+	l := a.listeners[asked.Name]
+	l.asked, l.rooms = asked, p.rooms
+	a.retire(without(old, p.rooms))
+}
+
+// open begins to listen.
+func (a *update) open(asked *config.Listener, p *plan) error {
+	l, err := listener.Open(asked, p.plan, a.workers)
+	if err == nil {
+		a.listeners[asked.Name] = &serving{Listener: l, asked: asked}
+	}
+	return err
+}
+
+// move listens on other addresses, or with other socket settings: on the new
+// ones before the old ones are closed, where they are not the same. If the new
+// ones cannot be had, the old ones are served on.
+func (a *update) move(before *serving, asked *config.Listener, p *plan) error {
+	if shareAddress(before.asked, asked) && !before.closed {
+		before.Close()
+		before.closed = true
+	}
+	if err := a.open(asked, p); err != nil {
+		return errors.Join(err, a.reopen(before))
+	}
+	if !before.closed {
+		before.Close()
+	}
 	return nil
 }
 
-// upToDate: nothing about the listener changed, and every cluster that its
-// tables point to is the one that lives.
-func (s *Server) upToDate(l *serving, asked *config.Listener) bool {
-	if !reflect.DeepEqual(l.asked, asked) {
-		return false
+// reopen listens again where a listener has stood before.
+func (a *update) reopen(before *serving) error {
+	if !before.closed {
+		return nil
 	}
-	for _, r := range l.rooms {
-		for name, c := range r.clusters {
-			if s.Cluster(name) != c {
-				return false
-			}
-		}
+	l, err := listener.Open(before.asked, before.Plan(), a.workers)
+	if err == nil {
+		before.Listener, before.closed = l, false
 	}
-	return true
+	return err
 }
 
 func sameSockets(a, b *config.Listener) bool {
-	return a.Address == b.Address && reflect.DeepEqual(a.Additional, b.Additional) &&
+	return a.Address == b.Address && slices.Equal(a.Additional, b.Additional) &&
 		a.BindToPort == b.BindToPort && a.Backlog == b.Backlog && a.Keepalive == b.Keepalive && a.Freebind == b.Freebind
 }
 
-// plan builds the rooms of every chain.
-func (s *Server) plan(asked *config.Listener) (*listener.Plan, []room, error) {
-	p := &listener.Plan{BufferLimit: int(asked.BufferLimit)}
-	var rooms []room
-	build := func(c *config.FilterChain) (listener.Chain, error) {
-		r, err := s.room(c.Handler)
-		if err != nil {
-			return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
+// freeAddresses closes listeners that are going, or moving, from an address
+// that another one now wants.
+func (a *update) freeAddresses() {
+	wanted := map[config.Address]string{}
+	for _, l := range a.snap.Listeners {
+		if before := a.listeners[l.Name]; before == nil || before.asked != l && !sameSockets(before.asked, l) {
+			for _, at := range binds(l) {
+				wanted[at] = l.Name
+			}
 		}
-		rooms = append(rooms, r)
-		return listener.Chain{Match: c.Match, Room: r.serves}, nil
 	}
-	for i := range asked.Chains {
-		c, err := build(&asked.Chains[i])
-		if err != nil {
-			return nil, nil, err
+	if len(wanted) == 0 {
+		return
+	}
+	for name, l := range a.listeners {
+		for _, at := range binds(l.asked) {
+			if by, is := wanted[at]; is && by != name && !l.closed {
+				l.Close()
+				l.closed = true
+			}
 		}
-		p.Chains = append(p.Chains, c)
-	}
-	if asked.DefaultChain != nil {
-		c, err := build(asked.DefaultChain)
-		if err != nil {
-			return nil, nil, err
-		}
-		p.Default = &c
-	}
-	return p, rooms, nil
-}
-
-// retire tells rooms that no new connection comes: they end theirs when it is
-// polite.
-func (s *Server) retire(rooms []room) {
-	s.retired = append(s.retired, rooms...)
-	for _, r := range rooms {
-		s.each(r.serves.Drain)
 	}
 }
 
-func (s *Server) retireListeners(snap *config.Snapshot) {
-	asked := map[string]bool{}
-	for _, l := range snap.Listeners {
-		asked[l.Name] = true
+// binds are the addresses that a listener alone can have.
+func binds(l *config.Listener) (all []config.Address) {
+	if !l.BindToPort {
+		return nil
 	}
-	for name, l := range s.listeners {
-		if !asked[name] {
+	for _, at := range append([]config.Address{l.Address}, l.Additional...) {
+		if at.Path != "" || at.IP.Port() != 0 {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+func shareAddress(a, b *config.Listener) bool {
+	return slices.ContainsFunc(binds(a), func(at config.Address) bool { return slices.Contains(binds(b), at) })
+}
+
+func (a *update) retireListeners() {
+	for name, l := range a.listeners {
+		if a.snap.Listener(name) == nil {
 			l.Close()
-			s.retire(l.rooms)
-			delete(s.listeners, name)
+			a.retire(l.rooms)
+			delete(a.listeners, name)
 		}
 	}
 }
+
+// without gives the rooms of all that are not among some.
+func without(all, some []*room) (rest []*room) {
+	stay := make(map[*room]bool, len(some))
+	for _, r := range some {
+		stay[r] = true
+	}
+	for _, r := range all {
+		if !stay[r] {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// alike compares by pointer first.
+func alike[T any](a, b *T) bool { return a == b || reflect.DeepEqual(a, b) }

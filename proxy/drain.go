@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -60,10 +61,15 @@ func (s *Server) DrainRooms() {
 }
 
 // rooms are those that serve and those that are on their way out.
-func (s *Server) rooms() []room {
+func (s *Server) rooms() []*room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := append([]room(nil), s.retired...)
+	return s.allRooms()
+}
+
+// allRooms is rooms for who holds s.mu.
+func (s *Server) allRooms() []*room {
+	all := slices.Clone(s.retired)
 	for _, l := range s.listeners {
 		all = append(all, l.rooms...)
 	}

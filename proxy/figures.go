@@ -22,7 +22,7 @@ const patience = 2 * time.Second
 // server.workers_silent says how many were. Any goroutine.
 func (s *Server) Figures() *stats.Sum {
 	sum := &stats.Sum{}
-	rooms := s.rooms()
+	rooms := s.counting(sum)
 	clusters := *s.clusters.Load()
 	listeners := s.living()
 	silent := uint64(0)
@@ -62,7 +62,17 @@ func (s *Server) Figures() *stats.Sum {
 	return sum
 }
 
-func addListener(l *serving, w *loop.Worker, add func(string, uint64)) {
+// counting adds what rooms that are gone have counted, and gives the others.
+func (s *Server) counting(sum *stats.Sum) []*room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, v := range s.past {
+		sum.Add(name, stats.Counter, v)
+	}
+	return s.allRooms()
+}
+
+func addListener(l serving, w *loop.Worker, add func(string, uint64)) {
 	prefix := "listener." + l.statName() + "."
 	n := l.On(w).Counters()
 	add(prefix+"downstream_cx_total", n.CxTotal)
@@ -97,20 +107,19 @@ func kindOf(name string) stats.Kind {
 
 // statName is the configured prefix, or the address with its colons replaced,
 // as Envoy names listeners.
-func (l *serving) statName() string {
+func (l serving) statName() string {
 	if l.asked.StatPrefix != "" {
 		return stats.Clean(l.asked.StatPrefix)
 	}
 	return stats.Clean(l.Addrs()[0].String())
 }
 
-// living are the listeners that serve.
-func (s *Server) living() []*serving {
+// living are the listeners that serve, as they are now.
+func (s *Server) living() (all []serving) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*serving
 	for _, l := range s.listeners {
-		all = append(all, l)
+		all = append(all, *l)
 	}
 	return all
 }

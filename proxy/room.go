@@ -16,43 +16,51 @@ type server interface {
 	listener.Room
 	// Drain ends connections as soon as it is polite: now if they are idle.
 	Drain(w *loop.Worker)
-	// Active is how many connections it has.
+	// Active is how many connections it has that are in use, Connections how many
+	// it has.
 	Active(w *loop.Worker) int
+	Connections(w *loop.Worker) int
 	// Stats yields what it counted.
 	Stats(w *loop.Worker, yield func(name string, value uint64))
 }
 
-// room is a room and the clusters that its tables point to.
+// room is a room and what it was built from. Server.mu guards what changes.
 type room struct {
+	chain    string // see chainKey
 	serves   server
-	clusters map[string]*upstream.Cluster
+	asked    config.Handler
+	clusters map[string]*upstream.Cluster // that it points to by itself
+	routes   *routes                      // of an HTTP room
+}
+
+// take gives an HTTP room another table: requests from now on follow it.
+func (r *room) take(t *routes) {
+	if r.routes != t {
+		r.routes = t
+		r.serves.(*httpproxy.Room).Use(t.table)
+	}
 }
 
 // room builds what serves a filter chain. The one switch over the kinds of
 // handler.
-func (s *Server) room(h config.Handler) (room, error) {
-	r := room{clusters: map[string]*upstream.Cluster{}}
-	building := true // afterwards a table asks only for what a header names, from any worker
-	resolve := func(name string) *upstream.Cluster {
-		c := s.Cluster(name)
-		if building {
-			r.clusters[name] = c
-		}
-		return c
-	}
+func (a *update) room(h config.Handler) (*room, error) {
+	r := &room{asked: h, clusters: map[string]*upstream.Cluster{}}
+	resolve, built := a.resolver(r.clusters)
+	defer built()
 	var err error
 	switch h := h.(type) {
 	case *config.HTTP:
-		env := httpproxy.Env{Wall: s.o.Wall, Workers: len(s.workers)}
-		r.serves, err = httpproxy.New(h, resolve, env)
+		if r.routes, err = a.routesOf(h, nil); err != nil {
+			return nil, err
+		}
+		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers)})
 	case *config.TCP:
-		r.serves, err = tcpproxy.New(h, resolve, len(s.workers))
+		r.serves, err = tcpproxy.New(h, resolve, len(a.workers))
 	case *config.Memcached:
 		var m *memproxy.Room
-		m, err = memproxy.New(h, resolve, len(s.workers))
+		m, err = memproxy.New(h, resolve, len(a.workers))
 		r.serves = mem{m}
 	}
-	building = false
 	return r, err
 }
 
@@ -61,3 +69,6 @@ func (s *Server) room(h config.Handler) (room, error) {
 type mem struct{ *memproxy.Room }
 
 func (m mem) Drain(w *loop.Worker) { m.Room.Drain(w) }
+
+// Connections are those that Active counts.
+func (m mem) Connections(w *loop.Worker) int { return m.Active(w) }

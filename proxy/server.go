@@ -42,20 +42,25 @@ type Server struct {
 	mu        sync.Mutex // guards what follows; one update at a time
 	snapshot  *config.Snapshot
 	listeners map[string]*serving
-	// retired rooms still have connections, perhaps.
-	retired []room
+	tables    map[string]*routes // those that listeners name
+	retired   []*room            // no new connection comes to them
+	leaving   []leaving
+	past      map[string]uint64 // counted by rooms that are gone
+	tidying   bool              // tidy will run
+	stopped   bool
 }
 
 // serving is a listener and what it was built from.
 type serving struct {
 	*listener.Listener
-	asked *config.Listener
-	rooms []room
+	asked  *config.Listener
+	rooms  []*room
+	closed bool // its sockets, while an update moves them
 }
 
 // New makes a server and starts its workers; nothing is served yet.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, listeners: map[string]*serving{}}
+	s := &Server{o: o, listeners: map[string]*serving{}, past: map[string]uint64{}}
 	s.clusters.Store(&map[string]*upstream.Cluster{})
 	for id := range max(o.Concurrency, 1) {
 		w, err := loop.New(id, o.Log)
@@ -99,7 +104,11 @@ func (s *Server) each(f func(w *loop.Worker)) {
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped = true
 	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, l := range s.leaving {
 		l.Close()
 	}
 	for _, c := range *s.clusters.Load() {

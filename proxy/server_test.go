@@ -185,3 +185,5 @@ func TestFigures(t *testing.T) {
 		}
 	}
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

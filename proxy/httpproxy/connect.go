@@ -8,6 +8,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // attempt is the wait for a new connection, in a coroutine of its own: it may
@@ -21,9 +22,20 @@ type attempt struct {
 	done  loop.Waiter
 }
 
-// connect leases a connection: an idle one if there is one that is not known
-// to be dead.
+// connect leases a connection; if the host leaves its cluster meanwhile, one to
+// another host.
 func (x *exchange) connect() outcome.Outcome {
+	o := x.reach()
+	for n := 0; x.gone && n < maxTries && x.elsewhere(); n++ {
+		o = x.reach()
+	}
+	return o
+}
+
+// reach leases a connection to the host: an idle one if there is one that is
+// not known to be dead.
+func (x *exchange) reach() outcome.Outcome {
+	x.gone = false
 	p := x.hostOn.Exclusive
 	fresh := x.tries > 0
 	if fresh || p.Idle() == 0 {
@@ -66,5 +78,21 @@ func (x *exchange) connected(err error) outcome.Outcome {
 	if errors.Is(err, pool.ErrWaited) {
 		return outcome.Timeout
 	}
+	x.gone = err != nil && x.host.Removed()
 	return pool.Outcome(err)
+}
+
+// elsewhere picks another host in place of one that has left before anything
+// was sent to it; false if there is none that the request, as it is written,
+// may go to.
+func (x *exchange) elsewhere() bool {
+	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}
+	h, o := x.cluster.Pick(&p)
+	if o != outcome.OK || x.route.AutoHostRewrite && h.Hostname() != x.host.Hostname() {
+		return false
+	}
+	x.hostOn.End()
+	x.host, x.hostOn = h, h.On(x.w)
+	x.hostOn.Begin()
+	return true
 }

@@ -60,10 +60,11 @@ func realProxy(t testing.TB, cfg *config.HTTP) (proxy *loop.Worker, room *Room, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	room, err = New(cfg, func(string) *upstream.Cluster { return cluster }, Env{Workers: 1})
+	table, err := Compile(cfg.Routes, func(string) *upstream.Cluster { return cluster })
 	if err != nil {
 		t.Fatal(err)
 	}
+	room = New(cfg, table, Env{Workers: 1})
 	pl, err := proxy.Listen(at("127.0.0.1:0"), loop.ListenOptions{}, func(c *loop.Conn) { room.Accept(c, 0) })
 	if err != nil {
 		t.Fatal(err)

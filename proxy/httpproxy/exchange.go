@@ -67,6 +67,7 @@ type exchange struct {
 	back    body // of the answer
 	upErr   error
 	tries   int
+	gone    bool // the host left the cluster while it was connected to
 
 	// Time, in the worker's.
 	moved    int64 // when something last moved
@@ -116,6 +117,7 @@ func (x *exchange) clear() {
 	x.timeout, x.idle, x.upgrades = 0, 0, false
 	x.asked, x.asks = 0, false
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
+	x.gone = false
 	x.moved, x.complete, x.deadline = 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false

@@ -99,7 +99,7 @@ func (x *exchange) match() outcome.Outcome {
 		return outcome.OK
 	}
 	x.random = x.rng.Uint64()
-	r := x.here.room.table.Match(&x.view, x.random)
+	r := x.here.room.table.Load().compiled.Match(&x.view, x.random)
 	if r == nil {
 		return outcome.NoRoute
 	}

@@ -17,6 +17,7 @@ package httpproxy
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -37,11 +38,32 @@ type Env struct {
 	Secure bool
 }
 
-// Room is one connection manager, compiled. What it was made of is immutable;
-// what it counts and keeps is per worker.
+// Table is a route table compiled over living clusters. Immutable; any
+// goroutine; rooms may share it.
+type Table struct {
+	compiled *route.Table[*upstream.Cluster]
+}
+
+// Compile builds a table. resolve gives the living cluster of a name, nil if
+// there is none; it must be safe for any goroutine. Errors are those of
+// route.Compile, or name a header operation that would break a message's
+// framing.
+func Compile(t *config.RouteTable, resolve func(cluster string) *upstream.Cluster) (*Table, error) {
+	compiled, err := route.Compile(t, func(name string) (*upstream.Cluster, bool) {
+		c := resolve(name)
+		return c, c != nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Table{compiled}, checkHeaderOps(t)
+}
+
+// Room is one connection manager, compiled. What it was made of is immutable
+// but for the table; what it counts and keeps is per worker.
 type Room struct {
 	cfg   *config.HTTP
-	table *route.Table[*upstream.Cluster]
+	table atomic.Pointer[Table] // loaded once for each request
 	env   Env
 
 	limits    http1.Limits
@@ -54,39 +76,32 @@ type Room struct {
 	local []local // by worker ID; each is its worker's
 }
 
-// New compiles a connection manager. resolve gives the living cluster of a
-// name, nil if there is none; it must be safe for any goroutine. cfg is kept
-// and must not change. Errors are those of route.Compile, or name a header
-// operation that would break a message's framing.
-func New(cfg *config.HTTP, resolve func(cluster string) *upstream.Cluster, env Env) (*Room, error) {
-	table, err := route.Compile(cfg.Routes, func(name string) (*upstream.Cluster, bool) {
-		c := resolve(name)
-		return c, c != nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := checkHeaderOps(cfg.Routes); err != nil {
-		return nil, err
-	}
+// New compiles a connection manager that routes by table. cfg is kept and must
+// not change; its own routes are not looked at.
+func New(cfg *config.HTTP, table *Table, env Env) *Room {
 	if env.Wall == nil {
 		env.Wall = time.Now
 	}
 	r := &Room{
-		cfg: cfg, table: table, env: env,
+		cfg: cfg, env: env,
 		limits: limitsOf(cfg), paths: pathsOf(cfg),
 		scheme: []byte("http"), server: []byte(cfg.ServerName), via: []byte(cfg.Via),
 		trustsXFF: len(cfg.InternalCIDRs) > 0 || cfg.UseRemoteAddress,
 		local:     make([]local, max(env.Workers, 1)),
 	}
+	r.table.Store(table)
 	if env.Secure {
 		r.scheme = []byte("https")
 	}
 	if len(r.server) == 0 {
 		r.server = []byte("attache")
 	}
-	return r, nil
+	return r
 }
+
+// Use makes the requests that come from now on follow another table; those in
+// progress keep theirs. Any goroutine.
+func (r *Room) Use(table *Table) { r.table.Store(table) }
 
 func limitsOf(cfg *config.HTTP) http1.Limits {
 	l := http1.DefaultLimits()

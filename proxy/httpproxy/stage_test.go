@@ -90,16 +90,19 @@ func newStage(t *testing.T, seed uint64, cfg *config.HTTP, more ...*config.Clust
 		must(t, err)
 		g.clusters[c.Name] = k
 	}
-	room, err := New(cfg, func(name string) *upstream.Cluster { return g.clusters[name] }, Env{
+	table, err := Compile(cfg.Routes, g.cluster)
+	must(t, err)
+	room := New(cfg, table, Env{
 		Workers: 1, Wall: func() time.Time { return time.Unix(1_800_000_000, 0).Add(g.Now()) },
 	})
-	must(t, err)
 	g.room = room
 	g.listener, err = g.proxy.Listen(at("10.0.0.1:80"), loop.ListenOptions{}, func(c *loop.Conn) { room.Accept(c, 64<<10) })
 	must(t, err)
 	g.addr = g.listener.Addr()
 	return g
 }
+
+func (g *stage) cluster(name string) *upstream.Cluster { return g.clusters[name] }
 
 // serve lets f serve each connection to a, in a coroutine that lasts as long
 // as it.

@@ -62,7 +62,7 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 		at, err := l.open(a, asked)
 		if err != nil {
 			l.Close()
-			return nil, fmt.Errorf("listener %s: %w", asked.Name, err)
+			return nil, fmt.Errorf("listen: %w", err)
 		}
 		l.addrs = append(l.addrs, at)
 	}
@@ -120,6 +120,9 @@ func (l *Listener) accepted(local *Local, c *loop.Conn) {
 
 // Replace makes new connections follow plan; those that stand keep theirs.
 func (l *Listener) Replace(plan *Plan) { l.plan.Store(plan) }
+
+// Plan is what new connections follow.
+func (l *Listener) Plan() *Plan { return l.plan.Load() }
 
 // Addrs is where it listens, with the ports that the kernel chose.
 func (l *Listener) Addrs() []config.Address { return l.addrs }

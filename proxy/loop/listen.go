@@ -25,6 +25,7 @@ type Listener struct {
 	retry  Timer
 	queued bool
 	closed bool
+	ending bool // closing: the last ones are taken
 	waits  bool // for file descriptors
 	listed bool // in Worker.paused
 	// Paused counts how often accepting rested for want of resources.
@@ -52,10 +53,18 @@ func (w *Worker) Listen(a config.Address, o ListenOptions, onConn func(*Conn)) (
 // Addr is where it listens; the port is the kernel's choice if 0 was asked.
 func (l *Listener) Addr() config.Address { return l.addr }
 
-// Close stops accepting; connections that were accepted stay.
+// acceptsAtEnd bounds how many connections are taken when a listener closes.
+const acceptsAtEnd = 4096
+
+// Close stops accepting; connections that were accepted stay, and those that
+// wait to be are accepted now: the kernel would reset them with the socket.
 func (l *Listener) Close() {
-	if l.closed {
+	if l.closed || l.ending {
 		return
+	}
+	l.ending = true
+	if !l.waits {
+		l.take(acceptsAtEnd)
 	}
 	l.closed = true
 	l.w.ClearTimer(&l.retry)
@@ -67,30 +76,34 @@ func (l *Listener) Close() {
 // may be more.
 func (l *Listener) accept() {
 	l.queued = false
-	if l.closed || l.waits {
-		return
+	if !l.closed && !l.waits && l.take(acceptsPerTurn) {
+		l.enqueue()
 	}
-	for range acceptsPerTurn {
+}
+
+// take accepts up to n connections; true if there may be more.
+func (l *Listener) take(n int) bool {
+	for range n {
 		fd, peer, errno := l.w.k.accept(l.fd)
 		switch errno {
 		case 0:
 		case syscall.EAGAIN:
-			return
+			return false
 		case syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO, syscall.EPERM:
 			continue
 		default: // EMFILE, ENFILE, ENOBUFS, ENOMEM
 			l.pause()
-			return
+			return false
 		}
 		l.w.count.Accepted++
 		if c, err := l.w.adopt(fd, peer); err == nil {
 			l.greet(c)
 		}
 		if l.closed {
-			return
+			return false
 		}
 	}
-	l.enqueue()
+	return true
 }
 
 func (l *Listener) greet(c *Conn) {

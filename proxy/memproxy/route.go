@@ -98,9 +98,17 @@ func (at *local) pick(w *loop.Worker, on *route, key []byte, pin int) (*session,
 	}
 	cluster := on.cluster.On(w)
 	p := upstream.Pick{Hash: at.hash(on.cluster.Config().Balance.Kind, key[on.strip:]), HasHash: true}
-	h, o := cluster.Pick(&p)
-	if o != outcome.OK {
-		return nil, o
+	for n := 0; ; n++ {
+		h, o := cluster.Pick(&p)
+		if o != outcome.OK {
+			return nil, o
+		}
+		x, o := sessionOf(cluster, h.On(w), pin)
+		if o != outcome.NoHost || n == maxPicks {
+			return x, o
+		} // it left in this very moment: the next pick does not find it
 	}
-	return sessionOf(cluster, h.On(w), pin)
 }
+
+// maxPicks bounds how often hosts leave while one command is sent.
+const maxPicks = 3

@@ -19,8 +19,12 @@ func (s *session) connect() {
 	if r.hashIP {
 		p.Hash, p.HasHash = sourceHash(s.request.from.Peer())
 	}
-	for ; p.Attempt < r.attempts; p.Attempt++ {
+	for gone := 0; p.Attempt < r.attempts; p.Attempt++ {
 		o, again := s.try(&p)
+		if again && gone < maxGone && p.Avoid.Removed() {
+			p.Attempt-- // the configuration took the host away: that is no failure
+			gone++
+		}
 		switch {
 		case s.request.from.Closed():
 			s.drop()
@@ -37,6 +41,9 @@ func (s *session) connect() {
 	s.local.count[attemptsExceeded]++
 	s.abort()
 }
+
+// maxGone bounds how often hosts leave while one session connects.
+const maxGone = 3
 
 // try makes one attempt. again says that another host may do better.
 func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {

@@ -116,6 +116,9 @@ func (r *Room) Close(w *loop.Worker) {
 // Active is how many sessions the worker has. On the worker.
 func (r *Room) Active(w *loop.Worker) int { return r.local[w.ID].active }
 
+// Connections are the sessions: Active.
+func (r *Room) Connections(w *loop.Worker) int { return r.Active(w) }
+
 // cluster chooses by weight; nil if the one chosen does not exist.
 func (r *Room) cluster(rng *rand.Rand) *upstream.Cluster {
 	at := uint64(0)

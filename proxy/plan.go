@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/listener"
+)
+
+// plan is what a listener is about to do: a room for each chain, old ones where
+// they can stay.
+type plan struct {
+	plan    *listener.Plan
+	rooms   []*room
+	rebuilt bool // a room is new
+	// swaps are the tables that old rooms take when the plan is carried out.
+	swaps []swap
+}
+
+type swap struct {
+	room   *room
+	routes *routes
+	asked  config.Handler
+}
+
+// commit gives the rooms that stay their new tables.
+func (p *plan) commit() {
+	for _, s := range p.swaps {
+		s.room.asked = s.asked
+		s.room.take(s.routes)
+	}
+}
+
+// plan builds what the chains of a listener need. Nothing that lives is changed
+// before commit.
+func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
+	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit)}}
+	old := map[string]*room{}
+	if before != nil {
+		for _, r := range before.rooms {
+			old[r.chain] = r
+		}
+	}
+	for i := range asked.Chains {
+		c, err := a.chain(p, chainKey(asked, i), &asked.Chains[i], old)
+		if err != nil {
+			return nil, err
+		}
+		p.plan.Chains = append(p.plan.Chains, c)
+	}
+	if asked.DefaultChain != nil {
+		c, err := a.chain(p, "default", asked.DefaultChain, old)
+		if err != nil {
+			return nil, err
+		}
+		p.plan.Default = &c
+	}
+	return p, nil
+}
+
+// chainKey is by what a chain is known again in the next version of its
+// listener: its name, or its place.
+func chainKey(l *config.Listener, i int) string {
+	if l.Chains[i].Name == "" {
+		return fmt.Sprint("#", i)
+	}
+	return "=" + l.Chains[i].Name
+}
+
+func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[string]*room) (listener.Chain, error) {
+	r, err := a.roomFor(p, c.Handler, old[key])
+	if err != nil {
+		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
+	}
+	r.chain = key
+	delete(old, key) // of two with one name only one is known again
+	p.rooms = append(p.rooms, r)
+	return listener.Chain{Match: c.Match, Room: r.serves}, nil
+}
+
+// roomFor gives the old room, which may be nil, if it serves as h says but maybe
+// for its routes; else it builds one.
+func (a *update) roomFor(p *plan, h config.Handler, old *room) (*room, error) {
+	if old == nil || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
+		p.rebuilt = true
+		return a.room(h)
+	}
+	if h, ok := h.(*config.HTTP); ok {
+		t, err := a.routesOf(h, old.routes)
+		if err != nil {
+			return nil, err
+		}
+		p.swaps = append(p.swaps, swap{old, t, h})
+	}
+	return old, nil
+}
+
+// sameButRoutes reports whether a room for one handler serves the other with no
+// more than another route table.
+func sameButRoutes(a, b config.Handler) bool {
+	if a == b {
+		return true
+	}
+	x, isHTTP := a.(*config.HTTP)
+	y, too := b.(*config.HTTP)
+	if !isHTTP || !too {
+		return reflect.DeepEqual(a, b)
+	}
+	return reflect.DeepEqual(bare(x), bare(y))
+}
+
+// bare is h without its routes.
+func bare(h *config.HTTP) config.HTTP {
+	b := *h
+	b.Routes, b.RouteTableName, b.RouteSource = nil, "", config.Source{}
+	return b
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/stats"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// What is on its way out: rooms that no new connection comes to, until their
+// last one has ended; and clusters, until nothing that may still ask them is
+// left, or leavingTime has passed.
+
+const (
+	tidyEvery   = time.Second
+	leavingTime = 30 * time.Second
+	// maxPast bounds the counters that are kept of rooms that are gone.
+	maxPast = 10_000
+)
+
+// leaving is a cluster that is not asked for any more.
+type leaving struct {
+	*upstream.Cluster
+	since time.Time
+}
+
+// retire tells rooms that no new connection comes: they end theirs when it is
+// polite.
+func (s *Server) retire(rooms []*room) {
+	s.retired = append(s.retired, rooms...)
+	for _, r := range rooms {
+		s.each(r.serves.Drain)
+	}
+}
+
+// retireClusters closes the clusters that are gone, as soon as no table points
+// to them and no request is between its table and its host.
+func (a *update) retireClusters() {
+	if len(a.gone) == 0 {
+		return
+	}
+	a.each(func(*loop.Worker) {}) // a request takes its table and its host in one go
+	for _, c := range a.gone {
+		a.leaving = append(a.leaving, leaving{c, time.Now()})
+	}
+	a.closeUnused()
+}
+
+// closeUnused closes the leaving clusters that no room asks any more.
+func (s *Server) closeUnused() {
+	s.leaving = slices.DeleteFunc(s.leaving, func(l leaving) bool {
+		if s.inUse(l.Cluster) && time.Since(l.since) < leavingTime {
+			return false
+		}
+		l.Close()
+		return true
+	})
+}
+
+func (s *Server) inUse(c *upstream.Cluster) bool {
+	return slices.ContainsFunc(s.retired, func(r *room) bool {
+		return r.clusters[c.Name] == c || r.routes != nil && r.routes.clusters[c.Name] == c
+	})
+}
+
+// tidyLater sees to it that what is on its way out is looked at again, if there
+// is something. s.mu is held.
+func (s *Server) tidyLater() {
+	if s.stopped || s.tidying || len(s.retired)+len(s.leaving) == 0 {
+		return
+	}
+	s.tidying = true
+	time.AfterFunc(tidyEvery, s.tidy)
+}
+
+// tidy lets go of what has left.
+func (s *Server) tidy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidying = false
+	if s.stopped {
+		return
+	}
+	s.forgetEmpty()
+	s.closeUnused()
+	s.tidyLater()
+}
+
+// forgetEmpty drops the retired rooms that have no connection; what they have
+// counted goes on counting.
+func (s *Server) forgetEmpty() {
+	if len(s.retired) == 0 {
+		return
+	}
+	open := make(map[*room]int, len(s.retired))
+	s.each(func(w *loop.Worker) {
+		for _, r := range s.retired {
+			open[r] += r.serves.Connections(w)
+		}
+	})
+	s.each(func(w *loop.Worker) {
+		for _, r := range s.retired {
+			if open[r] == 0 {
+				r.serves.Stats(w, s.remember)
+			}
+		}
+	})
+	s.retired = slices.DeleteFunc(s.retired, func(r *room) bool { return open[r] == 0 })
+}
+
+func (s *Server) remember(name string, v uint64) {
+	if _, known := s.past[name]; kindOf(name) == stats.Counter && (known || len(s.past) < maxPast) {
+		s.past[name] += v
+	}
+}
