@@ -1,6 +1,8 @@
 package server
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,8 +137,8 @@ func (a *audience) refuse(e *entry, q Quarantine) (_ Quarantine, fresh bool) {
 func (a *audience) follow(now *generation, names map[string][]string) (released []*hold) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for typeURL, changed := range names {
-		for _, name := range changed {
+	for _, typeURL := range slices.Sorted(maps.Keys(names)) {
+		for _, name := range names[typeURL] {
 			if h := a.held[typeURL][name]; h != nil {
 				released = append(released, h)
 				a.drop(typeURL, name)

@@ -34,8 +34,8 @@ func (g *group) publish(b *Bundle) (number uint64) {
 	}
 	g.current.Store(now)
 	g.giveBack(old, diff)
-	for _, a := range g.audiences {
-		for _, h := range a.follow(now, diff.names) {
+	for _, client := range slices.Sorted(maps.Keys(g.audiences)) {
+		for _, h := range g.audiences[client].follow(now, diff.names) {
 			g.server.released(h.Quarantine, "its content changed")
 		}
 	}
@@ -79,32 +79,35 @@ func (st *stream) published(types []string, first bool, s *settlement) {
 	}
 }
 
-// join makes the stream one of the group's.
+// join makes the stream one of the group's; it may come from another.
 func (g *group) join(st *stream, node *core.Node) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	g.streams[st] = struct{}{}
-	st.node, st.group, st.audience = node, g, g.audience(programOf(node))
-	for _, w := range st.watches { // it comes from another group
-		w.all = true
+	if st.closed {
+		return
 	}
-	g.server.events.Opened(st.client())
+	g.streams[st] = struct{}{}
+	moved := st.group != nil
+	st.node, st.group, st.audience = node, g, g.audience(programOf(node))
+	if !moved {
+		g.server.events.Opened(st.client())
+		return
+	}
+	for _, typeURL := range slices.SortedFunc(maps.Keys(st.watches), byRank) {
+		w := st.watches[typeURL]
+		w.all = true
+		w.settleAll() // publishes of the other group
+		st.review(w)
+	}
 }
 
 // leave ends the stream's part in the group.
 func (g *group) leave(st *stream) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
 	delete(g.streams, st)
-	for _, w := range st.watches {
-		w.open = false
-		w.settleAll()
-	}
-	g.server.events.Closed(st.client())
 }
 
 // audience of a program and version. The lock is held.
@@ -123,13 +126,12 @@ func (g *group) audience(client string) *audience {
 	return a
 }
 
-// wake lets streams of the same audience as from, but not it, look at names
-// again.
-func (g *group) wake(from *stream, typeURL string, names []string) {
+// wake lets the streams of an audience, but for one, look at names again.
+func (g *group) wake(but *stream, of *audience, typeURL string, names []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for st := range g.streams {
-		if st != from && st.audience == from.audience {
+		if st != but && st.audience == of {
 			st.again(typeURL, names)
 		}
 	}

@@ -6,14 +6,17 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
 	extension "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	load "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	runtime "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	secret "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	status "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc"
 )
 
-// Register puts the xDS services on r: aggregated, and one for each type.
+// Register puts the xDS services on r: aggregated, and one for each type;
+// CSDS and LRS.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	discovery.RegisterAggregatedDiscoveryServiceServer(r, ads{server: s})
 	listener.RegisterListenerDiscoveryServiceServer(r, lds{server: s})
@@ -25,6 +28,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	secret.RegisterSecretDiscoveryServiceServer(r, sds{server: s})
 	extension.RegisterExtensionConfigDiscoveryServiceServer(r, ecds{server: s})
 	runtime.RegisterRuntimeDiscoveryServiceServer(r, rtds{server: s})
+	status.RegisterClientStatusDiscoveryServiceServer(r, statusService{server: s})
+	load.RegisterLoadReportingServiceServer(r, loadService{server: s})
 }
 
 type ads struct {

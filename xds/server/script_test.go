@@ -29,6 +29,8 @@ var update = flag.Bool("update", false, "rewrite testdata/scripts")
 //	STREAM acks TYPE
 //	STREAM nacks TYPE message          \n in it is a new line
 //	STREAM ends
+//	move GROUP GROUP                   what selects the one selects the other
+//	remove GROUP
 //	clients, held                      status
 //	wait DURATION
 func TestScripts(t *testing.T) {
@@ -63,14 +65,18 @@ type stage struct {
 	out    strings.Builder
 	told   []string // by the hooks, since the last line
 	actors []*actor
+	moved  map[string]string
 }
 
 func play(t *testing.T, script string) string {
-	s := &stage{}
+	s := &stage{moved: map[string]string{}}
 	s.server = New(Options{
 		Select: func(node *core.Node) (string, error) {
 			if node.GetCluster() == "" {
 				return "", errors.New("no ambassador is for it")
+			}
+			if to := s.moved[node.GetCluster()]; to != "" {
+				return to, nil
 			}
 			return node.GetCluster(), nil
 		},
@@ -117,6 +123,13 @@ func (s *stage) do(words []string, line string) error {
 		d, err := time.ParseDuration(words[1])
 		time.Sleep(d)
 		return err
+	case "move":
+		s.moved[words[1]] = words[2]
+		s.server.Reselect()
+		return nil
+	case "remove":
+		s.server.Remove(words[1])
+		return nil
 	case "clients":
 		s.clients()
 		return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -25,6 +27,9 @@ import (
 // attache is the user agent of our own sidecar, node.user_agent_name.
 const attache = "attache"
 
+// loadInterval is between load reports if the options do not say.
+const loadInterval = 10 * time.Second
+
 // Options are what a server is made of.
 type Options struct {
 	// Select names the group of a client; an error refuses the client with
@@ -34,6 +39,14 @@ type Options struct {
 	// client certificate) may be node; an error refuses it with
 	// PERMISSION_DENIED. Nil: any client may be any node. See Identities.
 	Identify func(spiffe string, node *core.Node) error
+	// Inspect says whether the client with a SPIFFE identity may read what all
+	// clients have (CSDS); an error refuses it. Nil: whoever can connect may.
+	Inspect func(spiffe string) error
+	// Load gets what clients report of their load (LRS), each LoadInterval
+	// (default 10 s). Any goroutine calls it; the arguments are its own. Nil:
+	// reports are taken and dropped.
+	Load         func(node *core.Node, stats []*endpoint.ClusterStats)
+	LoadInterval time.Duration
 	// TLS secures the port; nil: plaintext. See TLS.
 	TLS    credentials.TransportCredentials
 	Limits Limits
@@ -57,6 +70,7 @@ type Server struct {
 	groups   map[string]*group
 	streams  map[*stream]struct{}
 	stopping bool
+	stopped  chan struct{}
 	ports    []*grpc.Server
 }
 
@@ -87,8 +101,9 @@ func New(o Options) *Server {
 	s := &Server{
 		options: o, limits: o.Limits.filled(), events: o.Events.filled(), log: o.Log,
 		library: library{copies: map[content]*loan{}},
-		groups:  map[string]*group{}, streams: map[*stream]struct{}{},
+		groups:  map[string]*group{}, streams: map[*stream]struct{}{}, stopped: make(chan struct{}),
 	}
+	s.options.LoadInterval = cmp.Or(o.LoadInterval, loadInterval)
 	s.admission = newAdmission(s.limits)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -124,6 +139,9 @@ func (s *Server) Serve(l net.Listener) error {
 // what is still open is cut.
 func (s *Server) Stop(grace time.Duration) {
 	s.mu.Lock()
+	if !s.stopping {
+		close(s.stopped)
+	}
 	s.stopping = true
 	ports, streams := s.ports, slices.Collect(maps.Keys(s.streams))
 	s.mu.Unlock()
@@ -229,16 +247,23 @@ func (s *Server) end(st *stream) {
 	delete(s.streams, st)
 }
 
-// identify checks that the caller may be node.
-func (s *Server) identify(c caller, node *core.Node) error {
-	if s.options.Identify == nil {
-		return nil
+// welcome checks that the caller may be node, and names its group.
+func (s *Server) welcome(c caller, node *core.Node) (group string, err error) {
+	if err := s.limits.node(node); err != nil {
+		return "", err
 	}
-	if err := s.options.Identify(c.spiffe, node); err != nil {
+	if s.options.Identify != nil {
+		if err := s.options.Identify(c.spiffe, node); err != nil {
+			s.counters.refused.Add(1)
+			return "", status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)
+		}
+	}
+	group, err = s.options.Select(node)
+	if err != nil {
 		s.counters.refused.Add(1)
-		return status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)
+		return "", status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)
 	}
-	return nil
+	return group, nil
 }
 
 // group finds or begins a group.

@@ -38,11 +38,12 @@ type stream struct {
 	watches  map[string]*watch
 	names    int // subscribed, over all types
 	building *sent
+	closed   bool
 }
 
 // meet takes the first request's node: who it may be, and which group it gets.
 func (st *stream) meet(node *core.Node) error {
-	if node != nil {
+	if len(node.GetExtensions()) > 0 { // not written when it is the node of before, which others read
 		// Envoy lists every extension it has, which is most of a node and of no use here.
 		node.Extensions = nil
 	}
@@ -52,15 +53,9 @@ func (st *stream) meet(node *core.Node) error {
 	if node == nil {
 		return grpcstatus.Error(codes.InvalidArgument, "node: the first request on a stream must carry it")
 	}
-	if err := st.server.limits.node(node); err != nil {
-		return err
-	}
-	if err := st.server.identify(st.from, node); err != nil {
-		return err
-	}
-	name, err := st.server.options.Select(node)
+	name, err := st.server.welcome(st.from, node)
 	if err != nil {
-		return grpcstatus.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)
+		return err
 	}
 	st.met = true
 	st.server.group(name).join(st, node)
@@ -179,7 +174,10 @@ func (st *stream) answer(typeURL, nonce string, failure *status.Status) {
 	for i, h := range released {
 		names[i] = h.Name
 	}
-	st.group.wake(st, typeURL, names)
+	st.mu.Lock()
+	g, a := st.group, st.audience
+	st.mu.Unlock()
+	g.wake(st, a, typeURL, names)
 }
 
 // judge is answer under the lock; what it returns, others like this client went
@@ -237,7 +235,7 @@ func (st *stream) refused(w *watch, out *sent, a Answer) (released []*hold) {
 	stays := true // all of them have something to stay
 	for _, r := range bad {
 		e := r.item.entry
-		w.refuse(e)
+		w.refuse(e, r.reason, a.At)
 		q, isNew := st.audience.refuse(e, Quarantine{
 			TypeURL: w.typeURL, Field: fieldIn(r.reason), Reason: r.reason, Node: st.node.GetId(), Since: a.At,
 		})
@@ -271,11 +269,19 @@ func (st *stream) appliesGood() bool { return st.node.GetUserAgentName() == atta
 // close ends the stream's part in its group.
 func (st *stream) close() {
 	st.cancel(nil)
+	st.server.end(st)
 	st.mu.Lock()
+	st.closed = true
 	g := st.group
+	for _, w := range st.watches {
+		w.open = false
+		w.settleAll()
+	}
+	if g != nil {
+		st.server.events.Closed(st.client())
+	}
 	st.mu.Unlock()
 	if g != nil {
 		g.leave(st)
 	}
-	st.server.end(st)
 }

@@ -39,8 +39,8 @@ type watch struct {
 	queued bool         // one is in its channel
 	put    func() error // puts one there
 	flight []*sent
-	// refused are the versions that this client refused, by name, newest last.
-	refused map[string][]string
+	// refused is what this client refused, by name, newest last.
+	refused map[string][]refusal
 	// keeps: a state-of-the-world client that came with a version, so it may
 	// have what this server never sent it, and to leave a resource out of a
 	// response would remove that.
@@ -48,6 +48,12 @@ type watch struct {
 
 	owed   []*settlement
 	status TypeStatus
+}
+
+// refusal is one version that a client refused, and why.
+type refusal struct {
+	version, reason string
+	at              time.Time
 }
 
 // item is one resource of a response.
@@ -139,15 +145,14 @@ func (w *watch) pick(v view, current *entry) (e *entry, withheld bool) {
 	if current == nil {
 		return nil, false
 	}
-	refused := w.refused[current.Name]
 	good, held := v.audience.withheld(w.typeURL, current)
 	switch {
-	case slices.Contains(refused, current.Version):
+	case w.refusalOf(current) != nil:
 		good = v.audience.lastGood(w.typeURL, current)
 	case !held || w.known[current.Name] == current.Version:
 		return current, false
 	}
-	if good != nil && slices.Contains(refused, good.Version) {
+	if good != nil && w.refusalOf(good) != nil {
 		good = nil
 	}
 	if good == nil && w.keeps {
@@ -234,12 +239,22 @@ func (w *watch) answered(nonce string) *sent {
 }
 
 // refuse remembers that the client refused an entry.
-func (w *watch) refuse(e *entry) {
+func (w *watch) refuse(e *entry, reason string, at time.Time) {
 	if w.refused == nil {
-		w.refused = map[string][]string{}
+		w.refused = map[string][]refusal{}
 	}
-	versions := w.refused[e.Name]
-	if !slices.Contains(versions, e.Version) {
-		w.refused[e.Name] = append(versions[max(0, len(versions)-maxFlight):], e.Version)
+	if w.refusalOf(e) == nil {
+		old := w.refused[e.Name]
+		w.refused[e.Name] = append(old[max(0, len(old)-maxFlight):], refusal{e.Version, reason, at})
 	}
+}
+
+// refusalOf is the client's refusal of an entry, nil if it did not.
+func (w *watch) refusalOf(e *entry) *refusal {
+	for i, r := range w.refused[e.Name] {
+		if r.version == e.Version {
+			return &w.refused[e.Name][i]
+		}
+	}
+	return nil
 }
