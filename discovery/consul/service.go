@@ -126,7 +126,7 @@ func (w *watch) take(entries []*api.ServiceEntry, datacenter string, behind time
 		return unusable[0]
 	}
 	w.source.Counters.Answers.Add(1)
-	set := discovery.NewSet(instances)
+	set, _ := discovery.MakeSet("", instances) // identities are unique
 	if w.last == nil || w.last.Version != set.Version {
 		w.last = set
 		w.source.Counters.LeftOut.Add(uint64(len(unusable)))
