@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/attache-mesh/attache/xds/envoyv3/redact"
 )
 
 // Dump holds the parts of Envoy's admin.v3.ConfigDump, each an indented JSON
@@ -30,7 +32,7 @@ type Dump struct {
 // configuration of a type that this program does not know by its type alone.
 func (b *Bootstrap) Dump(loaded time.Time) (Dump, error) {
 	m := proto.CloneOf(b.proto)
-	redact(m.ProtoReflect())
+	redact.Redact(m)
 	at := timestamppb.New(loaded)
 	var d Dump
 	for _, part := range []struct {
@@ -71,7 +73,7 @@ func render(m proto.Message) ([]byte, error) {
 func clustersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.ClustersConfigDump {
 	d := &adminv3.ClustersConfigDump{}
 	for _, c := range m.GetStaticResources().GetClusters() {
-		d.StaticClusters = append(d.StaticClusters, &adminv3.ClustersConfigDump_StaticCluster{Cluster: pack(c), LastUpdated: at})
+		d.StaticClusters = append(d.StaticClusters, &adminv3.ClustersConfigDump_StaticCluster{Cluster: redact.Pack(c), LastUpdated: at})
 	}
 	return d
 }
@@ -79,7 +81,7 @@ func clustersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.
 func listenersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.ListenersConfigDump {
 	d := &adminv3.ListenersConfigDump{}
 	for _, l := range m.GetStaticResources().GetListeners() {
-		d.StaticListeners = append(d.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: pack(l), LastUpdated: at})
+		d.StaticListeners = append(d.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: redact.Pack(l), LastUpdated: at})
 	}
 	return d
 }
@@ -90,7 +92,7 @@ func routesDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.Ro
 		for _, c := range append(l.GetFilterChains(), l.GetDefaultFilterChain()) {
 			for _, h := range connectionManagers(c) {
 				if r := h.GetRouteConfig(); r != nil {
-					d.StaticRouteConfigs = append(d.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: pack(r), LastUpdated: at})
+					d.StaticRouteConfigs = append(d.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: redact.Pack(r), LastUpdated: at})
 				}
 			}
 		}
@@ -107,14 +109,4 @@ func connectionManagers(c *listenerv3.FilterChain) (all []*hcmv3.HttpConnectionM
 		}
 	}
 	return all
-}
-
-// pack cannot fail on a message that was read from text; if it does, the dump
-// shows an Any without a value.
-func pack(m proto.Message) *anypb.Any {
-	a := &anypb.Any{}
-	if anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}) != nil {
-		return &anypb.Any{}
-	}
-	return a
 }

@@ -1,7 +1,7 @@
-package bootstrap
-
-// What must not be shown: fields that Envoy's API marks as sensitive
-// (udpa/annotations/sensitive.proto), and whatever cannot be looked into.
+// Package redact keeps secrets out of what is shown and written: fields that
+// Envoy's API marks as sensitive (udpa/annotations/sensitive.proto), and whatever
+// cannot be looked into.
+package redact
 
 import (
 	"github.com/cncf/xds/go/udpa/annotations"
@@ -19,8 +19,10 @@ import (
 // redacted is Envoy's word (protobuf/utility.cc, redact).
 const redacted = "[redacted]"
 
-// redact replaces the sensitive values of m, in place.
-func redact(m protoreflect.Message) { redactIn(m, false) }
+// Redact replaces the sensitive values of m, in place. A TypedStruct becomes the
+// message that it stands for; an Any of a type that is not known, a TypedStruct
+// that only names it.
+func Redact(m proto.Message) { redactIn(m.ProtoReflect(), false) }
 
 // redactIn treats every field as sensitive if the message is.
 func redactIn(m protoreflect.Message, sensitive bool) {
@@ -91,7 +93,7 @@ func redactAny(a *anypb.Any, sensitive bool) {
 		return
 	}
 	redactIn(m.ProtoReflect(), sensitive)
-	if packed := pack(m); packed.GetTypeUrl() != "" {
+	if packed := Pack(m); packed.GetTypeUrl() != "" {
 		a.TypeUrl, a.Value = packed.GetTypeUrl(), packed.GetValue()
 	}
 }
@@ -127,4 +129,14 @@ func fromTypedStruct(url string, value *structpb.Struct) proto.Message {
 		return nameOnly
 	}
 	return m
+}
+
+// Pack makes an Any of m with deterministic bytes; an empty one in the case,
+// impossible for a message that was read, that m cannot be written.
+func Pack(m proto.Message) *anypb.Any {
+	a := &anypb.Any{}
+	if anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}) != nil {
+		return &anypb.Any{}
+	}
+	return a
 }

@@ -1,0 +1,170 @@
+package client
+
+// From the world to a snapshot that is live, and what to say about it.
+
+import (
+	"strings"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/client/protocol"
+)
+
+// applyAgain is how long after a snapshot that could not be applied whole (a
+// port in use, say) the rest is tried again.
+const applyAgain = 5 * time.Second
+
+// assemble puts the world together and applies what changed. It lets go of the
+// lock while it applies.
+func (c *Client) assemble(now time.Time) {
+	c.dirty, c.applied, c.retry = false, now, time.Time{}
+	next, pending, problems := config.Assemble(c.snapshot, c.resources())
+	troubles := map[string]string{}
+	for _, p := range problems {
+		if _, said := troubles[p.Resource]; !said {
+			troubles[p.Resource] = p.Text
+		}
+	}
+	c.mu.Unlock()
+	err := c.o.Apply(next)
+	c.mu.Lock()
+	c.count.applied++
+	c.snapshot = next
+	c.applied = time.Now()
+	for _, e := range flatten(err) {
+		c.retry = c.applied.Add(applyAgain)
+		resource, text := c.blame(e)
+		if _, said := troubles[resource]; !said {
+			troubles[resource] = text
+		}
+		c.log.Warn("xds: not applied; tried again later", "resource", resource, "error", text)
+	}
+	clear(c.pending)
+	for _, p := range pending {
+		c.pending[p.Resource] = p.Missing
+	}
+	c.troubles = troubles
+	c.judge(c.applied)
+	c.disk.dirty = true
+}
+
+// judge marks what stands in the snapshot and what was refused.
+func (c *Client) judge(now time.Time) {
+	for k := range c.world {
+		s := &c.world[k]
+		for _, e := range s.entries {
+			if e.now == nil {
+				continue
+			}
+			resource := kinds[k].word + " " + e.name
+			text, bad := c.troubles[resource]
+			switch {
+			case bad && (e.refused == nil || e.refused.body != e.now.body || e.refused.text != text):
+				s.refuse(e.now, text, false, now)
+			case bad:
+			default:
+				if e.refused != nil && !e.refused.byItself {
+					e.refused = nil // what it lacked has come
+				}
+				if c.pending[resource] == "" {
+					e.used = e.now
+				}
+			}
+		}
+	}
+}
+
+// flatten lists the errors that err joins.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}
+
+// blame finds the resource that an error of Apply is about: the one that its
+// text begins with.
+func (c *Client) blame(err error) (resource, text string) {
+	text = err.Error()
+	for _, k := range []kind{cds, lds} {
+		for name := range c.world[k].entries {
+			prefix := kinds[k].word + " " + name
+			if rest, found := strings.CutPrefix(text, prefix+": "); found {
+				return prefix, rest
+			}
+		}
+	}
+	return "", text
+}
+
+// repeat is how long the same refusal of the same version is held back: a
+// server may answer a NACK with what was refused, at once and for ever
+// (go-control-plane in state of the world does).
+const repeat = time.Second
+
+// decide answers the updates whose resources have been assembled. Those of one
+// feed are answered in their order.
+func (c *Client) decide(now time.Time) {
+	if c.dirty {
+		return
+	}
+	kept := c.waiting[:0]
+	held := map[*feed]bool{}
+	for _, t := range c.waiting {
+		if held[t.feed] || !c.decideOne(t, now) {
+			held[t.feed] = true
+			kept = append(kept, t)
+		}
+	}
+	clear(c.waiting[len(kept):])
+	c.waiting = kept
+}
+
+// decideOne answers an update, or says that it is to wait.
+func (c *Client) decideOne(t *taken, now time.Time) bool {
+	v := c.verdict(t)
+	f := t.feed
+	if v.Error != "" && f.sotw && f.refusedOf[t.kind] == t.update.Version && now.Before(f.refusedAt[t.kind].Add(repeat)) {
+		t.due = f.refusedAt[t.kind].Add(repeat)
+		return false
+	}
+	s := &c.world[t.kind]
+	if v.Error == "" {
+		s.version = t.update.Version
+		s.figures.success++
+		s.figures.time = now
+		f.refusedOf[t.kind] = ""
+	} else {
+		s.figures.rejected++
+		f.refusedAt[t.kind], f.refusedOf[t.kind] = now, t.update.Version
+		c.log.Warn("xds: resources are refused; what they were before stays", "type", kinds[t.kind].name, "of", f.name,
+			"version", short(t.update.Version), "taken", len(v.Accepted), "detail", v.Error)
+	}
+	if f.machine != nil {
+		f.machine.Decide(t.update, v)
+	}
+	return true
+}
+
+// verdict is what became of an update.
+func (c *Client) verdict(t *taken) protocol.Verdict {
+	v := protocol.Verdict{Accepted: make(map[string]string, len(t.good))}
+	refusals := t.bad
+	for _, name := range sortedNames(t.good) {
+		if text, bad := c.troubles[kinds[t.kind].word+" "+name]; bad {
+			refusals = append(refusals[:len(refusals):len(refusals)], struct{ name, text string }{name, text})
+			continue
+		}
+		v.Accepted[name] = t.good[name].version
+	}
+	v.Error = errorDetail(t.kind, refusals, len(v.Accepted))
+	return v
+}
+

@@ -1,0 +1,251 @@
+// Package client is the data plane's side of xDS: it asks for resources, reads
+// each on its own, puts together what fits, hands it over whole, and tells the
+// server truthfully what became of it.
+//
+//	stream ─▶ protocol ─▶ world ─▶ config.Assemble ─▶ Apply ─▶ ACK, or a NACK that
+//	file   ─────────────▶  │ ▲                                 names each resource
+//	                       ▼ │                                 and field refused
+//	                     cache (disk)
+//
+// One goroutine (Run) owns all of it; streams and files report to it. What is
+// in use stays in use whatever happens to the control plane.
+package client
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/client/cache"
+	"github.com/attache-mesh/attache/xds/client/stream"
+	"github.com/attache-mesh/attache/xds/envoyv3"
+)
+
+// Options are what a client is made with.
+type Options struct {
+	// Node is sent to every server as it is.
+	Node *corev3.Node
+	// ADS is the aggregated stream; nil if there is none.
+	ADS *config.APISource
+	// LDS and CDS say where listeners and clusters come from; SourceInline: there
+	// are only static ones.
+	LDS, CDS config.Source
+	// Layers are those of the runtime that come by RTDS, in their order.
+	Layers []Layer
+	// Runtime joins the layers that have come, by name, with the static ones. Not
+	// called without Layers.
+	Runtime func(layers map[string]*structpb.Struct) (envoyv3.Runtime, []envoyv3.Problem)
+	// Static gives the static resources as they are under a runtime; called once,
+	// and again whenever the runtime changes.
+	Static func(envoyv3.Runtime) config.Resources
+	// Planes are the clusters that servers may be, by name.
+	Planes map[string]*config.ControlPlane
+	// Decode says how resources are read; its Runtime is the static one.
+	Decode envoyv3.Options
+	// Apply makes a snapshot live. It may wait; its error joins one for each
+	// resource that could not be, each beginning with "listener x: " or
+	// "cluster y: ". Called from Run alone.
+	Apply func(*config.Snapshot) error
+	// Cache keeps the last good resources on disk; nil keeps none.
+	Cache *cache.Dir
+	// MaxConnectionAge bounds the life of a connection; 0: no bound.
+	MaxConnectionAge time.Duration
+	Log              *slog.Logger
+}
+
+// Layer is a runtime layer of RTDS.
+type Layer struct {
+	Name   string
+	Source config.Source
+}
+
+// Client is one client. Make it with New and call Run; the other methods are for
+// any goroutine at any time.
+type Client struct {
+	o       Options
+	log     *slog.Logger
+	events  chan func(now time.Time)
+	ready   chan struct{}
+	running sync.WaitGroup // the feeds
+
+	mu       sync.Mutex // guards all below; never held while Apply runs
+	options  envoyv3.Options
+	static   config.Resources
+	world    *world
+	snapshot *config.Snapshot
+	feeds    []*feed
+	waiting  []*taken // undecided, in the order of arrival
+	pending  map[string]string
+	disk     disk
+
+	dirty    bool
+	applied  time.Time
+	retry    time.Time // zero: nothing to retry
+	troubles map[string]string
+	started  time.Time
+	isReady  bool
+	count    counts
+}
+
+// New checks what can be checked before anything is dialled: that every server
+// named is known.
+func New(o Options) (*Client, error) {
+	c := &Client{
+		o: o, log: o.Log, options: o.Decode, world: newWorld(),
+		events: make(chan func(time.Time), 16), ready: make(chan struct{}),
+		pending: map[string]string{}, troubles: map[string]string{},
+	}
+	c.static = o.Static(o.Decode.Runtime)
+	if err := c.checkSources(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// checkSources makes sure that the bootstrap's own sources can be dialled.
+func (c *Client) checkSources() error {
+	if c.o.ADS != nil {
+		if _, err := stream.Servers(c.o.ADS, c.o.Planes); err != nil {
+			return errors.Join(errors.New("dynamic_resources.ads_config"), err)
+		}
+	}
+	for name, s := range c.bootSources() {
+		switch {
+		case s.Kind == config.SourceADS && c.o.ADS == nil:
+			return errors.New(name + ": ads is asked for, and there is no dynamic_resources.ads_config")
+		case s.Kind == config.SourceAPI:
+			if _, err := stream.Servers(s.API, c.o.Planes); err != nil {
+				return errors.Join(errors.New(name), err)
+			}
+		}
+	}
+	return nil
+}
+
+// bootSources are the sources that the bootstrap itself names, by path.
+func (c *Client) bootSources() map[string]config.Source {
+	all := map[string]config.Source{}
+	if c.o.LDS.Kind != config.SourceInline {
+		all["dynamic_resources.lds_config"] = c.o.LDS
+	}
+	if c.o.CDS.Kind != config.SourceInline {
+		all["dynamic_resources.cds_config"] = c.o.CDS
+	}
+	for _, l := range c.o.Layers {
+		all["layered_runtime: layer "+l.Name] = l.Source
+	}
+	return all
+}
+
+// Ready is closed when everything that is needed at first is there and live, or
+// was waited for long enough.
+func (c *Client) Ready() <-chan struct{} { return c.ready }
+
+// debounce is the least time between two assemblies: the first update after a
+// rest is used at once, those that follow it closely are used together.
+const debounce = 50 * time.Millisecond
+
+// Run works until ctx is done, and then returns when all that it started has
+// ended. What was applied stays.
+func (c *Client) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer c.running.Wait()
+	defer cancel()
+	c.mu.Lock()
+	c.begin(ctx, time.Now())
+	c.settle(ctx)
+	c.mu.Unlock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.finish()
+			return
+		case event := <-c.events:
+			c.mu.Lock()
+			event(time.Now())
+			c.drain()
+		case <-timer.C:
+			c.mu.Lock()
+		}
+		c.settle(ctx)
+		next := c.next()
+		c.mu.Unlock()
+		timer.Reset(next)
+	}
+}
+
+// drain takes the events that have come meanwhile, so that a burst is assembled
+// once.
+func (c *Client) drain() {
+	for range cap(c.events) {
+		select {
+		case event := <-c.events:
+			event(time.Now())
+		default:
+			return
+		}
+	}
+}
+
+// settle brings everything to what is known: subscriptions, time-outs, the
+// snapshot, the answers.
+func (c *Client) settle(ctx context.Context) {
+	now := time.Now()
+	c.fromDiskIfAlone(now)
+	c.subscribe(ctx, now)
+	c.expire(now)
+	if c.dirty && c.due(now) || c.retryDue(now) {
+		c.assemble(now)
+		c.subscribe(ctx, time.Now()) // what is not used any more is not asked for
+	}
+	c.decide(time.Now())
+	c.becomeReady()
+	for _, f := range c.feeds {
+		f.flush()
+	}
+	c.keep(time.Now())
+}
+
+func (c *Client) due(now time.Time) bool      { return now.Sub(c.applied) >= debounce }
+func (c *Client) retryDue(now time.Time) bool { return !c.retry.IsZero() && !now.Before(c.retry) }
+
+// next is how long nothing needs to be done if nothing happens.
+func (c *Client) next() time.Duration {
+	at := time.Now().Add(time.Hour)
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	if c.dirty {
+		earlier(c.applied.Add(debounce))
+	}
+	earlier(c.retry)
+	earlier(c.disk.next())
+	for _, t := range c.waiting {
+		earlier(t.due)
+	}
+	for k := range c.world {
+		earlier(c.world[k].deadline)
+		for _, e := range c.world[k].entries {
+			earlier(e.deadline)
+		}
+	}
+	return max(0, time.Until(at))
+}
+
+// report hands an event to Run; it gives up when ctx is done.
+func (c *Client) report(ctx context.Context, event func(now time.Time)) {
+	select {
+	case c.events <- event:
+	case <-ctx.Done():
+	}
+}

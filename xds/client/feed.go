@@ -1,0 +1,235 @@
+package client
+
+// A feed is one place that resources come from: the aggregated stream, a stream
+// of one type, or a file.
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/client/path"
+	"github.com/attache-mesh/attache/xds/client/protocol"
+	"github.com/attache-mesh/attache/xds/client/stream"
+)
+
+type feed struct {
+	c      *Client
+	source config.Source
+	only   kind // of a stream of one type and of a file; kindCount for ADS
+	name   string
+	stop   context.CancelFunc
+
+	machine protocol.Machine // of a stream
+	send    func([]proto.Message) // while connected
+	sotw    bool
+	// replaces: the next response of a kind is all that there is, although the
+	// protocol would not say so.
+	replaces [kindCount]bool
+	wanted   [kindCount]protocol.Want
+	used     bool // during subscribe
+
+	connected bool
+	server    string // the one connected to, or tried last
+	identity  string // how the control plane calls itself
+	since     time.Time
+	err       error // why it is not connected; nil at first and while connected
+	ends      uint64
+	refusedAt [kindCount]time.Time
+	refusedOf [kindCount]string
+}
+
+// feedFor finds or starts the feed of a kind from a source; nil if that cannot
+// be: there is no ADS stream, or a server is not known. Then the resource is
+// waited for in vain, and the reason is logged.
+func (c *Client) feedFor(ctx context.Context, k kind, s *config.Source) *feed {
+	for _, f := range c.feeds {
+		if f.serves(k, s) {
+			return f
+		}
+	}
+	f := &feed{c: c, source: *s, only: k}
+	switch s.Kind {
+	case config.SourceADS:
+		if c.o.ADS == nil {
+			return nil
+		}
+		f.only, f.name = kindCount, "ads"
+		f.start(ctx, c.o.ADS)
+	case config.SourceAPI:
+		f.name = kinds[k].name
+		if f.start(ctx, s.API); f.stop == nil {
+			return nil
+		}
+	case config.SourcePath:
+		f.name = s.Path
+		f.watch(ctx)
+	default:
+		return nil
+	}
+	c.feeds = append(c.feeds, f)
+	return f
+}
+
+func (f *feed) serves(k kind, s *config.Source) bool {
+	switch {
+	case f.source.Kind != s.Kind:
+		return false
+	case s.Kind == config.SourceADS:
+		return true
+	case s.Kind == config.SourcePath:
+		return f.only == k && f.source.Path == s.Path && f.source.WatchedDirectory == s.WatchedDirectory
+	}
+	return f.only == k && (f.source.API == s.API || reflect.DeepEqual(f.source.API, s.API))
+}
+
+// start begins the stream.
+func (f *feed) start(ctx context.Context, src *config.APISource) {
+	servers, err := stream.Servers(src, f.c.o.Planes)
+	if err != nil {
+		f.c.log.Error("xds: a source that cannot be dialled", "of", f.name, "error", err)
+		return
+	}
+	who := protocol.Identity{Node: f.c.o.Node, FirstOnly: src.SetNodeOnFirstMessageOnly}
+	o := stream.Options{Servers: servers, MaxAge: f.c.o.MaxConnectionAge}
+	if src.Delta {
+		f.machine = protocol.NewDelta(who)
+		o.Method, o.Response = aggregatedDelta, func() proto.Message { return &discoveryv3.DeltaDiscoveryResponse{} }
+	} else {
+		f.sotw = true
+		f.machine = protocol.NewStateOfTheWorld(who, wholeType)
+		o.Method, o.Response = aggregated, func() proto.Message { return &discoveryv3.DiscoveryResponse{} }
+	}
+	if f.only != kindCount {
+		o.Method = kinds[f.only].stream
+		if src.Delta {
+			o.Method = kinds[f.only].delta
+		}
+	}
+	ctx, f.stop = context.WithCancel(ctx)
+	f.c.running.Go(func() { stream.Run(ctx, o, handler{ctx, f}) })
+}
+
+// watch begins to follow the file.
+func (f *feed) watch(ctx context.Context) {
+	ctx, f.stop = context.WithCancel(ctx)
+	f.c.running.Go(func() {
+		path.Watch(ctx, f.source.Path, f.source.WatchedDirectory, kinds[f.only].url, func(u *protocol.Update, err error) {
+			f.c.report(ctx, func(now time.Time) { f.read(ctx, u, err, now) })
+		})
+	})
+}
+
+// handler hands what a stream says to Run.
+type handler struct {
+	ctx context.Context
+	f   *feed
+}
+
+func (h handler) Opened(server string, send func([]proto.Message)) {
+	h.f.c.report(h.ctx, func(now time.Time) { h.f.opened(server, send, now) })
+}
+
+func (h handler) Received(m proto.Message) {
+	h.f.c.report(h.ctx, func(now time.Time) { h.f.received(m, now) })
+}
+
+func (h handler) Ended(opened bool, err error, wait time.Duration) {
+	h.f.c.report(h.ctx, func(now time.Time) { h.f.ended(opened, err, wait, now) })
+}
+
+func (f *feed) opened(server string, send func([]proto.Message), now time.Time) {
+	f.connected, f.server, f.send, f.since, f.err = true, server, send, now, nil
+	f.c.count.connects++
+	f.machine.Opened()
+	f.c.log.Info("xds: connected", "of", f.name, "server", server)
+}
+
+func (f *feed) ended(opened bool, err error, wait time.Duration, now time.Time) {
+	f.machine.Closed()
+	f.send = nil
+	f.ends++
+	quiet := errors.Is(err, stream.ErrQuiet)
+	level := f.c.log.Warn
+	if quiet {
+		level = f.c.log.Info
+	}
+	if f.connected || f.err == nil || !sameText(f.err, err) {
+		level("xds: not connected", "of", f.name, "error", err, "again_in", wait.Round(time.Millisecond))
+	}
+	if f.connected || f.since.IsZero() {
+		f.since = now
+	}
+	f.connected, f.err = false, err
+	if quiet {
+		return
+	}
+	f.c.count.failures++
+	for k := range f.wanted {
+		if !f.wanted[k].Empty() {
+			f.c.world[k].figures.failure++
+		}
+	}
+}
+
+func sameText(a, b error) bool { return a.Error() == b.Error() }
+
+func (f *feed) received(m proto.Message, now time.Time) {
+	u, err := f.machine.Receive(m)
+	if err != nil {
+		f.c.count.refusedWhole++
+		if k, known := kindOf(typeOf(m)); known {
+			f.c.world[k].figures.attempt++
+			f.c.world[k].figures.rejected++
+		}
+		f.c.log.Warn("xds: a response is refused", "of", f.name, "error", err)
+		return
+	}
+	if u.ControlPlane != "" {
+		f.identity = u.ControlPlane
+	}
+	k, known := kindOf(u.TypeURL)
+	if !known {
+		return // it was not asked for, so Receive has refused it
+	}
+	f.c.accept(f, k, u, now)
+}
+
+// accept reads an update that a stream or a file brought.
+func (c *Client) accept(f *feed, k kind, u *protocol.Update, now time.Time) {
+	c.world[k].figures.attempt++
+	t := c.take(f, k, u, now)
+	c.waiting = append(c.waiting, t)
+	c.dirty = c.dirty || t.changed
+}
+
+// read takes what the file says, or why it says nothing.
+func (f *feed) read(_ context.Context, u *protocol.Update, err error, now time.Time) {
+	f.err, f.since, f.connected = err, now, err == nil
+	if err != nil {
+		f.c.world[f.only].figures.attempt++
+		f.c.world[f.only].figures.rejected++
+		f.c.log.Warn("xds: a file is refused; what it said before stays", "path", f.source.Path, "error", err)
+		return
+	}
+	f.c.accept(f, f.only, u, now)
+}
+
+// flush sends what is due.
+func (f *feed) flush() {
+	if f.machine != nil && f.connected {
+		f.send(f.machine.Requests())
+	}
+}
+
+func typeOf(m proto.Message) string {
+	if t, ok := m.(interface{ GetTypeUrl() string }); ok {
+		return t.GetTypeUrl()
+	}
+	return ""
+}

@@ -1,0 +1,186 @@
+package client
+
+// The types of resource: one literal table.
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/attache-mesh/attache/xds/envoyv3"
+)
+
+// kind is a type of resource. The order is that of make before break: what is
+// named comes before what names it.
+type kind uint8
+
+const (
+	rtds kind = iota
+	cds
+	eds
+	lds
+	rds
+	sds
+	ecds
+	kindCount
+)
+
+const typePrefix = "type.googleapis.com/"
+
+// kinds says what a kind is called and how one resource of it is read.
+var kinds = [kindCount]struct {
+	name   string // as in statistics
+	word   string // what one resource is called in messages
+	url    string
+	stream string // gRPC methods of its own service
+	delta  string
+	whole  bool // a state-of-the-world response holds every resource
+	read   func(*reading) (name string, value any)
+}{
+	rtds: {
+		name: "rtds", word: "runtime layer", url: typePrefix + "envoy.service.runtime.v3.Runtime",
+		stream: "/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
+		delta:  "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime",
+		read:   readRuntime,
+	},
+	cds: {
+		name: "cds", word: "cluster", url: typePrefix + "envoy.config.cluster.v3.Cluster", whole: true,
+		stream: "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
+		delta:  "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters",
+		read:   readCluster,
+	},
+	eds: {
+		name: "eds", word: "endpoints", url: typePrefix + "envoy.config.endpoint.v3.ClusterLoadAssignment",
+		stream: "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
+		delta:  "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints",
+		read:   readEndpoints,
+	},
+	lds: {
+		name: "lds", word: "listener", url: typePrefix + "envoy.config.listener.v3.Listener", whole: true,
+		stream: "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
+		delta:  "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners",
+		read:   readListener,
+	},
+	rds: {
+		name: "rds", word: "route table", url: typePrefix + "envoy.config.route.v3.RouteConfiguration",
+		stream: "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
+		delta:  "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes",
+		read:   readRoutes,
+	},
+	sds: {
+		name: "sds", word: "secret", url: typePrefix + "envoy.extensions.transport_sockets.tls.v3.Secret",
+		stream: "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
+		delta:  "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
+		read:   readSecret,
+	},
+	ecds: {
+		name: "ecds", word: "extension", url: typePrefix + "envoy.config.core.v3.TypedExtensionConfig",
+		stream: "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/StreamExtensionConfigs",
+		delta:  "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs",
+		read:   readExtension,
+	},
+}
+
+// Methods of the aggregated service.
+const (
+	aggregated      = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+	aggregatedDelta = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+)
+
+// kindOf finds the kind of a type URL.
+func kindOf(url string) (kind, bool) {
+	for k := range kinds {
+		if kinds[k].url == url {
+			return kind(k), true
+		}
+	}
+	return 0, false
+}
+
+// wholeType says of which types a state-of-the-world response holds everything.
+func wholeType(url string) bool {
+	k, known := kindOf(url)
+	return known && kinds[k].whole
+}
+
+// reading is one resource being read.
+type reading struct {
+	body     []byte
+	options  envoyv3.Options
+	problems []envoyv3.Problem
+}
+
+// parse reads the body into m.
+func (r *reading) parse(m proto.Message) {
+	if err := proto.Unmarshal(r.body, m); err != nil {
+		r.problems = append(r.problems, envoyv3.Problem{Text: "not a message of its type: " + err.Error()})
+	}
+}
+
+func readCluster(r *reading) (string, any) {
+	m := &clusterv3.Cluster{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	c, problems := envoyv3.Cluster("", m, r.options)
+	r.problems = problems
+	return m.GetName(), c
+}
+
+func readListener(r *reading) (string, any) {
+	m := &listenerv3.Listener{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	l, problems := envoyv3.Listener("", m, r.options)
+	r.problems = problems
+	return m.GetName(), l
+}
+
+func readRoutes(r *reading) (string, any) {
+	m := &routev3.RouteConfiguration{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	t, problems := envoyv3.RouteTable("", m, r.options)
+	r.problems = problems
+	return m.GetName(), t
+}
+
+func readEndpoints(r *reading) (string, any) {
+	m := &endpointv3.ClusterLoadAssignment{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	e, problems := envoyv3.Endpoints("", m, r.options)
+	r.problems = problems
+	return m.GetClusterName(), e
+}
+
+// readRuntime keeps the layer as it is: what it means depends on the others.
+func readRuntime(r *reading) (string, any) {
+	m := &runtimev3.Runtime{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	return m.GetName(), m.GetLayer()
+}
+
+// readSecret and readExtension keep nothing but the name: their users come with
+// TLS and filters; till then nothing subscribes to them.
+func readSecret(r *reading) (string, any) {
+	m := &tlsv3.Secret{}
+	r.parse(m)
+	return m.GetName(), nil
+}
+
+func readExtension(r *reading) (string, any) {
+	m := &corev3.TypedExtensionConfig{}
+	r.parse(m)
+	return m.GetName(), nil
+}

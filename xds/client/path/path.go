@@ -1,0 +1,155 @@
+// Package path follows a file that holds a DiscoveryResponse
+// (path_config_source): it is read when something is moved into its place, or
+// into the directory that is watched for it, as Kubernetes does with its
+// symbolic links.
+package path
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/attache-mesh/attache/xds/client/protocol"
+)
+
+// Bounds and times.
+const (
+	maxFile = 64 << 20 // bytes
+	// calm is how long after a move the file is read: several come together.
+	calm = 10 * time.Millisecond
+	// look is how often the file is looked at without having been told: a watch
+	// may miss what happens on a network file system.
+	look = 10 * time.Second
+	// settled is how old a change in place has to be before it is believed: a file
+	// that is being written may read well and lack its end.
+	settled = 2 * time.Second
+)
+
+// Watch reports the resources in the file at name, of the type given, now and
+// after each change, or why it cannot be read; not the same twice. It returns
+// when ctx is done. directory, if not empty, is what is watched instead of the
+// file's own.
+func Watch(ctx context.Context, name, directory, typeURL string, report func(*protocol.Update, error)) {
+	w := &watch{name: name, url: typeURL, report: report}
+	if directory == "" {
+		directory = filepath.Dir(name)
+	}
+	moved := make(<-chan fsnotify.Event)
+	notify, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer notify.Close()
+		if notify.Add(directory) == nil { // else the slow look has to do
+			moved = notify.Events
+		}
+	}
+	w.read()
+	slow := time.NewTicker(look)
+	defer slow.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-moved:
+			if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) {
+				continue
+			}
+			rest(ctx, moved)
+			w.read()
+		case <-slow.C:
+			if w.changed() {
+				w.read()
+			}
+		}
+	}
+}
+
+// rest lets events that belong together pass.
+func rest(ctx context.Context, events <-chan fsnotify.Event) {
+	over := time.After(calm)
+	for {
+		select {
+		case <-events:
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// watch is the state of one Watch.
+type watch struct {
+	name, url string
+	report    func(*protocol.Update, error)
+	seen      os.FileInfo
+	sum       [sha256.Size]byte
+	said      bool   // sum is that of what was reported
+	failed    string // the error reported last; "" if it was none
+}
+
+// changed reports whether the file is another one, or was changed in place long
+// enough ago.
+func (w *watch) changed() bool {
+	info, err := os.Stat(w.name)
+	if err != nil || w.seen == nil {
+		return (err != nil) != (w.seen == nil)
+	}
+	if !os.SameFile(info, w.seen) {
+		return true
+	}
+	return (info.ModTime() != w.seen.ModTime() || info.Size() != w.seen.Size()) && time.Since(info.ModTime()) > settled
+}
+
+func (w *watch) read() {
+	doc, err := w.load()
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	sum := sha256.Sum256(doc)
+	if w.said && sum == w.sum && w.failed == "" {
+		return
+	}
+	r, err := parse(doc, w.name)
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	u, err := protocol.FromFile(r, w.url, hex.EncodeToString(sum[:8]))
+	if err != nil {
+		w.fail(fmt.Errorf("%s: %w", w.name, err))
+		return
+	}
+	w.said, w.sum, w.failed = true, sum, ""
+	w.report(u, nil)
+}
+
+// fail reports an error once.
+func (w *watch) fail(err error) {
+	if err.Error() != w.failed {
+		w.failed = err.Error()
+		w.report(nil, err)
+	}
+}
+
+func (w *watch) load() ([]byte, error) {
+	info, err := os.Stat(w.name)
+	if err != nil {
+		w.seen = nil
+		return nil, err
+	}
+	w.seen = info
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", w.name)
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", w.name, info.Size(), maxFile)
+	}
+	return os.ReadFile(w.name)
+}

@@ -1,0 +1,131 @@
+package client
+
+// What is waited for, for how long, and when the program is ready.
+
+import (
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// may reports whether resources of a kind may be asked for already. At first
+// one kind comes after the other, as in Envoy: runtime, clusters with their
+// endpoints, then listeners with their route tables. So nothing is asked for
+// before what it will name is there.
+func (c *Client) may(k kind) bool {
+	if c.isReady || c.disk.used {
+		return true
+	}
+	switch k {
+	case rtds:
+		return true
+	case cds, eds:
+		return c.complete(rtds)
+	case lds, rds:
+		return c.complete(rtds) && c.complete(cds) && c.complete(eds)
+	}
+	return false
+}
+
+// complete reports whether everything of a kind that is asked for has come, or
+// was waited for long enough.
+func (c *Client) complete(k kind) bool {
+	s := &c.world[k]
+	if kinds[k].whole {
+		return c.sourceOf(k).Kind == config.SourceInline || s.answered || s.timedOut
+	}
+	for _, e := range s.entries {
+		if e.wanted && e.now == nil && !e.timedOut {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Client) sourceOf(k kind) *config.Source {
+	if k == cds {
+		return &c.o.CDS
+	}
+	return &c.o.LDS
+}
+
+// expire gives up what was waited for long enough.
+func (c *Client) expire(now time.Time) {
+	for k := range c.world {
+		s := &c.world[k]
+		if over(s.deadline, now) {
+			s.timedOut, s.deadline = true, time.Time{}
+			s.figures.timeouts++
+			c.log.Warn("xds: no answer in initial_fetch_timeout: going on without", "type", kinds[k].name)
+		}
+		for _, e := range s.entries {
+			if over(e.deadline, now) {
+				c.dirty = c.giveUp(kind(k), e) || c.dirty
+				c.log.Warn("xds: no resource in initial_fetch_timeout: going on without", "type", kinds[k].name, "name", e.name)
+			}
+		}
+	}
+}
+
+func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
+
+// giveUp ends the wait for a resource: endpoints are taken to be none, a route
+// table to be empty. But not where that would replace what is in use.
+func (c *Client) giveUp(k kind, e *entry) (changed bool) {
+	e.timedOut, e.deadline = true, time.Time{}
+	e.figures.timeouts++
+	if c.standsFor(k, e.name) {
+		return false
+	}
+	switch k {
+	case eds:
+		e.empty = &config.Endpoints{Cluster: e.name, OverprovisioningFactor: 140}
+	case rds:
+		e.empty = &config.RouteTable{Name: e.name}
+	default:
+		return false
+	}
+	return true
+}
+
+// standsFor reports whether something in use would take the resource if it came.
+func (c *Client) standsFor(k kind, name string) bool {
+	if c.snapshot == nil {
+		return false
+	}
+	for _, e := range c.world[map[kind]kind{eds: cds, rds: lds}[k]].entries {
+		if e.now == nil || e.used == nil || e.now == e.used {
+			continue
+		}
+		n := &naming{}
+		switch v := e.now.value.(type) {
+		case *config.Cluster:
+			n.addCluster(v)
+		case *config.Listener:
+			n.addListener(v)
+		}
+		if n[k][name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// becomeReady says so once, when everything needed is there and live.
+func (c *Client) becomeReady() {
+	if c.isReady || c.dirty || c.snapshot == nil || !(c.disk.used || c.allComplete()) {
+		return
+	}
+	c.isReady = true
+	c.log.Info("xds: ready", "source", c.configSource(), "after", time.Since(c.started).Round(time.Millisecond))
+	close(c.ready)
+}
+
+func (c *Client) allComplete() bool {
+	for _, k := range []kind{rtds, cds, eds, lds, rds} {
+		if !c.may(k) || !c.complete(k) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,178 @@
+package client
+
+// What is asked for, and from where: whole kinds as the bootstrap says, single
+// resources because a cluster or listener names them.
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/client/protocol"
+)
+
+// naming is what the resources name now: the source of each name, by kind.
+type naming [kindCount]map[string]*config.Source
+
+func (n *naming) add(k kind, name string, s *config.Source) {
+	if n[k] == nil {
+		n[k] = map[string]*config.Source{}
+	}
+	if n[k][name] == nil { // the first counts: static before dynamic
+		n[k][name] = s
+	}
+}
+
+func (n *naming) addCluster(c *config.Cluster) {
+	if c.Discovery == config.DiscoveryEDS {
+		n.add(eds, c.EDSName, &c.EDSSource)
+	}
+}
+
+func (n *naming) addListener(l *config.Listener) {
+	add := func(c *config.FilterChain) {
+		if h, ok := c.Handler.(*config.HTTP); ok && h.Routes == nil {
+			n.add(rds, h.RouteTableName, &h.RouteSource)
+		}
+	}
+	for i := range l.Chains {
+		add(&l.Chains[i])
+	}
+	if l.DefaultChain != nil {
+		add(l.DefaultChain)
+	}
+}
+
+// named collects what static resources, good ones and those in use name.
+func (c *Client) named() *naming {
+	n := &naming{}
+	for i := range c.o.Layers {
+		n.add(rtds, c.o.Layers[i].Name, &c.o.Layers[i].Source)
+	}
+	for _, s := range c.static.Clusters {
+		n.addCluster(s)
+	}
+	for _, s := range c.static.Listeners {
+		n.addListener(s)
+	}
+	for _, e := range c.world[cds].sorted() {
+		for _, v := range []*version{e.now, e.used} {
+			if v != nil {
+				n.addCluster(v.value.(*config.Cluster))
+			}
+		}
+	}
+	for _, e := range c.world[lds].sorted() {
+		for _, v := range []*version{e.now, e.used} {
+			if v != nil {
+				n.addListener(v.value.(*config.Listener))
+			}
+		}
+	}
+	if c.snapshot != nil { // those that are gone and still named
+		for _, name := range c.snapshot.Kept {
+			n.addCluster(c.snapshot.Cluster(name))
+		}
+	}
+	return n
+}
+
+// subscribe brings every feed to what is to be asked for now.
+func (c *Client) subscribe(ctx context.Context, now time.Time) {
+	for _, f := range c.feeds {
+		f.used = f.source.Kind == config.SourceADS
+	}
+	wants := map[*feed]*[kindCount]protocol.Want{}
+	want := func(k kind, s *config.Source, change func(*protocol.Want)) bool {
+		f := c.feedFor(ctx, k, s)
+		if f == nil {
+			return false
+		}
+		f.used = true
+		if wants[f] == nil {
+			wants[f] = &[kindCount]protocol.Want{}
+		}
+		change(&wants[f][k])
+		return true
+	}
+	for k, s := range map[kind]*config.Source{cds: &c.o.CDS, lds: &c.o.LDS} {
+		if s.Kind != config.SourceInline && c.may(k) && want(k, s, func(w *protocol.Want) { w.All = true }) {
+			c.awaitAll(k, s, now)
+		}
+	}
+	n := c.named()
+	for k := range n {
+		if !c.may(kind(k)) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(n[k])) {
+			s := n[k][name]
+			want(kind(k), s, func(w *protocol.Want) { w.Names = append(w.Names, name) })
+			c.await(kind(k), name, s, now)
+		}
+	}
+	c.forget(n)
+	for _, f := range slices.Clone(c.feeds) {
+		f.ask(wants[f])
+	}
+}
+
+// ask tells the machine what is wanted, and stops a feed that nothing uses.
+func (f *feed) ask(wants *[kindCount]protocol.Want) {
+	if !f.used {
+		f.stop()
+		f.c.feeds = slices.DeleteFunc(f.c.feeds, func(g *feed) bool { return g == f })
+		f.c.waiting = slices.DeleteFunc(f.c.waiting, func(t *taken) bool { return t.feed == f })
+		return
+	}
+	for k := range f.wanted {
+		var w protocol.Want
+		if wants != nil {
+			w = wants[k]
+		}
+		if f.machine == nil || w.Equal(f.wanted[k]) {
+			continue
+		}
+		f.wanted[k] = w
+		f.machine.Want(kinds[k].url, w)
+	}
+}
+
+// awaitAll begins the wait for the first answer of a whole kind.
+func (c *Client) awaitAll(k kind, s *config.Source, now time.Time) {
+	if w := &c.world[k]; !w.asked {
+		w.asked = true
+		if s.InitialFetchTimeout > 0 {
+			w.deadline = now.Add(s.InitialFetchTimeout)
+		}
+	}
+}
+
+// await begins the wait for a resource that was not asked for before.
+func (c *Client) await(k kind, name string, s *config.Source, now time.Time) {
+	e := c.world[k].entry(name)
+	if e.wanted {
+		return
+	}
+	e.wanted = true
+	if e.now == nil && s.InitialFetchTimeout > 0 {
+		e.deadline = now.Add(s.InitialFetchTimeout)
+	}
+}
+
+// forget drops resources that nobody names any more.
+func (c *Client) forget(n *naming) {
+	for k := range c.world {
+		if kinds[k].whole {
+			continue
+		}
+		for name, e := range c.world[k].entries {
+			if e.wanted && n[k][name] == nil {
+				c.world[k].drop(name)
+				c.dirty = true
+			}
+		}
+	}
+}

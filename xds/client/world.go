@@ -1,0 +1,227 @@
+package client
+
+// Everything that is known of resources: what is in use, what waits, what was
+// refused.
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/client/protocol"
+)
+
+// entry is a resource by name. One that nobody wants and nobody has is dropped.
+type entry struct {
+	name string
+	// now is the last version that was good by itself; used is the last one that
+	// stood in a snapshot. They differ while now waits for others.
+	now, used *version
+	// refused is the last version that was not taken; nil after a good one. If it
+	// is now, each assembly tries it again: what it lacked may have come.
+	refused  *refusal
+	gone     bool // the server says that there is none
+	wanted   bool // by name
+	timedOut bool
+	deadline time.Time // of the wait for the first version; zero: none
+	empty    any       // stands in for the resource after the time-out
+	figures  figures
+}
+
+// shelf holds the resources of one kind.
+type shelf struct {
+	entries map[string]*entry
+	bySum   map[uint64]*entry // by the sum of now, or of what was refused
+	// version is that of the last response that was accepted whole, for people.
+	version string
+	// asked: all of the kind are asked for. answered: a response has come since
+	// the start. deadline is when the wait for the first one ends.
+	asked, answered, timedOut bool
+	deadline                  time.Time
+	figures                   figures
+}
+
+type world [kindCount]shelf
+
+func newWorld() *world {
+	w := &world{}
+	for k := range w {
+		w[k].entries = map[string]*entry{}
+		w[k].bySum = map[uint64]*entry{}
+	}
+	return w
+}
+
+func (s *shelf) entry(name string) *entry {
+	e := s.entries[name]
+	if e == nil {
+		e = &entry{name: name}
+		s.entries[name] = e
+	}
+	return e
+}
+
+func (s *shelf) drop(name string) {
+	if e := s.entries[name]; e != nil {
+		s.forgetSums(e)
+		delete(s.entries, name)
+	}
+}
+
+func (s *shelf) forgetSums(e *entry) {
+	if e.now != nil && s.bySum[e.now.sum] == e {
+		delete(s.bySum, e.now.sum)
+	}
+	if e.refused != nil && s.bySum[e.refused.sum] == e {
+		delete(s.bySum, e.refused.sum)
+	}
+}
+
+// put makes v the resource's version. It reports whether that changes anything.
+func (s *shelf) put(v *version) bool {
+	e := s.entry(v.name)
+	changed := e.now == nil || e.now.value != v.value
+	s.forgetSums(e)
+	e.now, e.gone, e.timedOut, e.deadline, e.empty = v, false, false, time.Time{}, nil
+	if changed || e.refused != nil && e.refused.byItself {
+		e.refused = nil
+	}
+	s.bySum[v.sum] = e
+	return changed
+}
+
+// refuse remembers that v was not taken.
+func (s *shelf) refuse(v *version, text string, byItself bool, now time.Time) {
+	e := s.entry(v.name)
+	if e.refused != nil && s.bySum[e.refused.sum] == e && (e.now == nil || e.now.sum != e.refused.sum) {
+		delete(s.bySum, e.refused.sum)
+	}
+	e.refused = &refusal{version: v.version, body: v.body, sum: v.sum, text: text, at: now, byItself: byItself}
+	e.figures.rejected++
+	if s.bySum[v.sum] == nil {
+		s.bySum[v.sum] = e
+	}
+}
+
+// sorted are the entries by name.
+func (s *shelf) sorted() []*entry {
+	names := slices.Sorted(maps.Keys(s.entries))
+	all := make([]*entry, len(names))
+	for i, name := range names {
+		all[i] = s.entries[name]
+	}
+	return all
+}
+
+// taken is an update that was read and waits for the assembly to be decided.
+type taken struct {
+	update *protocol.Update
+	feed   *feed
+	kind   kind
+	good   map[string]*version
+	bad    []bad // in the order of the response
+	at     time.Time
+	// changed: something may have to be assembled anew.
+	changed bool
+	// due is when a refusal that was said before is said again.
+	due time.Time
+}
+
+type bad struct{ name, text string }
+
+// take reads an update into the world. Nothing is in use before it is assembled.
+func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken {
+	s := &c.world[k]
+	t := &taken{update: u, feed: f, kind: k, good: map[string]*version{}, at: now}
+	named := true
+	seen := make(map[string]bool, len(u.Resources))
+	for i := range u.Resources {
+		v, text := s.decode(k, &u.Resources[i], c.options, now)
+		if text == "" && seen[v.name] {
+			text = "it is in the response twice"
+			delete(t.good, v.name)
+		}
+		seen[v.name] = true
+		named = named && v.name != ""
+		switch {
+		case text != "":
+			t.bad = append(t.bad, bad{v.name, text})
+			if v.name != "" && c.wants(k, v.name) {
+				s.refuse(v, text, true, now)
+			}
+		case c.wants(k, v.name): // what nobody asked for is not kept
+			t.good[v.name] = v
+		}
+	}
+	for _, v := range t.good {
+		t.changed = s.put(v) || t.changed
+		s.entries[v.name].figures.success++
+	}
+	for _, name := range u.Removed {
+		t.changed = c.remove(k, name) || t.changed
+	}
+	// What a response cannot name it does not remove either.
+	if named && kinds[k].whole && (u.Whole || f.replaces[k]) {
+		for name := range s.entries {
+			if !seen[name] {
+				t.changed = c.remove(k, name) || t.changed
+			}
+		}
+	}
+	f.replaces[k] = false
+	s.answered, s.deadline = true, time.Time{}
+	return t
+}
+
+// wants reports whether a resource is kept if it comes.
+func (c *Client) wants(k kind, name string) bool {
+	e := c.world[k].entries[name]
+	return kinds[k].whole || e != nil && e.wanted
+}
+
+// remove forgets a listener or cluster. Of what is asked for by name the last
+// good version stays, as in Envoy: it goes when nobody names it any more.
+func (c *Client) remove(k kind, name string) (changed bool) {
+	s := &c.world[k]
+	e := s.entries[name]
+	switch {
+	case e == nil:
+		return false
+	case kinds[k].whole:
+		s.drop(name)
+		return true
+	}
+	e.gone = true
+	if e.now == nil && !e.timedOut {
+		return c.giveUp(k, e)
+	}
+	return false
+}
+
+// resources is what the sources say now: static ones first. A pointer that was
+// given before is given again.
+func (c *Client) resources() config.Resources {
+	now := config.Resources{
+		Listeners:   slices.Clone(c.static.Listeners),
+		Clusters:    slices.Clone(c.static.Clusters),
+		RouteTables: slices.Clone(c.static.RouteTables),
+		Endpoints:   slices.Clone(c.static.Endpoints),
+	}
+	collect(&c.world[cds], &now.Clusters)
+	collect(&c.world[eds], &now.Endpoints)
+	collect(&c.world[rds], &now.RouteTables)
+	collect(&c.world[lds], &now.Listeners)
+	return now
+}
+
+func collect[T any](s *shelf, to *[]*T) {
+	for _, e := range s.sorted() {
+		switch {
+		case e.now != nil:
+			*to = append(*to, e.now.value.(*T))
+		case e.empty != nil:
+			*to = append(*to, e.empty.(*T))
+		}
+	}
+}
