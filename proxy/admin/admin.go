@@ -37,7 +37,7 @@ const (
 type Server struct {
 	views     Views
 	log       *slog.Logger
-	listener  net.Listener
+	listener  *splitter
 	http      *fasthttp.Server
 	endpoints []endpoint
 	guard     guard
@@ -52,7 +52,7 @@ func Listen(addr config.Address, v Views, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin address %s: %w", addr, err)
 	}
-	s := &Server{views: v, log: log, listener: l, now: time.Now, guard: newGuard(addr)}
+	s := &Server{views: v, log: log, listener: newSplitter(l), now: time.Now, guard: newGuard(addr)}
 	s.endpoints = s.table()
 	s.http = &fasthttp.Server{
 		Handler:                      s.serve,
@@ -97,8 +97,22 @@ func listen(addr config.Address) (net.Listener, error) {
 // Addr is where it listens, with the kernel's port if 0 was asked.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
+// HTTP2 is where connections that begin as HTTP/2 does arrive. Without someone
+// who accepts there, they are closed when they have waited, and HTTP/1.1 is
+// served all the same. To be called before Serve, at most once.
+func (s *Server) HTTP2() net.Listener { return s.listener.http2 }
+
 // Serve answers requests until Close, and then returns nil.
-func (s *Server) Serve() error { return s.http.Serve(s.listener) }
+func (s *Server) Serve() error {
+	accepting := make(chan error, 1)
+	go func() { accepting <- s.listener.run() }()
+	err := s.http.Serve(s.listener.http1)
+	s.listener.Close()
+	if stopped := <-accepting; err == nil && !errors.Is(stopped, net.ErrClosed) {
+		err = stopped
+	}
+	return err
+}
 
 // Close stops listening and waits, at most a second, for the answers that are
 // being written.

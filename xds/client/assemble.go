@@ -167,4 +167,3 @@ func (c *Client) verdict(t *taken) protocol.Verdict {
 	v.Error = errorDetail(t.kind, refusals, len(v.Accepted))
 	return v
 }
-

@@ -45,7 +45,7 @@ type Options struct {
 	// and again whenever the runtime changes.
 	Static func(envoyv3.Runtime) config.Resources
 	// Planes are the clusters that servers may be, by name.
-	Planes map[string]*config.ControlPlane
+	Planes map[string]config.ControlPlane
 	// Decode says how resources are read; its Runtime is the static one.
 	Decode envoyv3.Options
 	// Apply makes a snapshot live. It may wait; its error joins one for each

@@ -25,7 +25,7 @@ type feed struct {
 	name   string
 	stop   context.CancelFunc
 
-	machine protocol.Machine // of a stream
+	machine protocol.Machine      // of a stream
 	send    func([]proto.Message) // while connected
 	sotw    bool
 	// replaces: the next response of a kind is all that there is, although the

@@ -9,7 +9,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-mesh/attache/xds/envoyv3"
@@ -160,15 +159,6 @@ func readEndpoints(r *reading) (string, any) {
 	e, problems := envoyv3.Endpoints("", m, r.options)
 	r.problems = problems
 	return m.GetClusterName(), e
-}
-
-// readRuntime keeps the layer as it is: what it means depends on the others.
-func readRuntime(r *reading) (string, any) {
-	m := &runtimev3.Runtime{}
-	if r.parse(m); r.problems != nil {
-		return "", nil
-	}
-	return m.GetName(), m.GetLayer()
 }
 
 // readSecret and readExtension keep nothing but the name: their users come with

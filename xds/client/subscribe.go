@@ -32,16 +32,10 @@ func (n *naming) addCluster(c *config.Cluster) {
 }
 
 func (n *naming) addListener(l *config.Listener) {
-	add := func(c *config.FilterChain) {
-		if h, ok := c.Handler.(*config.HTTP); ok && h.Routes == nil {
+	for h := range l.Handlers {
+		if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
 			n.add(rds, h.RouteTableName, &h.RouteSource)
 		}
-	}
-	for i := range l.Chains {
-		add(&l.Chains[i])
-	}
-	if l.DefaultChain != nil {
-		add(l.DefaultChain)
 	}
 }
 

@@ -169,6 +169,9 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 			}
 		}
 	}
+	if k == rtds && t.changed {
+		c.reread(now)
+	}
 	f.replaces[k] = false
 	s.answered, s.deadline = true, time.Time{}
 	return t

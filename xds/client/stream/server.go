@@ -40,7 +40,7 @@ type Server struct {
 
 // Servers lists what src is to be tried at: each target, and each address of
 // each cluster. An error names a cluster that there is not.
-func Servers(src *config.APISource, planes map[string]*config.ControlPlane) ([]Server, error) {
+func Servers(src *config.APISource, planes map[string]config.ControlPlane) ([]Server, error) {
 	var all []Server
 	for _, x := range src.Servers {
 		s := Server{asked: x, target: x.Target, tls: x.TLS, maxBytes: int(cmp.Or(x.MaxMessageBytes, DefaultMaxMessage)), timeout: defaultTimeout}
@@ -49,11 +49,11 @@ func Servers(src *config.APISource, planes map[string]*config.ControlPlane) ([]S
 			all = append(all, s)
 			continue
 		}
-		s.plane = planes[x.Cluster]
-		if s.plane == nil {
+		plane, known := planes[x.Cluster]
+		if !known {
 			return nil, fmt.Errorf("envoy_grpc.cluster_name: unknown cluster '%s'", x.Cluster)
 		}
-		s.tls = s.plane.TLS
+		s.plane, s.tls = &plane, plane.TLS
 		s.timeout = cmp.Or(s.plane.ConnectTimeout, defaultTimeout)
 		for _, a := range s.plane.Addresses {
 			s.address = a
