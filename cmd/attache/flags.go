@@ -23,6 +23,9 @@ type flags struct {
 	allowUnsupported       bool
 	allowUnknownStatic     bool
 	adminAddressPath       string
+	configCache            string
+	configCacheMaxAge      time.Duration
+	maxConnectionAge       time.Duration
 	version                bool
 	given                  map[string]string
 }
@@ -64,6 +67,9 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	text(&f.zone, "", "`zone` of the node's locality", "service-zone")
 	text(&f.logLevel, "info", "log `level`: trace, debug, info, warning, error, critical or off", "log-level", "l")
 	text(&f.adminAddressPath, "", "`file` to write the admin server's address to", "admin-address-path")
+	text(&f.configCache, "", "`directory` that keeps the last good resources of the control plane, to start from while it is away", "config-cache")
+	set.DurationVar(&f.configCacheMaxAge, "config-cache-max-age", 24*time.Hour, "`time` after which what is kept there is not used any more; 0: never")
+	set.DurationVar(&f.maxConnectionAge, "xds-max-connection-age", 30*time.Minute, "`time` after which a connection to the control plane is made anew; 0: never")
 	set.IntVar(&f.concurrency, "concurrency", runtime.GOMAXPROCS(0), "number of `workers`")
 	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
@@ -117,6 +123,10 @@ func (f *flags) check(rest []string) error {
 		return fmt.Errorf("--mode %q: want serve or validate", f.mode)
 	case f.concurrency < 0:
 		return fmt.Errorf("--concurrency %d: want 0 (one worker) or more", f.concurrency)
+	case f.configCacheMaxAge < 0:
+		return fmt.Errorf("--config-cache-max-age %s: want 0 or more", f.configCacheMaxAge)
+	case f.maxConnectionAge < 0:
+		return fmt.Errorf("--xds-max-connection-age %s: want 0 or more", f.maxConnectionAge)
 	case f.drainSeconds < 0:
 		return fmt.Errorf("--drain-time-s %d: want 0 or more", f.drainSeconds)
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/upstream"
 	"github.com/attache-mesh/attache/xds/bootstrap"
+	"github.com/attache-mesh/attache/xds/client"
+	"github.com/attache-mesh/attache/xds/client/csds"
 )
 
 // program is one run of the sidecar.
@@ -28,6 +30,7 @@ type program struct {
 	level   *slog.LevelVar
 	started time.Time
 	server  *proxy.Server
+	client  *client.Client // nil if everything stands in the bootstrap file
 	dump    [][]byte
 	ready   atomic.Bool
 	failing atomic.Bool // /healthcheck/fail
@@ -50,10 +53,6 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	if err := p.render(b); err != nil {
 		return err
 	}
-	snapshot, _, problems := config.Assemble(nil, b.Resources)
-	if len(problems) > 0 {
-		return problems[0]
-	}
 	server, err := proxy.New(proxy.Options{
 		Concurrency: f.concurrency, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
 	})
@@ -63,18 +62,53 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	defer server.Stop()
 	p.server = server
 
+	if dynamic(b) {
+		if p.client, err = p.newClient(b); err != nil {
+			return err
+		}
+	}
 	closeAdmin, err := p.serveAdmin(b)
 	if err != nil {
 		return err
 	}
 	defer closeAdmin()
-	if err := server.Apply(snapshot); err != nil {
+	if p.client == nil {
+		err = p.serveFile(b)
+	} else {
+		defer p.startClient()()
+	}
+	if err != nil {
 		return err
 	}
-	p.ready.Store(true)
-	settle()
-	log.Info("serving", "version", version, "workers", len(server.Workers()), "listeners", len(snapshot.Listeners), "clusters", len(snapshot.Clusters))
 	return p.untilEnd(quitting, signals)
+}
+
+// serveFile makes live what stands in the bootstrap file.
+func (p *program) serveFile(b *bootstrap.Bootstrap) error {
+	snapshot, _, problems := config.Assemble(nil, b.Resources)
+	if len(problems) > 0 {
+		return problems[0]
+	}
+	if err := p.server.Apply(snapshot); err != nil {
+		return err
+	}
+	p.becomeReady()
+	return nil
+}
+
+// startClient begins to follow the control plane; stop ends that and waits. What
+// is live stays live.
+func (p *program) startClient() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.follow(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // render keeps /config_dump as text: the messages themselves are let go.
@@ -100,13 +134,29 @@ func (p *program) serveAdmin(b *bootstrap.Bootstrap) (func(), error) {
 			return nil, fmt.Errorf("--admin-address-path: %w", err)
 		}
 	}
+	stopStatus := p.serveStatus(a)
 	go func() {
 		if err := a.Serve(); err != nil {
 			p.log.Error("admin server ended", "error", err)
 		}
 	}()
 	p.log.Info("admin", "address", a.Addr().String())
-	return func() { a.Close() }, nil
+	return func() { stopStatus(); a.Close() }, nil
+}
+
+// serveStatus answers client status requests (CSDS) beside the admin pages.
+func (p *program) serveStatus(a *admin.Server) (stop func()) {
+	if p.client == nil {
+		return func() {}
+	}
+	s := csds.New(p.client.ClientConfig)
+	l := a.HTTP2()
+	go func() {
+		if err := s.Serve(l); err != nil {
+			p.log.Debug("client status ended", "error", err)
+		}
+	}()
+	return s.Close
 }
 
 // untilEnd waits for a signal or /quitquitquit. SIGTERM and SIGINT drain; a

@@ -14,7 +14,7 @@ import (
 
 // views is what the operator sees of the program.
 func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
-	return admin.Views{
+	v := admin.Views{
 		About: admin.About{
 			Version: version,
 			Started: p.started,
@@ -25,7 +25,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 		Stats:      p.stats,
 		Clusters:   p.clusters,
 		Listeners:  p.listeners,
-		ConfigDump: func() ([][]byte, error) { return p.dump, nil },
+		ConfigDump: p.configDump,
 		Loggers: func() []admin.LoggerView {
 			return []admin.LoggerView{{Name: "attache", Level: levelName(p.level.Level())}}
 		},
@@ -35,6 +35,10 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 		SetHealthy:  func(healthy bool) { p.failing.Store(!healthy) },
 		Explain:     p.server.Explain,
 	}
+	if p.client != nil {
+		v.Config = p.client.Source
+	}
+	return v
 }
 
 func (p *program) state() admin.State {
@@ -56,6 +60,9 @@ func (p *program) stats() []stats.Row {
 		live = 1
 	}
 	sum.Add("server.live", stats.Gauge, live)
+	if p.client != nil {
+		p.client.Stats(sum)
+	}
 	return sum.Rows()
 }
 
@@ -110,7 +117,7 @@ func (p *program) clusters() []admin.ClusterView {
 	var all []admin.ClusterView
 	for _, c := range p.server.Clusters() {
 		asked := c.Config()
-		v := admin.ClusterView{Name: c.Name, StatName: asked.AltStatName, Limits: asked.Breakers}
+		v := admin.ClusterView{Name: c.Name, StatName: asked.AltStatName, Limits: asked.Breakers, AddedViaAPI: p.client != nil && p.client.Brought(c.Name)}
 		for e := range c.Entries {
 			v.Hosts = append(v.Hosts, hostView(e, p.server.HostFigures(e.Host)))
 		}

@@ -97,10 +97,12 @@ func listen(addr config.Address) (net.Listener, error) {
 // Addr is where it listens, with the kernel's port if 0 was asked.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// HTTP2 is where connections that begin as HTTP/2 does arrive. Without someone
-// who accepts there, they are closed when they have waited, and HTTP/1.1 is
-// served all the same. To be called before Serve, at most once.
-func (s *Server) HTTP2() net.Listener { return s.listener.http2 }
+// HTTP2 is where connections that begin as HTTP/2 does arrive, if it is called
+// before Serve; else they are HTTP/1.1's to refuse. Somebody has to accept there.
+func (s *Server) HTTP2() net.Listener {
+	s.listener.two = true
+	return s.listener.http2
+}
 
 // Serve answers requests until Close, and then returns nil.
 func (s *Server) Serve() error {

@@ -127,7 +127,7 @@ func fakeListeners() []ListenerView {
 	}
 }
 
-func fakeDump() ([][]byte, error) {
+func fakeDump(bool) ([][]byte, error) {
 	return [][]byte{
 		[]byte("{\n \"@type\": \"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump\",\n \"bootstrap\": {}\n}"),
 		[]byte(`{"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump"}`),

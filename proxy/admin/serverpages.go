@@ -54,6 +54,9 @@ type infoJSON struct {
 	HotRestart string         `json:"hot_restart_version"`
 	Options    map[string]any `json:"command_line_options"`
 	Node       nodeJSON       `json:"node"`
+	// ours, and only with resources that come from elsewhere
+	ConfigSource string `json:"config_source,omitempty"`
+	ConfigAge    string `json:"config_age,omitempty"`
 }
 
 type nodeJSON struct {
@@ -75,7 +78,12 @@ func (s *Server) serverInfo(*fasthttp.Args) answer {
 	if options == nil {
 		options = map[string]any{}
 	}
-	return render(infoJSON{about.Version, s.views.State().String(), up, up, "disabled", options, n})
+	info := infoJSON{Version: about.Version, State: s.views.State().String(), Uptime: up, UptimeAll: up, HotRestart: "disabled", Options: options, Node: n}
+	if s.views.Config != nil {
+		source, age := s.views.Config()
+		info.ConfigSource, info.ConfigAge = source, strconv.FormatInt(int64(age.Seconds()), 10)+"s"
+	}
+	return render(info)
 }
 
 // configDump is admin.v3.ConfigDump. Envoy's parameters that cut it down are
@@ -86,7 +94,8 @@ func (s *Server) configDump(q *fasthttp.Args) answer {
 			return refused(name + " is not supported: the whole dump is to be had without it\n")
 		}
 	}
-	pieces, err := s.views.ConfigDump()
+	endpoints := q.Has("include_eds")
+	pieces, err := s.views.ConfigDump(endpoints)
 	if err != nil {
 		return failed(err)
 	}

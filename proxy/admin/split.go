@@ -18,6 +18,7 @@ const preface = "PRI "
 type splitter struct {
 	net.Listener
 	http1, http2 *side
+	two          bool          // somebody wants http2
 	looking      chan struct{} // one token per connection being looked at
 	wait         sync.WaitGroup
 }
@@ -63,7 +64,10 @@ func (s *splitter) look(c net.Conn) {
 		c.Close()
 		return
 	}
-	to := s.http2
+	to := s.http1
+	if s.two {
+		to = s.http2
+	}
 	for len(head) < len(preface) {
 		n, err := c.Read(head[len(head) : len(head)+1])
 		head = head[:len(head)+n]

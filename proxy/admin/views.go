@@ -18,10 +18,12 @@ type Views struct {
 	// State decides /ready.
 	State func() State
 	// Stats sums all workers' counters.
-	Stats      func() []stats.Row
-	Clusters   func() []ClusterView
-	Listeners  func() []ListenerView
-	ConfigDump func() ([][]byte, error) // JSON objects, each with its "@type", in Envoy's order
+	Stats     func() []stats.Row
+	Clusters  func() []ClusterView
+	Listeners func() []ListenerView
+	// ConfigDump gives JSON objects, each with its "@type", in Envoy's order; those
+	// of endpoints only if asked for.
+	ConfigDump func(endpoints bool) ([][]byte, error)
 	Loggers    func() []LoggerView
 	// SetLogLevel sets one logger, all if name is "". level is one of the
 	// levels of Envoy; false: there is no such logger.
@@ -34,6 +36,10 @@ type Views struct {
 	Quit func()
 	// SetHealthy false makes State say Draining, true undoes that.
 	SetHealthy func(healthy bool)
+
+	// Config says where the resources in use come from and how long ago they were
+	// last known to be up to date; nil if all of them stand in the bootstrap file.
+	Config func() (source string, age time.Duration)
 
 	// Explain tells what would be done with a request that query describes; nil
 	// leaves /explain out. An error is answered with 400.

@@ -52,8 +52,9 @@ type Bootstrap struct {
 	// One that only the xDS client can use (TLS, HTTP/2) is not in Resources.
 	ControlPlanes map[string]config.ControlPlane
 
-	proto  *bootstrapv3.Bootstrap
-	static static
+	proto            *bootstrapv3.Bootstrap
+	allowUnsupported bool
+	static           static
 }
 
 // static are the file's clusters while they are read, by their place in it.
@@ -82,7 +83,7 @@ type Problem = load.Problem
 func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	m, problems := read(doc, name, o)
 	override(m, o)
-	b := &Bootstrap{proto: m, Node: node(m.GetNode())}
+	b := &Bootstrap{proto: m, Node: node(m.GetNode()), allowUnsupported: o.AllowUnsupported}
 	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported})
 	b.static = static{}
 	locate(doc, found)

@@ -136,6 +136,21 @@ func (c *Client) configSource() string {
 	return "static"
 }
 
+// Source says where what is in use comes from ("disk", "control_plane", "file"
+// or "static") and how long ago that was last known to be up to date.
+func (c *Client) Source() (from string, age time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.configSource(), c.age(time.Now())
+}
+
+// Brought reports whether a cluster came from elsewhere than the bootstrap file.
+func (c *Client) Brought(cluster string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.world[cds].entries[cluster] != nil
+}
+
 // whole reports whether all resources of a kind have been told since the start.
 func (c *Client) whole(k kind) bool {
 	return c.sourceOf(k).Kind == config.SourceInline || c.world[k].answered
