@@ -95,7 +95,7 @@ func TestOneBadAmongMany(t *testing.T) {
 					t.Errorf("the NACK does not say %q: %s", want, nack)
 				}
 			}
-			time.Sleep(time.Until(begin.Add(500 * time.Millisecond))) // time for a storm
+			<-time.After(time.Until(begin.Add(500 * time.Millisecond))) // time for a storm
 			if n := s.responses(url) - sent; n > 2 {
 				t.Errorf("%d responses for one bad resource", n)
 			}

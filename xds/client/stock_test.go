@@ -234,7 +234,9 @@ func (r *recorder) until(t *testing.T, what string, ok func(*config.Snapshot) bo
 // eventually waits, at most a few seconds, until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); <-look.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
