@@ -105,6 +105,9 @@ func launch(t *testing.T, argv ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.exited
+		if said := p.said.String(); t.Failed() && said != "" {
+			t.Logf("%v said:\n%s", p.cmd.Args, said[max(0, len(said)-4096):])
+		}
 	})
 	return p
 }

@@ -52,6 +52,7 @@ func StartRaw(t testing.TB) *Raw {
 	t.Cleanup(func() {
 		server.Stop()
 		<-ended
+		r.show(t)
 	})
 	return r
 }

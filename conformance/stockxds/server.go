@@ -49,6 +49,7 @@ func StartServer(t testing.TB, ads bool) *Server {
 	s := &Server{t: t, cache: cache.NewSnapshotCache(ads, sameForAll{}, nil), addr: "127.0.0.1:0"}
 	s.Start()
 	t.Cleanup(s.Stop)
+	t.Cleanup(func() { s.show(t) })
 	return s
 }
 
@@ -135,6 +136,16 @@ func (l *log) Events() []Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]Event(nil), l.events...)
+}
+
+// show says at the end of a failed test what was said on the streams.
+func (l *log) show(t testing.TB) {
+	if !t.Failed() {
+		return
+	}
+	for n, e := range l.Events() {
+		t.Logf("xDS message %d: %+v", n, e)
+	}
 }
 
 func (l *log) callbacks() xdsserver.Callbacks {

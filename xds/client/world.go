@@ -83,6 +83,9 @@ func (s *shelf) put(v *version) bool {
 	e := s.entry(v.name)
 	changed := e.now == nil || e.now.value != v.value
 	s.forgetSums(e)
+	if !changed && e.used == e.now {
+		e.used = v // sent again, as on a new stream: what is in use is this
+	}
 	e.now, e.gone, e.timedOut, e.deadline, e.empty = v, false, false, time.Time{}, nil
 	if changed || e.refused != nil && e.refused.byItself {
 		e.refused = nil
