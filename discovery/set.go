@@ -40,10 +40,10 @@ func (i Instance) Equal(j Instance) bool {
 }
 
 func contentVersion(instances []Instance) string {
-	h := content{xxhash.New()}
+	h := content{sum: xxhash.New()}
 	for _, i := range instances {
 		h.text(i.ID, i.Addr.String(), i.Path, i.Hostname, i.Region, i.Zone, i.SubZone)
-		h.numbers(uint64(i.Weight), uint64(i.Health), uint64(i.Priority), uint64(len(i.ForZones)), uint64(len(i.Tags)), uint64(len(i.Metadata)))
+		h.numbers(int(i.Weight), int(i.Health), int(i.Priority), len(i.ForZones), len(i.Tags), len(i.Metadata))
 		h.text(i.ForZones...)
 		h.text(i.Tags...)
 		for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
@@ -54,17 +54,21 @@ func contentVersion(instances []Instance) string {
 }
 
 // content hashes with lengths in front, so that no two contents read alike.
-type content struct{ sum *xxhash.Digest }
+type content struct {
+	sum    *xxhash.Digest
+	number [8]byte
+}
 
-func (c content) text(all ...string) {
+func (c *content) text(all ...string) {
 	for _, s := range all {
-		c.numbers(uint64(len(s)))
+		c.numbers(len(s))
 		_, _ = c.sum.WriteString(s)
 	}
 }
 
-func (c content) numbers(all ...uint64) {
+func (c *content) numbers(all ...int) {
 	for _, n := range all {
-		_, _ = c.sum.Write(binary.LittleEndian.AppendUint64(nil, n))
+		binary.LittleEndian.PutUint64(c.number[:], uint64(n))
+		_, _ = c.sum.Write(c.number[:])
 	}
 }

@@ -52,3 +52,31 @@ func TestEveryFieldCounts(t *testing.T) {
 		t.Error("nil is equal to nil only")
 	}
 }
+
+// BenchmarkMakeSet is what a source pays for 10,000 instances, and BenchmarkEqual
+// what the catalog pays when they come again.
+func BenchmarkMakeSet(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		manyInstances()
+	}
+}
+
+func BenchmarkEqual(b *testing.B) {
+	one, two := manyInstances(), manyInstances()
+	for b.Loop() {
+		if !one.Equal(two) {
+			b.Fatal("not equal")
+		}
+	}
+}
+
+func manyInstances() *Set {
+	all := make([]Instance, 10_000)
+	for i := range all {
+		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
+		all[i] = Instance{ID: at.String(), Addr: at, Weight: 1, Zone: "eu-1a"}
+	}
+	set, _ := MakeSet("", all)
+	return set
+}

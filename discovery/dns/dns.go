@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,9 @@ func CatalogOptions() discovery.Options {
 // maxAtOnce is how many look-ups run at a time.
 const maxAtOnce = 64
 
-// Source answers for the schemes dns and srv. Any goroutine.
+// Source answers for services with SRV records, whose scheme is "srv" or begins
+// with "srv-", and for names with addresses, whose scheme is any other. It knows
+// no hosts file. Any goroutine.
 //
 // The identity of an instance is the address and port of a dns:// service, and
 // the target's name of an srv:// service: "name:port" if the target has several
@@ -149,7 +152,7 @@ func (s *Source) Check(service discovery.Service) error {
 }
 
 func parse(service discovery.Service) (question, error) {
-	q := question{name: service.Name, isSRV: service.Source == "srv"}
+	q := question{name: service.Name, isSRV: service.Source == "srv" || strings.HasPrefix(service.Source, "srv-")}
 	q.family, _ = familyOf("v4_preferred")
 	bad := func(format string, args ...any) (question, error) {
 		return q, fmt.Errorf("%s: "+format, append([]any{service}, args...)...)

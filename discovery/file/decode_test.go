@@ -143,3 +143,19 @@ func checkSet(t *testing.T, set *discovery.Set) {
 		}
 	}
 }
+
+// BenchmarkDecode reads 10,000 instances.
+func BenchmarkDecode(b *testing.B) {
+	var doc strings.Builder
+	doc.WriteString("services:\n  s:\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&doc, "  - {id: shard-%d, address: 10.0.%d.%d, port: 11211, zone: eu-1a, weight: 2}\n", i, i>>8, i&255)
+	}
+	b.SetBytes(int64(doc.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode("x.yaml", []byte(doc.String())); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

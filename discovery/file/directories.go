@@ -16,25 +16,31 @@ import (
 // their symlinks lie: a file that is replaced is another inode, and a watch on
 // the old one would hear nothing.
 type directories struct {
-	watcher *fsnotify.Watcher // nil if the kernel gives none
+	watcher *fsnotify.Watcher // nil as long as the kernel gives none
 	watched map[string]os.FileInfo
 }
 
-func (d *directories) open() {
-	d.watcher, _ = fsnotify.NewWatcher()
-	d.watched = map[string]os.FileInfo{}
+// open asks the kernel for a watcher if there is none: it may have run out of
+// them and have some again.
+func (d *directories) open() bool {
+	if d.watcher == nil {
+		d.watcher, _ = fsnotify.NewWatcher()
+		d.watched = map[string]os.FileInfo{}
+	}
+	return d.watcher != nil
 }
 
 func (d *directories) close() {
 	if d.watcher != nil {
 		_ = d.watcher.Close()
+		d.watcher = nil
 	}
 }
 
 // watch brings the watches in line with what the paths mean now, and tells if
 // one was added. It is blind if one of the directories cannot be watched.
 func (d *directories) watch(paths []string) (blind, changed bool) {
-	if d.watcher == nil {
+	if !d.open() {
 		return true, false
 	}
 	wanted := map[string]bool{}
@@ -108,7 +114,11 @@ func (d *directories) wait(ctx context.Context, most, quiet time.Duration) (even
 			return still != nil, true
 		case <-still:
 			return true, true
-		case e := <-events:
+		case e, ok := <-events:
+			if !ok { // it could not read from the kernel any more
+				d.close()
+				return true, true
+			}
 			if e.Op == fsnotify.Chmod { // atime and such
 				continue
 			}

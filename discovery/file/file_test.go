@@ -313,3 +313,24 @@ func TestServiceWithPortFails(t *testing.T) {
 		})
 	}
 }
+
+// TestLosesItsWatcher: a watcher that ends by itself is replaced.
+func TestLosesItsWatcher(t *testing.T) {
+	dir := t.TempDir()
+	var d directories
+	defer d.close()
+	if blind, changed := d.watch([]string{dir}); blind || !changed {
+		t.Fatal("not watched")
+	}
+	must(t, d.watcher.Close())
+	if event, ok := d.wait(t.Context(), time.Hour, time.Millisecond); !event || !ok {
+		t.Error("the end of the watcher is no event")
+	}
+	if blind, changed := d.watch([]string{dir}); blind || !changed {
+		t.Error("not watched anew")
+	}
+	write(t, filepath.Join(dir, "x"), "")
+	if event, ok := d.wait(t.Context(), time.Hour, time.Millisecond); !event || !ok {
+		t.Error("the new watcher tells nothing")
+	}
+}

@@ -76,7 +76,6 @@ func (r *reader) publish(p *picture) {
 
 func (r *reader) run(ctx context.Context) {
 	defer close(r.ended)
-	r.dirs.open()
 	defer r.dirs.close()
 	for all := true; ; {
 		// First the watches, then the look, so that nothing changes unseen between;
