@@ -19,7 +19,7 @@ import (
 
 // town is resources that change, and the server that follows them.
 type town struct {
-	t      *testing.T
+	t      testing.TB
 	s      *Server
 	now    config.Resources
 	before *config.Snapshot

@@ -39,6 +39,8 @@ type Cluster struct {
 	mu     sync.Mutex // guards what follows: updates come one at a time
 	asked  *config.Cluster
 	hosts  map[hostKey]*Host
+	round  uint64      // of show
+	target pool.Target // what the hosts' targets have in common
 	closed bool
 
 	ready   chan struct{} // closed once every name was looked up, or there is none

@@ -62,7 +62,7 @@ func TestUpdateRefusesWhole(t *testing.T) {
 	_, l := opened(t, static(config.MaglevLB, 1, 1))
 	before := l.view.Load()
 	for name, spoil := range map[string]func(*config.Cluster){
-		"\"a\" is a name, and the cluster is STATIC": func(c *config.Cluster) {
+		"\"a\" is a name, and only DNS clusters look names up": func(c *config.Cluster) {
 			c.Endpoints.Localities[0].Endpoints[0].Address = config.Address{Host: "a", Port: 1}
 		},
 		"table_size":          func(c *config.Cluster) { c.Balance.MaglevTable = 10 },
@@ -355,7 +355,7 @@ func TestHashKeys(t *testing.T) {
 		{config.Ketama, false, config.Endpoint{Address: config.Address{Path: "/s"}}, "/s:"},
 		{config.Rendezvous, false, config.Endpoint{Address: config.Address{Path: "/s"}}, "/s"},
 	} {
-		if got := hashKey(&config.Balance{Kind: x.kind, UseHostname: x.hostname}, &x.e); got != x.want {
+		if got := hashKey(&config.Balance{Kind: x.kind, UseHostname: x.hostname}, &member{endpoint: &x.e, host: &Host{name: x.e.Address.String()}}); got != x.want {
 			t.Errorf("balance %d, use hostname %v, %+v: %q, want %q", x.kind, x.hostname, x.e, got, x.want)
 		}
 	}

@@ -86,6 +86,9 @@ func (c *Cluster) discover(asked *config.Cluster) {
 
 func namesOf(asked *config.Cluster) []string {
 	var names []string
+	if asked.Discovery != config.DiscoveryStrictDNS && asked.Discovery != config.DiscoveryLogicalDNS {
+		return nil
+	}
 	for i := range asked.Endpoints.Localities {
 		for _, e := range asked.Endpoints.Localities[i].Endpoints {
 			if e.Address.Host != "" {

@@ -23,6 +23,8 @@ type Host struct {
 	active  atomic.Int64 // requests in progress, all workers
 	removed atomic.Bool
 	local   []*HostLocal // by worker ID; each is its worker's
+	name    string       // Address as text; set once
+	round   uint64       // the last in which the cluster had it; Cluster.mu guards it
 }
 
 // hostKey is the identity of a host: what may not change while it lives.

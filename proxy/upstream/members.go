@@ -13,7 +13,11 @@ import (
 // membersOf lists what is asked for, in the configuration's order; names of a
 // DNS cluster stand for what they were last resolved to.
 func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
-	var all []member
+	n := 0
+	for i := range asked.Endpoints.Localities {
+		n += len(asked.Endpoints.Localities[i].Endpoints)
+	}
+	all := make([]member, 0, n)
 	for i := range asked.Endpoints.Localities {
 		l := &asked.Endpoints.Localities[i]
 		for j := range l.Endpoints {
@@ -22,13 +26,13 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 				all = append(all, member{endpoint: e, locality: l})
 				continue
 			}
-			if asked.Discovery == config.DiscoveryStatic {
-				return nil, fmt.Errorf("localities[%d].endpoints[%d]: %q is a name, and the cluster is STATIC", i, j, e.Address.Host)
+			if asked.Discovery == config.DiscoveryStatic || asked.Discovery == config.DiscoveryEDS {
+				return nil, fmt.Errorf("localities[%d].endpoints[%d]: %q is a name, and only DNS clusters look names up", i, j, e.Address.Host)
 			}
 			for _, at := range c.resolved(e) {
 				m := member{endpoint: at, locality: l}
 				if asked.Discovery == config.DiscoveryLogicalDNS {
-					m.logical = e.Address
+					m.logical = &e.Address
 				}
 				all = append(all, m)
 			}
@@ -40,18 +44,29 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 // key is the member's identity. A LOGICAL_DNS host stays the same whatever its
 // name resolves to: connections go on, and new ones go to the new address.
 func (m *member) key() hostKey {
-	if m.logical.Host != "" {
-		return hostKey{m.logical, m.endpoint.Hostname}
+	return hostKey{*m.identity(), m.endpoint.Hostname}
+}
+
+func (m *member) identity() *config.Address {
+	if m.logical != nil {
+		return m.logical
 	}
-	return hostKey{m.endpoint.Address, m.endpoint.Hostname}
+	return &m.endpoint.Address
+}
+
+// is compares keys.
+func (m *member) is(o *member) bool {
+	return *m.identity() == *o.identity() && m.endpoint.Hostname == o.endpoint.Hostname
 }
 
 // newHost makes a host with its place on every worker. Nobody else knows it
 // yet.
-func newHost(c *Cluster, asked *config.Cluster, m member) *Host {
+func newHost(c *Cluster, asked *config.Cluster, m *member) *Host {
 	h := &Host{Cluster: c, Address: m.key().address}
+	h.name = h.Address.String()
 	h.asked.Store(m.endpoint)
-	h.target.Store(newTarget(asked, h, m.endpoint.Address))
+	t := newTarget(asked)
+	h.target.Store(h.aimed(&t, m.endpoint.Address))
 	for i, w := range c.workers {
 		h.local = append(h.local, &HostLocal{
 			Host: h, Worker: w,
@@ -61,11 +76,25 @@ func newHost(c *Cluster, asked *config.Cluster, m member) *Host {
 	return h
 }
 
-// use tells a host what is asked of it now. New connections follow a changed
-// target; those that stand stay.
-func (h *Host) use(asked *config.Cluster, m member) {
+// use tells a host what is asked of it now; same says that the cluster's target
+// t has not changed. New connections follow a changed target; those that stand
+// stay.
+func (h *Host) use(t pool.Target, same bool, m *member) {
 	h.asked.Store(m.endpoint)
-	t := newTarget(asked, h, m.endpoint.Address)
+	if old := h.Target(); same && old.Address == m.endpoint.Address {
+		return
+	}
+	h.turn(h.aimed(&t, m.endpoint.Address))
+}
+
+// aimed is the cluster's target for this host.
+func (h *Host) aimed(t *pool.Target, at config.Address) *pool.Target {
+	own := *t
+	own.Address, own.Seen = at, &h.seen
+	return &own
+}
+
+func (h *Host) turn(t *pool.Target) {
 	if *t == *h.Target() {
 		return
 	}
@@ -90,9 +119,9 @@ const (
 	defaultConnecting     = 8
 )
 
-func newTarget(asked *config.Cluster, h *Host, at config.Address) *pool.Target {
-	t := &pool.Target{
-		Address:        at,
+// newTarget is what the targets of a cluster's hosts have in common.
+func newTarget(asked *config.Cluster) pool.Target {
+	t := pool.Target{
 		ConnectTimeout: asked.ConnectTimeout,
 		Keepalive:      asked.Keepalive,
 		Backoff:        asked.Backoff,
@@ -101,7 +130,6 @@ func newTarget(asked *config.Cluster, h *Host, at config.Address) *pool.Target {
 		Preconnect:     asked.PreconnectPerHost,
 		MaxUses:        asked.HTTP.MaxRequests,
 		MaxAge:         asked.HTTP.MaxConnAge,
-		Seen:           &h.seen,
 	}
 	if t.ConnectTimeout <= 0 {
 		t.ConnectTimeout = defaultConnectTimeout

@@ -64,50 +64,60 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 // show makes members the cluster's hosts: those that stay are kept, a new view
 // is swapped in, and those that left are retired. c.mu is held.
 func (c *Cluster) show(asked *config.Cluster, members []member) error {
-	hosts := make(map[hostKey]*Host, len(members))
-	members = c.settle(asked, members, hosts)
-	v, err := newView(asked, members, c.view.Load())
+	before := c.view.Load()
+	if before == nil {
+		before = &view{}
+	}
+	members, fresh := c.settle(asked, members, before.members)
+	v, err := newView(asked, members, before)
 	if err != nil {
 		c.updates.rejected.Add(1)
 		return err
 	}
-	for _, m := range members {
-		m.host.use(asked, m)
+	t := newTarget(asked)
+	for i := range members {
+		members[i].host.use(t, t == c.target, &members[i])
 	}
-	if !sameKeys(hosts, c.hosts) {
-		c.updates.membership.Add(1)
-	}
-	before := c.hosts
-	c.asked, c.hosts = asked, hosts
+	c.asked, c.target = asked, t
 	c.view.Store(v)
-	for key, h := range before {
-		if hosts[key] == nil {
-			h.retire()
+	maps.Copy(c.hosts, fresh)
+	left := 0
+	for i := range before.members {
+		m := &before.members[i]
+		if m.host.round != c.round {
+			delete(c.hosts, m.key())
+			m.host.retire()
+			left++
 		}
+	}
+	if left+len(fresh) > 0 {
+		c.updates.membership.Add(1)
 	}
 	return nil
 }
 
-// settle gives each member its host, old or new, in hosts. Of two members with
-// one identity the first counts, as in Envoy.
-func (c *Cluster) settle(asked *config.Cluster, members []member, hosts map[hostKey]*Host) []member {
-	var kept []member
-	for _, m := range members {
-		key := m.key()
-		if hosts[key] != nil {
-			continue
-		}
-		if m.host = c.hosts[key]; m.host == nil {
+// settle gives each member its host, an old one or one of fresh, and marks it as
+// of this round. Of two members with one identity the first counts, as in Envoy.
+// Mostly a member stands where it stood before.
+func (c *Cluster) settle(asked *config.Cluster, members, before []member) (kept []member, fresh map[hostKey]*Host) {
+	c.round++
+	kept, fresh = members[:0], map[hostKey]*Host{}
+	for i := range members {
+		m := &members[i]
+		if i < len(before) && m.is(&before[i]) {
+			m.host = before[i].host
+		} else if key := m.key(); c.hosts[key] != nil {
+			m.host = c.hosts[key]
+		} else if m.host = fresh[key]; m.host == nil {
 			m.host = newHost(c, asked, m)
+			fresh[key] = m.host
 		}
-		hosts[key] = m.host
-		kept = append(kept, m)
+		if m.host.round != c.round {
+			m.host.round = c.round
+			kept = append(kept, *m)
+		}
 	}
-	return kept
-}
-
-func sameKeys(a, b map[hostKey]*Host) bool {
-	return maps.EqualFunc(a, b, func(x, y *Host) bool { return x == y })
+	return kept, fresh
 }
 
 // limit sets the circuit breakers.

@@ -30,9 +30,11 @@ type table struct {
 // newTable builds the table of a priority's hosts, or takes over old's.
 func newTable(c *config.Cluster, members []member, old *table) (*table, error) {
 	t := &table{kind: c.Balance.Kind, balance: c.Balance}
-	for _, m := range members {
-		t.hosts = append(t.hosts, m.host)
-		t.keys = append(t.keys, hashing.Host{Key: hashKey(&c.Balance, m.endpoint), Weight: max(m.endpoint.Weight, 1)})
+	t.hosts, t.keys = make([]*Host, len(members)), make([]hashing.Host, len(members))
+	for i := range members {
+		m := &members[i]
+		t.hosts[i] = m.host
+		t.keys[i] = hashing.Host{Key: hashKey(&c.Balance, m), Weight: max(m.endpoint.Weight, 1)}
 	}
 	var err error
 	if t.shares, err = t.share(members); err != nil {
@@ -110,16 +112,18 @@ func (t *table) lookup(h uint64, attempt int) int {
 // hashKey is what places a host: its hash_key, else its host name if that is
 // asked for, else its address. twemproxy and libmemcached leave their usual
 // port out of it.
-func hashKey(b *config.Balance, e *config.Endpoint) string {
-	switch {
+func hashKey(b *config.Balance, m *member) string {
+	switch e := m.endpoint; {
 	case e.HashKey != "":
 		return e.HashKey
 	case b.Kind == config.Ketama || b.Kind == config.Libmemcached:
 		return serverName(b, e)
 	case b.UseHostname && e.Hostname != "":
 		return e.Hostname
+	case m.logical != nil:
+		return e.Address.String()
 	}
-	return e.Address.String()
+	return m.host.name
 }
 
 func serverName(b *config.Balance, e *config.Endpoint) string {

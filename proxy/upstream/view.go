@@ -43,7 +43,7 @@ type localitySet struct {
 type member struct {
 	endpoint *config.Endpoint
 	locality *config.Locality
-	logical  config.Address // the name, in LOGICAL_DNS
+	logical  *config.Address // the name, in LOGICAL_DNS; else nil
 	host     *Host
 }
 
@@ -99,6 +99,9 @@ func overprovision(c *config.Cluster) uint32 {
 }
 
 func membersAt(members []member, priority uint32) []member {
+	if all(members, func(m *member) bool { return m.locality.Priority == priority }) {
+		return members
+	}
 	var at []member
 	for _, m := range members {
 		if m.locality.Priority == priority {
@@ -134,7 +137,20 @@ func healthOf(h config.Health) health {
 	return unhealthy
 }
 
+// all reports whether each member is so, as is usual.
+func all(members []member, so func(*member) bool) bool {
+	for i := range members {
+		if !so(&members[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 func only(members []member, h health) []member {
+	if all(members, func(m *member) bool { return m.health() == h }) {
+		return members
+	}
 	var those []member
 	for _, m := range members {
 		if m.health() == h {
@@ -145,7 +161,12 @@ func only(members []member, h health) []member {
 }
 
 func newLevel(c *config.Cluster, at []member) level {
-	l := level{all: newSet(at), healthy: newSet(only(at, healthy)), degraded: newSet(only(at, degraded))}
+	l := level{all: newSet(at)}
+	if good := only(at, healthy); len(good) == len(at) {
+		l.healthy, l.degraded = l.all, newSet(nil)
+	} else {
+		l.healthy, l.degraded = newSet(good), newSet(only(at, degraded))
+	}
 	if c.Balance.LocalityWeighted {
 		l.healthy.localities = byLocality(at, healthy, overprovision(c))
 		l.degraded.localities = byLocality(at, degraded, overprovision(c))
@@ -158,12 +179,11 @@ func (l *level) available(overprovision uint32) available {
 }
 
 func newSet(members []member) hostSet {
-	s := hostSet{equal: true}
-	for _, m := range members {
-		w := max(m.endpoint.Weight, 1)
-		s.equal = s.equal && (len(s.weights) == 0 || w == s.weights[0])
-		s.hosts = append(s.hosts, m.host)
-		s.weights = append(s.weights, w)
+	s := hostSet{equal: true, hosts: make([]*Host, len(members)), weights: make([]uint32, len(members))}
+	for i := range members {
+		s.hosts[i] = members[i].host
+		s.weights[i] = max(members[i].endpoint.Weight, 1)
+		s.equal = s.equal && s.weights[i] == s.weights[0]
 	}
 	return s
 }
