@@ -59,7 +59,7 @@ func edsCluster(name string) *config.Cluster {
 func endpointsAt(name string, hosts ...string) *config.Endpoints {
 	l := config.Locality{}
 	for _, h := range hosts {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(h)}, Weight: 1})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(h)}, Weight: 1})
 	}
 	return &config.Endpoints{Cluster: name, Localities: []config.Locality{l}, OverprovisioningFactor: 140}
 }

@@ -27,7 +27,7 @@ func asked(t *testing.T, name string, hosts ...string) *config.Snapshot {
 	}
 	l := config.Locality{}
 	for _, h := range hosts {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(h)}, Weight: 1})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(h)}, Weight: 1})
 	}
 	c.Endpoints = config.Endpoints{Localities: []config.Locality{l}}
 	routes := &config.RouteTable{VirtualHosts: []config.VirtualHost{{

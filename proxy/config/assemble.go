@@ -18,7 +18,8 @@ import (
 // one it is left out. A cluster or route table that is gone stays as long as
 // something in the snapshot names it.
 //
-// A cluster is pending until there are Endpoints of its EDSName; a listener,
+// A cluster is pending until there are Endpoints of its EDSName, and every
+// Collection that those name; a listener,
 // until its route table stands; a listener or route table, while it names a
 // cluster that is pending and has no predecessor. Whoever has waited long
 // enough for endpoints gives empty ones.
@@ -35,7 +36,9 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 			tables:    make(map[string]*standing[RouteTable], len(now.RouteTables)),
 		},
 	}
-	a.addClusters(now.Clusters, a.endpointsByName(now.Endpoints))
+	a.endpoints = byName(a, now.Endpoints, "endpoints", func(e *Endpoints) string { return e.Cluster })
+	a.lists = byName(a, now.Collections, "collection", func(c *Collection) string { return c.Name })
+	a.addClusters(now.Clusters)
 	a.addTables(now.RouteTables)
 	a.addListeners(now.Listeners)
 	a.keepWhatIsNamed()
@@ -44,12 +47,15 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 
 // assembly is one snapshot being put together.
 type assembly struct {
-	before   *Snapshot
-	s        *Snapshot
-	waiting  map[string]bool // clusters that are pending and have no predecessor
-	entries  uint64          // of hash tables, all clusters together
-	pending  []Pending
-	problems []Problem
+	before  *Snapshot
+	s       *Snapshot
+	waiting map[string]bool // clusters that are pending and have no predecessor
+	// What clusters are put together from.
+	endpoints map[string]*Endpoints
+	lists     map[string]*Collection
+	entries   uint64 // of hash tables, all clusters together
+	pending   []Pending
+	problems  []Problem
 }
 
 func (a *assembly) refuse(resource, format string, args ...any) {
@@ -60,16 +66,17 @@ func (a *assembly) wait(resource, missing string) {
 	a.pending = append(a.pending, Pending{resource, missing})
 }
 
-func (a *assembly) endpointsByName(all []*Endpoints) map[string]*Endpoints {
-	byName := make(map[string]*Endpoints, len(all))
-	for _, e := range all {
-		if byName[e.Cluster] != nil {
-			a.refuse(endpointsName(e.Cluster), "duplicate endpoints '%s'", e.Cluster)
-			continue
+// byName reports all but the first of several with one name.
+func byName[T any](a *assembly, all []*T, kind string, name func(*T) string) map[string]*T {
+	m := make(map[string]*T, len(all))
+	for _, v := range all {
+		if n := name(v); m[n] != nil {
+			a.refuse(kind+" "+n, "duplicate %s '%s'", kind, n)
+		} else {
+			m[n] = v
 		}
-		byName[e.Cluster] = e
 	}
-	return byName
+	return m
 }
 
 // same compares by pointer first: that is what unchanged resources have.

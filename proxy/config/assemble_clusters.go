@@ -2,7 +2,12 @@ package config
 
 // Clusters of a snapshot, with their endpoints.
 
-func (a *assembly) addClusters(clusters []*Cluster, endpoints map[string]*Endpoints) {
+import (
+	"math"
+	"slices"
+)
+
+func (a *assembly) addClusters(clusters []*Cluster) {
 	seen := make(map[string]bool, len(clusters))
 	for _, c := range clusters { // what stands now is paid for first
 		if old := a.before.clusters[c.Name]; old != nil && !seen[c.Name] {
@@ -17,59 +22,116 @@ func (a *assembly) addClusters(clusters []*Cluster, endpoints map[string]*Endpoi
 			continue
 		}
 		seen[c.Name] = true
-		if k := a.cluster(c, a.before.clusters[c.Name], endpoints); k != nil {
+		if k := a.cluster(c, a.before.clusters[c.Name]); k != nil {
 			a.putCluster(k)
 		}
 	}
 }
 
 // cluster gives what stands for c: itself, its predecessor, or nothing.
-func (a *assembly) cluster(c *Cluster, old *cluster, endpoints map[string]*Endpoints) *cluster {
-	var e *Endpoints
-	if c.Discovery == DiscoveryEDS {
-		if e = endpoints[c.EDSName]; e == nil {
-			a.wait(clusterName(c.Name), endpointsName(c.EDSName))
-			a.waiting[c.Name] = old == nil
-			return old
+func (a *assembly) cluster(c *Cluster, old *cluster) *cluster {
+	k := &cluster{value: c, asked: c}
+	if missing := a.gather(k); missing != "" {
+		a.wait(clusterName(c.Name), missing)
+		a.waiting[c.Name] = old == nil
+		return old
+	}
+	if old == nil {
+		old = &cluster{}
+	}
+	known := old.asked != nil && same(old.asked, c)
+	if known && old.endpoints == k.endpoints && slices.Equal(old.lists, k.lists) {
+		return old
+	}
+	k.join()
+	if k.refused(a, culprit(old, k, known), old.entries) {
+		if old.value == nil {
+			return nil
 		}
-	}
-	known := old != nil && same(old.asked, c)
-	if known && old.endpoints == e {
 		return old
 	}
-	k := join(c, e)
-	was := uint64(0)
-	if old != nil {
-		was = old.entries
-	}
-	if sum := a.entries - was + k.entries; k.entries > was && sum > maxEntries {
-		a.refuse(culprit(c, known), "a hash table of %d entries: with those of the clusters before it there would be %d, at most %d are allowed",
-			k.entries, sum, uint64(maxEntries))
-		return old
-	}
-	a.entries += k.entries - was
+	a.entries += k.entries - old.entries
 	return k
 }
 
-// culprit names what a refusal is about: the endpoints, if the cluster itself is
-// as before.
-func culprit(c *Cluster, known bool) string {
-	if known && c.Discovery == DiscoveryEDS {
-		return endpointsName(c.EDSName)
+// gather finds the endpoints of an EDS cluster, or says what is missing.
+func (a *assembly) gather(k *cluster) (missing string) {
+	if k.asked.Discovery != DiscoveryEDS {
+		return ""
 	}
-	return clusterName(c.Name)
+	if k.endpoints = a.endpoints[k.asked.EDSName]; k.endpoints == nil {
+		return endpointsName(k.asked.EDSName)
+	}
+	for i := range k.endpoints.Localities {
+		name := k.endpoints.Localities[i].Collection
+		if name == "" {
+			continue
+		}
+		list := a.lists[name]
+		if list == nil {
+			return listName(name)
+		}
+		k.lists = append(k.lists, list)
+	}
+	return ""
 }
 
-// join puts a cluster together with the endpoints that it names.
-func join(c *Cluster, e *Endpoints) *cluster {
-	k := &cluster{value: c, asked: c, endpoints: e}
-	if e != nil {
-		whole := *c
-		whole.Endpoints = *e
+// join puts the cluster together from what was gathered.
+func (k *cluster) join() {
+	if k.endpoints != nil {
+		whole := *k.asked
+		whole.Endpoints = *k.endpoints
+		if len(k.lists) > 0 {
+			whole.Endpoints.Localities = slices.Clone(whole.Endpoints.Localities)
+		}
+		at := 0
+		for i := range whole.Endpoints.Localities {
+			if l := &whole.Endpoints.Localities[i]; l.Collection != "" {
+				l.Endpoints = k.lists[at].Endpoints
+				at++
+			}
+		}
 		k.value = &whole
 	}
 	k.entries = tableEntries(k.value)
-	return k
+}
+
+// refused reports what is too much: weights, or hash tables beside those of the
+// other clusters and in place of one of was entries.
+func (k *cluster) refused(a *assembly, resource string, was uint64) bool {
+	for _, list := range k.lists {
+		sum := uint64(0)
+		for _, e := range list.Endpoints {
+			sum += uint64(e.Weight)
+		}
+		if sum > math.MaxUint32 {
+			a.refuse(listName(list.Name), "The sum of weights of all upstream hosts in a locality exceeds %d", uint32(math.MaxUint32))
+			return true
+		}
+	}
+	if sum := a.entries - was + k.entries; k.entries > was && sum > maxEntries {
+		a.refuse(resource, "a hash table of %d entries: with those of the clusters before it there would be %d, at most %d are allowed",
+			k.entries, sum, uint64(maxEntries))
+		return true
+	}
+	return false
+}
+
+// culprit names what a refusal is about: what has changed last in the order of
+// cluster, endpoints, collection.
+func culprit(old, k *cluster, known bool) string {
+	switch {
+	case !known:
+		return clusterName(k.asked.Name)
+	case old.endpoints != k.endpoints:
+		return endpointsName(k.asked.EDSName)
+	}
+	for i, list := range k.lists {
+		if old.lists[i] != list {
+			return listName(list.Name)
+		}
+	}
+	return clusterName(k.asked.Name)
 }
 
 func (a *assembly) putCluster(k *cluster) {

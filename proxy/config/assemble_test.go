@@ -18,7 +18,8 @@ var update = flag.Bool("update", false, "rewrite testdata")
 // says everything anew; a line that was there before is the same value.
 //
 //	cluster NAME [eds[=NAME]] [ring=SIZE]
-//	endpoints NAME HOSTS
+//	endpoints NAME HOSTS [COLLECTION…]
+//	collection NAME HOSTS
 //	table NAME CLUSTER… [strict]
 //	listener NAME PORT table=NAME | tcp=CLUSTER | inline=CLUSTER
 //	=>             what stands, waits and is refused
@@ -86,6 +87,8 @@ func say(t *testing.T, said map[string]any, line string, now *Resources) {
 		now.Clusters = append(now.Clusters, v)
 	case *Endpoints:
 		now.Endpoints = append(now.Endpoints, v)
+	case *Collection:
+		now.Collections = append(now.Collections, v)
 	case *RouteTable:
 		now.RouteTables = append(now.RouteTables, v)
 	case *Listener:
@@ -106,7 +109,17 @@ func value(t *testing.T, words []string) any {
 		}
 		e := testEndpoints(n)
 		e.Cluster = name
+		for _, list := range rest[1:] {
+			e.Localities = append(e.Localities, Locality{Collection: list})
+		}
 		return e
+	case "collection":
+		n := 0
+		_, err := fmt.Sscan(rest[0], &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &Collection{Name: name, Endpoints: testEndpoints(n).Localities[0].Endpoints}
 	case "table":
 		return testTable(name, rest)
 	case "listener":
@@ -141,7 +154,7 @@ func testCluster(name string, words []string) *Cluster {
 func testEndpoints(n int) *Endpoints {
 	l := Locality{}
 	for i := range n {
-		l.Endpoints = append(l.Endpoints, Endpoint{Address: Address{IP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)}, Weight: 1})
+		l.Endpoints = append(l.Endpoints, &Endpoint{Address: Address{IP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)}, Weight: 1})
 	}
 	return &Endpoints{Localities: []Locality{l}}
 }

@@ -167,7 +167,20 @@ type Locality struct {
 	Region, Zone, SubZone string
 	Priority              uint32
 	Weight                uint32 // 0: not given
-	Endpoints             []Endpoint
+	// Collection names the list that Endpoints come from, one resource each
+	// (LEDS), "" if they are given with the locality; CollectionSource is where
+	// they come from. Endpoints are then here in a Snapshot, and not before.
+	Collection       string
+	CollectionSource Source
+	Endpoints        []*Endpoint // of those that did not change, the same pointers as before
+}
+
+// Collection is a list of endpoints of which each is a resource of its own
+// (Envoy's LbEndpoint collections). Whoever makes one keeps the order of those
+// that stay.
+type Collection struct {
+	Name      string
+	Endpoints []*Endpoint
 }
 
 // Endpoint is one host.

@@ -17,6 +17,7 @@ type Resources struct {
 	Clusters    []*Cluster
 	RouteTables []*RouteTable // those that listeners name; inline ones are in their listener
 	Endpoints   []*Endpoints  // those that EDS clusters name
+	Collections []*Collection // those that localities name
 }
 
 // Snapshot is closed: every cluster and route table that must be there for a
@@ -46,8 +47,9 @@ type standing[T any] struct {
 type cluster struct {
 	value     *Cluster
 	asked     *Cluster
-	endpoints *Endpoints // of an EDS cluster
-	entries   uint64     // of its hash tables
+	endpoints *Endpoints    // of an EDS cluster
+	lists     []*Collection // of endpoints' localities that name one
+	entries   uint64        // of its hash tables
 }
 
 // Cluster finds a cluster by name; nil if there is none.
@@ -85,7 +87,7 @@ func (s *Snapshot) Routes(h *HTTP) *RouteTable {
 // Problem is why a resource was refused. Its predecessor, if there is one,
 // stays.
 type Problem struct {
-	Resource string // "listener x", "cluster y", "route table z", "endpoints w"
+	Resource string // "listener x", "cluster y", "route table z", "endpoints w", "collection v"
 	Text     string
 }
 
@@ -104,3 +106,4 @@ func listenerName(name string) string  { return "listener " + name }
 func clusterName(name string) string   { return "cluster " + name }
 func tableName(name string) string     { return "route table " + name }
 func endpointsName(name string) string { return "endpoints " + name }
+func listName(name string) string      { return "collection " + name }

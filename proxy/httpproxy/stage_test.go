@@ -63,7 +63,7 @@ func testCluster(name string, hosts ...config.Address) *config.Cluster {
 	}
 	l := config.Locality{}
 	for _, h := range hosts {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: h, Weight: 1})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: h, Weight: 1})
 	}
 	c.Endpoints = config.Endpoints{Cluster: name, Localities: []config.Locality{l}, OverprovisioningFactor: 140}
 	return c

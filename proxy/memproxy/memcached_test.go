@@ -86,7 +86,7 @@ func realRoom(t testing.TB, servers []*memcached, workers int) string {
 	}
 	var l config.Locality
 	for _, m := range servers {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(m.addr)}, Weight: 1})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(m.addr)}, Weight: 1})
 	}
 	c.Endpoints.Localities = []config.Locality{l}
 	var ws []*loop.Worker

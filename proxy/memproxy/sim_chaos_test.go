@@ -69,7 +69,7 @@ var shardFaults = []struct {
 
 func without(all config.Endpoints, gone config.Address) config.Endpoints {
 	l := all.Localities[0]
-	kept := []config.Endpoint{}
+	kept := []*config.Endpoint{}
 	for _, e := range l.Endpoints {
 		if e.Address != gone {
 			kept = append(kept, e)

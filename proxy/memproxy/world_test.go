@@ -121,7 +121,7 @@ func (w *world) serve(cfg config.Memcached) {
 func endpoints(which int) config.Endpoints {
 	all := config.Locality{}
 	for i := range which {
-		all.Endpoints = append(all.Endpoints, config.Endpoint{Address: shardAddr(i), Weight: 1})
+		all.Endpoints = append(all.Endpoints, &config.Endpoint{Address: shardAddr(i), Weight: 1})
 	}
 	return config.Endpoints{Cluster: "shards", Localities: []config.Locality{all}, OverprovisioningFactor: 140}
 }

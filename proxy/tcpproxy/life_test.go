@@ -172,7 +172,7 @@ func TestSimSourceIPHash(t *testing.T) {
 		for i := range 5 {
 			addr := fmt.Sprintf("10.0.1.%d:80", i+1)
 			l := &c.Endpoints.Localities[0]
-			l.Endpoints = append(l.Endpoints, config.Endpoint{Address: at(addr), Weight: 1})
+			l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: at(addr), Weight: 1})
 			g.serve(addr, named(addr))
 		}
 		g.cluster(c)

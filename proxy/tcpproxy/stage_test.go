@@ -58,7 +58,7 @@ func clusterConfig(name string, hosts ...string) *config.Cluster {
 	c.Balance.MinRing, c.Balance.MaxRing, c.Balance.MaglevTable = 1024, 8<<20, 65537
 	var l config.Locality
 	for _, h := range hosts {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: at(h), Weight: 1})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: at(h), Weight: 1})
 	}
 	c.Endpoints = config.Endpoints{Cluster: name, Localities: []config.Locality{l}, OverprovisioningFactor: 140}
 	return c

@@ -189,7 +189,7 @@ func levels(kind config.BalanceKind, healths ...string) *config.Cluster {
 		for _, x := range line {
 			n++
 			health := map[rune]config.Health{'h': config.HealthUnknown, 'd': config.HealthDegraded, 'u': config.HealthDraining}[x]
-			l.Endpoints = append(l.Endpoints, config.Endpoint{Address: address(n), Health: health})
+			l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: address(n), Health: health})
 		}
 		c.Endpoints.Localities = append(c.Endpoints.Localities, l)
 	}

@@ -67,7 +67,7 @@ func named(d config.Discovery, names ...string) *config.Cluster {
 	c.Discovery = d
 	l := &c.Endpoints.Localities[0]
 	for _, n := range names {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: config.Address{Host: n, Port: 80}})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: config.Address{Host: n, Port: 80}})
 	}
 	return c
 }

@@ -21,7 +21,7 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 	for i := range asked.Endpoints.Localities {
 		l := &asked.Endpoints.Localities[i]
 		for j := range l.Endpoints {
-			e := &l.Endpoints[j]
+			e := l.Endpoints[j]
 			if e.Address.Host == "" {
 				all = append(all, member{endpoint: e, locality: l})
 				continue
@@ -80,6 +80,9 @@ func newHost(c *Cluster, asked *config.Cluster, m *member) *Host {
 // t has not changed. New connections follow a changed target; those that stand
 // stay.
 func (h *Host) use(t pool.Target, same bool, m *member) {
+	if same && h.asked.Load() == m.endpoint {
+		return
+	}
 	h.asked.Store(m.endpoint)
 	if old := h.Target(); same && old.Address == m.endpoint.Address {
 		return

@@ -104,7 +104,7 @@ func (c *Cluster) settle(asked *config.Cluster, members, before []member) (kept 
 	kept, fresh = members[:0], map[hostKey]*Host{}
 	for i := range members {
 		m := &members[i]
-		if i < len(before) && m.is(&before[i]) {
+		if i < len(before) && (m.endpoint == before[i].endpoint || m.is(&before[i])) {
 			m.host = before[i].host
 		} else if key := m.key(); c.hosts[key] != nil {
 			m.host = c.hosts[key]

@@ -21,7 +21,7 @@ func address(i int) config.Address {
 func static(kind config.BalanceKind, weights ...uint32) *config.Cluster {
 	l := config.Locality{}
 	for i, w := range weights {
-		l.Endpoints = append(l.Endpoints, config.Endpoint{Address: address(i + 1), Weight: w})
+		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: address(i + 1), Weight: w})
 	}
 	return &config.Cluster{
 		Name: "c", PanicThreshold: 50,

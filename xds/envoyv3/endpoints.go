@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -73,6 +74,7 @@ func (d *decoder) locality(p path, m *endpointv3.LocalityLbEndpoints, from confi
 	if l.Priority > maxPriority {
 		d.refuse(p.dot("priority"), "value must be less than or equal to %d", maxPriority)
 	}
+	d.collection(p, m, from, &l)
 	var sum uint64
 	for i, e := range m.GetLbEndpoints() {
 		if e.GetEndpointName() != "" {
@@ -80,12 +82,34 @@ func (d *decoder) locality(p path, m *endpointv3.LocalityLbEndpoints, from confi
 		}
 		endpoint := d.endpoint(p.dot("lb_endpoints").at(i), e, from)
 		sum += uint64(endpoint.Weight)
-		l.Endpoints = append(l.Endpoints, endpoint)
+		l.Endpoints = append(l.Endpoints, &endpoint)
 	}
 	if sum > maxWeights {
 		d.refuse(p, "The sum of weights of all upstream hosts in a locality exceeds %d", uint32(maxWeights))
 	}
 	return l
+}
+
+// collection reads where the endpoints of a locality come from, if each is a
+// resource of its own. The text is Envoy's (eds.cc).
+func (d *decoder) collection(p path, m *endpointv3.LocalityLbEndpoints, from config.Discovery, l *config.Locality) {
+	c := m.GetLedsClusterLocalityConfig()
+	if c == nil {
+		return
+	}
+	p = p.dot("leds_cluster_locality_config")
+	if from != config.DiscoveryEDS {
+		d.refuse(p, "only in endpoints that come by EDS")
+	}
+	if len(m.GetLbEndpoints()) > 0 {
+		d.refuse(p, "A ClusterLoadAssignment cannot contain both LEDS (resource: %s) and a list of endpoints.", c.GetLedsCollectionName())
+	}
+	l.Collection = c.GetLedsCollectionName()
+	d.required(p.dot("leds_collection_name"), l.Collection)
+	if !strings.HasSuffix(l.Collection, "/*") {
+		d.never(p.dot("leds_collection_name"), "only glob collections, whose name ends in /*")
+	}
+	l.CollectionSource = d.source(p.dot("leds_config"), c.GetLedsConfig())
 }
 
 func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discovery) config.Endpoint {

@@ -76,6 +76,15 @@ func Endpoints(path string, m *endpointv3.ClusterLoadAssignment, o Options) (*co
 	return &e, d.problems
 }
 
+// Endpoint decodes m, one endpoint of a collection, which stands at path. The
+// value is only meant for use if no problem is more than a warning.
+func Endpoint(path string, m *endpointv3.LbEndpoint, o Options) (*config.Endpoint, []Problem) {
+	d := &decoder{opts: o}
+	d.check(root(path), m)
+	e := d.endpoint(root(path), m, config.DiscoveryEDS)
+	return &e, d.problems
+}
+
 // Source decodes m, which stands at path: where a resource comes from. The value
 // is only meant for use if no problem is more than a warning.
 func Source(path string, m *corev3.ConfigSource, o Options) (config.Source, []Problem) {

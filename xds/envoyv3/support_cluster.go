@@ -151,11 +151,10 @@ func endpointTables() []table {
 		},
 		{
 			of:       &endpointv3.LocalityLbEndpoints{},
-			honoured: "locality lb_endpoints load_balancing_weight priority",
+			honoured: "locality lb_endpoints load_balancing_weight priority leds_cluster_locality_config",
 			noEffect: notes{"metadata": labelOnly, "proximity": "Envoy does not implement it either"},
 			never: notes{
-				"load_balancer_endpoints":      "use lb_endpoints",
-				"leds_cluster_locality_config": "use lb_endpoints",
+				"load_balancer_endpoints": "use lb_endpoints",
 			},
 		},
 		{

@@ -6,6 +6,7 @@ package envoyv3
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
@@ -77,6 +78,7 @@ func sourceTables() []table {
 		},
 		{of: &corev3.GrpcService_GoogleGrpc_SslCredentials{}, honoured: "root_certs private_key cert_chain"},
 		{of: &hcmv3.Rds{}, honoured: "config_source route_config_name"},
+		{of: &endpointv3.LedsClusterLocalityConfig{}, honoured: "leds_config", partly: notes{"leds_collection_name": "glob collections only, whose name ends in /*"}},
 		{of: &clusterv3.Cluster_EdsClusterConfig{}, honoured: "eds_config service_name"},
 	}
 }
