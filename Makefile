@@ -21,7 +21,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-infra race fuzz bench bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build test test-infra race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ sim: ## the simulator's scenarios on SEEDS=1000 seeds
 bench: build ## attache beside its peers in one run, into docs/performance.md (or as ARGS= says)
 	sh conformance/install.sh bench
 	$(GO) run ./conformance/bench $(or $(ARGS),-write docs/performance.md)
+
+bench-xds: build ## the control plane under thousands of sidecars, into its section of docs/performance.md (or as ARGS= says)
+	$(GO) run ./conformance/bench/xds $(or $(ARGS),-write docs/performance.md)
 
 bench-guard: build ## fails if the forwarding path got slower than its committed ceiling
 	sh conformance/install.sh bench

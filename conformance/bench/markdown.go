@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/attache-mesh/attache/conformance/bench/section"
 )
 
 const howToRead = `Each row starts its backends and every proxy once, with one worker or thread each, then measures in
@@ -29,6 +33,20 @@ load generator and the backend as about the proxy. **Compare CPU per request.**
 Load is wrk for HTTP and small generators in ` + "`conformance/bench`" + ` for memcached and TCP, which check
 what they receive; one failed request fails the run.
 `
+
+// keepSections writes the file; the sections of other programs in it stay.
+func keepSections(file, text string) error {
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range []string{"xds"} {
+		if part := section.Find(string(old), name); part != "" {
+			text += "\n" + part
+		}
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
 
 // writeReport writes the whole run as markdown.
 func writeReport(o options, results []*result, started time.Time) error {
@@ -56,7 +74,7 @@ func writeReport(o options, results []*result, started time.Time) error {
 			}
 		}
 	}
-	return os.WriteFile(o.write, text.Bytes(), 0o644)
+	return keepSections(o.write, text.String())
 }
 
 // commandLine is how to make the same report again.

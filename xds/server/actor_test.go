@@ -20,6 +20,7 @@ import (
 type actor struct {
 	grpc.ServerStream
 	name, protocol string
+	program        string
 	node           *core.Node
 	ctx            context.Context
 	cancel         context.CancelFunc
@@ -44,7 +45,7 @@ func newActor(s *Server, words []string) *actor {
 	program, version, _ := strings.Cut(words[3], "/")
 	nodeID, group, _ := strings.Cut(words[2], "@")
 	a := &actor{
-		name: words[0], protocol: words[1], types: map[string]*talk{},
+		name: words[0], protocol: words[1], program: program, types: map[string]*talk{},
 		node: &core.Node{
 			Id: nodeID, Cluster: group, UserAgentName: program,
 			UserAgentVersionType: &core.Node_UserAgentVersion{UserAgentVersion: version},

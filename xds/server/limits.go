@@ -29,7 +29,7 @@ type Limits struct {
 	// Streams is how many may be open over all; default 20,000.
 	Streams int
 	// StreamRate is how many new streams are admitted per second, and
-	// StreamBurst how many at once after a quiet time; default 500 and 500.
+	// StreamBurst how many at once after a quiet time; default 500 and 100.
 	StreamRate  float64
 	StreamBurst int
 	// StreamWait is how long a stream may wait to be admitted before it is
@@ -41,6 +41,9 @@ type Limits struct {
 	ConnectionAge time.Duration
 }
 
+// DefaultLimits are the limits that stand where none are set.
+func DefaultLimits() Limits { return Limits{}.filled() }
+
 // filled is l with the defaults in.
 func (l Limits) filled() Limits {
 	l.Request = cmp.Or(l.Request, 4<<20)
@@ -50,7 +53,7 @@ func (l Limits) filled() Limits {
 	l.StreamsPerConnection = cmp.Or(l.StreamsPerConnection, 32)
 	l.Streams = cmp.Or(l.Streams, 20_000)
 	l.StreamRate = cmp.Or(l.StreamRate, 500)
-	l.StreamBurst = cmp.Or(l.StreamBurst, 500)
+	l.StreamBurst = cmp.Or(l.StreamBurst, 100)
 	l.StreamWait = cmp.Or(l.StreamWait, 15*time.Second)
 	l.ConnectionAge = cmp.Or(l.ConnectionAge, 30*time.Minute)
 	return l

@@ -1,11 +1,16 @@
 package server
 
 import (
+	"slices"
 	"strings"
 )
 
-// maxReason bounds what is kept and told of a client's error.
-const maxReason = 1024
+// maxReason bounds what is kept and told of a client's error, maxMessage what is
+// looked at to find names in.
+const (
+	maxReason  = 1 << 10
+	maxMessage = 64 << 10
+)
 
 // refused is one resource that a NACK names.
 type refused struct {
@@ -19,50 +24,44 @@ type refused struct {
 // the message. If it names none of them, every resource that the response
 // changed is to blame.
 func blame(message string, items []item) []refused {
+	message = message[:min(len(message), maxMessage)]
 	var named, changed []refused
+	var at []int // where the name of each of named is
 	for _, it := range items {
 		if it.entry == nil {
 			continue
 		}
-		if reason, ok := reasonFor(message, it.entry.Name, items); ok {
-			named = append(named, refused{it, reason})
+		if i := wordIn(message, it.name); i >= 0 {
+			named, at = append(named, refused{item: it}), append(at, i)
 		}
 		if it.before != it.entry.Version {
 			changed = append(changed, refused{it, clip(message)})
 		}
 	}
-	if len(named) > 0 {
-		return named
+	if len(named) == 0 {
+		return changed
 	}
-	return changed
+	order := slices.Sorted(slices.Values(at))
+	for i := range named {
+		named[i].reason = reasonAt(message, at[i], len(named[i].item.name), order)
+	}
+	return named
 }
 
-// reasonFor cuts out of message what it says of name: from the name to where
-// the next resource's begins, or the line ends.
-func reasonFor(message, name string, items []item) (string, bool) {
-	at := wordIn(message, name)
-	if at < 0 {
-		return "", false
+// reasonAt is what message says of the name at a place: up to where the next
+// name is, or the line ends.
+func reasonAt(message string, at, length int, names []int) string {
+	from, end := at+length, len(message)
+	if next, _ := slices.BinarySearch(names, from); next < len(names) {
+		end = names[next]
 	}
-	rest := message[at:]
-	end := len(rest)
-	if line := strings.IndexByte(rest, '\n'); line > 0 {
-		end = line
-	}
-	for _, other := range items {
-		if other.entry == nil || other.entry.Name == name {
-			continue
-		}
-		if next := wordIn(rest[:end], other.entry.Name); next > len(name) {
-			end = next
-		}
-	}
-	reason := strings.TrimLeft(rest[min(len(name), end):end], "\"'`:,; ")
+	reason, _, _ := strings.Cut(message[from:end], "\n")
+	reason = strings.TrimLeft(reason, "\"'`:,; ")
 	reason = strings.TrimRight(reason, "\"'`:,;( ")
-	if reason == "" {
+	if strings.Trim(reason, ".") == "" {
 		reason = message
 	}
-	return clip(reason), true
+	return clip(reason)
 }
 
 // wordIn finds name in text where no letter or digit or other part of a name

@@ -209,7 +209,7 @@ func (st *stream) judge(typeURL, nonce string, failure *status.Status) (released
 	w.status.Refusals++
 	st.server.counters.nacks.Add(1)
 	st.server.events.Nacked(a)
-	return st.refused(w, out, a)
+	return st.refused(w, out, failure.GetMessage(), a.At)
 }
 
 // accepted records that the client took items. The lock is held.
@@ -230,14 +230,14 @@ func (st *stream) accepted(w *watch, items []item) (released []*hold) {
 // client, nor to others like it; of the rest, a client that applies the good
 // ones of a refused response has them, and any other gets them once more, by
 // themselves. The lock is held.
-func (st *stream) refused(w *watch, out *sent, a Answer) (released []*hold) {
-	bad := blame(a.Error, out.items)
+func (st *stream) refused(w *watch, out *sent, message string, at time.Time) (released []*hold) {
+	bad := blame(message, out.items)
 	stays := true // all of them have something to stay
 	for _, r := range bad {
 		e := r.item.entry
-		w.refuse(e, r.reason, a.At)
+		w.refuse(e, r.reason, at)
 		q, isNew := st.audience.refuse(e, Quarantine{
-			TypeURL: w.typeURL, Field: fieldIn(r.reason), Reason: r.reason, Node: st.node.GetId(), Since: a.At,
+			TypeURL: w.typeURL, Field: fieldIn(r.reason), Reason: r.reason, Node: st.node.GetId(), Since: at,
 		})
 		if isNew {
 			st.server.quarantined(q)
