@@ -31,11 +31,13 @@ type program struct {
 	started time.Time
 	server  *proxy.Server
 	client  *client.Client // nil if everything stands in the bootstrap file
-	dump    [][]byte
-	ready   atomic.Bool
-	failing atomic.Bool // /healthcheck/fail
-	quit    func()      // asks for the end without a drain
-	drain   sync.Once
+	// stopClient is not nil once the client runs.
+	stopClient func()
+	dump       [][]byte
+	ready      atomic.Bool
+	failing    atomic.Bool // /healthcheck/fail
+	quit       func()      // asks for the end without a drain
+	drain      sync.Once
 }
 
 // serve runs until it is told to end: admin first, so that whoever waits for
@@ -75,7 +77,8 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	if p.client == nil {
 		err = p.serveFile(b)
 	} else {
-		defer p.startClient()()
+		p.stopClient = sync.OnceFunc(p.startClient())
+		defer p.stopClient()
 	}
 	if err != nil {
 		return err
@@ -168,6 +171,9 @@ func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal) e
 		return nil
 	case s := <-signals:
 		p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
+	}
+	if p.stopClient != nil {
+		p.stopClient() // no listener comes any more
 	}
 	go func() {
 		<-signals
