@@ -11,33 +11,54 @@ import (
 	"github.com/attache-mesh/attache/xds/client/protocol"
 )
 
-// errorDetail names each resource that was refused, its fields and the reasons;
-// "" if none was. Long ones are shortened so that every name is told.
+// inFull is how many refused resources are told of with their fields; of more,
+// the names are.
+const inFull = 16
+
+// errorDetail names each resource that was refused, its fields and the reasons,
+// in at most protocol.MaxErrorDetail bytes; "" if none was.
 func errorDetail(k kind, refusals []bad, taken int) string {
 	if len(refusals) == 0 {
 		return ""
 	}
-	head := fmt.Sprintf("%d of %d refused, the others are in use: ", len(refusals), len(refusals)+taken)
-	if taken == 0 {
-		head = ""
+	var b strings.Builder
+	if taken > 0 {
+		fmt.Fprintf(&b, "%d of %d refused, the others are in use: ", len(refusals), len(refusals)+taken)
 	}
-	const least = 80
-	share := max(least, (protocol.MaxErrorDetail-len(head))/len(refusals)-2)
-	lines := make([]string, 0, len(refusals))
-	for _, r := range refusals {
-		line := fmt.Sprintf("%s '%s': %s", kinds[k].word, short(r.name), r.text)
-		if r.name == "" {
-			line = fmt.Sprintf("a %s without a name: %s", kinds[k].word, r.text)
+	full := refusals[:min(len(refusals), inFull)]
+	share := protocol.MaxErrorDetail * 3 / 4 / len(full)
+	for i, r := range full {
+		if i > 0 {
+			b.WriteByte('\n')
 		}
-		if len(line) > share && len(refusals) > 1 {
-			line = strings.ToValidUTF8(line[:share-len("…")], "") + "…"
-		}
-		lines = append(lines, line)
-		if len(lines)*(least+2) > protocol.MaxErrorDetail {
-			break // the rest is cut anyway
-		}
+		b.WriteString(fit(describeOne(k, r), share))
 	}
-	return head + strings.Join(lines, "\n")
+	rest := refusals[len(full):]
+	const room = 64 // for how many are left over
+	for i, r := range rest {
+		if b.Len()+len(short(r.name))+room > protocol.MaxErrorDetail {
+			fmt.Fprintf(&b, " and %d more", len(rest)-i)
+			break
+		}
+		b.WriteString([]string{", ", "\nand "}[flag(i == 0)])
+		fmt.Fprintf(&b, "'%s'", short(r.name))
+	}
+	return b.String()
+}
+
+func describeOne(k kind, r bad) string {
+	if r.name == "" {
+		return fmt.Sprintf("a %s without a name: %s", kinds[k].word, r.text)
+	}
+	return fmt.Sprintf("%s '%s': %s", kinds[k].word, short(r.name), r.text)
+}
+
+// fit cuts s to n bytes at a whole character.
+func fit(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n-len("…")], "") + "…"
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
