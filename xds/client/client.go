@@ -23,6 +23,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/client/cache"
+	"github.com/attache-mesh/attache/xds/client/loadreport"
 	"github.com/attache-mesh/attache/xds/client/stream"
 	"github.com/attache-mesh/attache/xds/envoyv3"
 )
@@ -52,6 +53,11 @@ type Options struct {
 	// resource that could not be, each beginning with "listener x: " or
 	// "cluster y: ". Called from Run alone.
 	Apply func(*config.Snapshot) error
+	// LoadReports is where load is reported of all clusters; nil for nowhere.
+	LoadReports *config.APISource
+	// Loads counts what clusters were asked, those of which keep says yes; nil
+	// reports nothing. Called from goroutines of its own.
+	Loads func(keep func(cluster string) bool) []loadreport.Cluster
 	// Cache keeps the last good resources on disk; nil keeps none.
 	Cache *cache.Dir
 	// MaxConnectionAge bounds the life of a connection; 0: no bound.
@@ -83,6 +89,7 @@ type Client struct {
 	waiting  []*taken // undecided, in the order of arrival
 	pending  map[string]string
 	disk     disk
+	reports  []*report
 
 	dirty    bool
 	applied  time.Time
@@ -205,6 +212,7 @@ func (c *Client) settle(ctx context.Context) {
 	if c.dirty && c.due(now) || c.retryDue(now) {
 		c.assemble(now)
 		c.subscribe(ctx, time.Now()) // what is not used any more is not asked for
+		c.reporting(ctx)
 	}
 	c.decide(time.Now())
 	c.becomeReady()
