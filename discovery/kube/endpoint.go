@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -24,20 +25,20 @@ type candidate struct {
 
 // read makes a candidate of an endpoint. use is false for one that is over and
 // done with. No part of an endpoint is trusted to be there.
-func read(slice *discoveryv1.EndpointSlice, e *discoveryv1.Endpoint, port int32, domain string) (c candidate, use bool, err error) {
+func read(slice *discoveryv1.EndpointSlice, e *discoveryv1.Endpoint, port int32, domain string) (c *candidate, use bool, err error) {
 	if len(e.Addresses) == 0 {
-		return c, false, errors.New("no address")
+		return nil, false, errors.New("no address")
 	}
 	// Only the first has a meaning (EndpointSlice's reference, "addresses").
 	ip, err := netip.ParseAddr(e.Addresses[0])
 	if err != nil || slice.AddressType == discoveryv1.AddressTypeFQDN {
-		return c, false, fmt.Errorf("address %.100q: not an IP address", e.Addresses[0])
+		return nil, false, fmt.Errorf("address %.100q: not an IP address", e.Addresses[0])
 	}
 	health, use := healthOf(&e.Conditions)
 	if !use {
-		return c, false, nil
+		return nil, false, nil
 	}
-	c = candidate{family: slice.AddressType, slice: slice}
+	c = &candidate{family: slice.AddressType, slice: slice}
 	c.instance = discovery.Instance{
 		Addr:   netip.AddrPortFrom(ip.Unmap(), uint16(port)),
 		Weight: 1,
@@ -104,11 +105,13 @@ func identity(e *discoveryv1.Endpoint, addr netip.AddrPort) (id string, shared b
 
 // choose takes one candidate of each identity. One may be in two slices: while
 // it moves between them, and in a service of two address families.
-func choose(all []candidate, primary discoveryv1.AddressType) []discovery.Instance {
+func choose(all []*candidate, primary discoveryv1.AddressType) []discovery.Instance {
 	nameApart(all)
-	slices.SortFunc(all, func(a, b candidate) int {
+	slices.SortFunc(all, func(a, b *candidate) int {
+		if order := strings.Compare(a.instance.ID, b.instance.ID); order != 0 {
+			return order // nearly always
+		}
 		return cmp.Or(
-			cmp.Compare(a.instance.ID, b.instance.ID),
 			before(a.family == primary, b.family == primary),
 			cmp.Compare(a.instance.Health, b.instance.Health),
 			b.slice.CreationTimestamp.Compare(a.slice.CreationTimestamp.Time),
@@ -116,7 +119,7 @@ func choose(all []candidate, primary discoveryv1.AddressType) []discovery.Instan
 			a.instance.Addr.Compare(b.instance.Addr),
 		)
 	})
-	all = slices.CompactFunc(all, func(a, b candidate) bool { return a.instance.ID == b.instance.ID })
+	all = slices.CompactFunc(all, func(a, b *candidate) bool { return a.instance.ID == b.instance.ID })
 	instances := make([]discovery.Instance, len(all))
 	for i := range all {
 		instances[i] = all[i].instance
@@ -137,15 +140,14 @@ func before(a, b bool) int {
 
 // nameApart adds the address to a host name that several have: they are alike to
 // a client (EndpointSlice's reference, "hostname"), but not one.
-func nameApart(all []candidate) {
+func nameApart(all []*candidate) {
 	type name struct {
 		id     string
 		family discoveryv1.AddressType
 	}
 	first := map[name]netip.AddrPort{}
 	several := map[string]bool{}
-	for i := range all {
-		c := &all[i]
+	for _, c := range all {
 		if !c.shared {
 			continue
 		}
@@ -156,8 +158,8 @@ func nameApart(all []candidate) {
 			first[at] = c.instance.Addr
 		}
 	}
-	for i := range all {
-		if c := &all[i]; c.shared && several[c.instance.ID] {
+	for _, c := range all {
+		if c.shared && several[c.instance.ID] {
 			c.instance.ID += "/" + c.instance.Addr.String()
 		}
 	}

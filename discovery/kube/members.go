@@ -51,7 +51,7 @@ func merge(ref *reference, service *corev1.Service, all []*discoveryv1.EndpointS
 		return found{}, err
 	}
 	f := found{slices: len(all)}
-	var candidates []candidate
+	var candidates []*candidate
 	for _, slice := range all {
 		if ref.family != "" && string(slice.AddressType) != string(ref.family) {
 			continue
