@@ -37,8 +37,10 @@ func (d *directories) close() {
 	}
 }
 
-// watch brings the watches in line with what the paths mean now, and tells if
-// one was added. It is blind if one of the directories cannot be watched.
+// watch brings the watches in line with what the paths mean now. It tells if one
+// has changed: what was read before has to be read again then, for with a watch
+// its pending events are gone. It is blind if one of the directories cannot be
+// watched.
 func (d *directories) watch(paths []string) (blind, changed bool) {
 	if !d.open() {
 		return true, false
@@ -56,8 +58,8 @@ func (d *directories) watch(paths []string) (blind, changed bool) {
 	}
 	for dir := range d.watched {
 		if !wanted[dir] {
-			_ = d.watcher.Remove(dir)
-			delete(d.watched, dir)
+			d.drop(dir)
+			changed = true
 		}
 	}
 	alive := d.watcher.WatchList()
@@ -65,6 +67,7 @@ func (d *directories) watch(paths []string) (blind, changed bool) {
 		if d.isWatched(dir, alive) {
 			continue
 		}
+		changed = d.drop(dir) || changed
 		if d.add(dir) {
 			changed = true
 		} else {
@@ -72,6 +75,14 @@ func (d *directories) watch(paths []string) (blind, changed bool) {
 		}
 	}
 	return blind, changed
+}
+
+// drop ends a watch; it reports whether there was one.
+func (d *directories) drop(dir string) bool {
+	_, was := d.watched[dir]
+	_ = d.watcher.Remove(dir)
+	delete(d.watched, dir)
+	return was
 }
 
 // isWatched is false for a directory that has been put in the place of a watched
@@ -83,8 +94,6 @@ func (d *directories) isWatched(dir string, alive []string) bool {
 }
 
 func (d *directories) add(dir string) bool {
-	_ = d.watcher.Remove(dir)
-	delete(d.watched, dir)
 	info, err := os.Stat(dir)
 	if err != nil || d.watcher.Add(dir) != nil {
 		return false

@@ -170,6 +170,21 @@ func TestGoneAndBack(t *testing.T) {
 	w.want("c")
 }
 
+// TestDirectoryGoneWhileReading takes the directory away as soon as its file was
+// read: the watch that the reader then finds dead must not have swallowed that.
+func TestDirectoryGoneWhileReading(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep")
+	path := filepath.Join(dir, "services.yaml")
+	w := watch(t, onEvents(path), "s")
+	for range 5 {
+		must(t, os.Mkdir(dir, 0o700))
+		write(t, path, services("s", "a"))
+		w.want("a")
+		must(t, os.RemoveAll(dir))
+		w.want("error not there")
+	}
+}
+
 // TestKubernetesSwap swaps "..data" as the kubelet does for a ConfigMap
 // (pkg/volume/util/atomic_writer.go): the files are symlinks into it.
 func TestKubernetesSwap(t *testing.T) {

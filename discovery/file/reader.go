@@ -79,10 +79,11 @@ func (r *reader) run(ctx context.Context) {
 	defer r.dirs.close()
 	for all := true; ; {
 		// First the watches, then the look, so that nothing changes unseen between;
-		// and once more if the look was at what was not watched yet.
-		blind, _ := r.dirs.watch(r.paths)
+		// and once more if the look was at what is not watched any more.
+		r.dirs.watch(r.paths)
 		r.publish(r.look(time.Now(), all))
-		if _, changed := r.dirs.watch(r.paths); changed {
+		blind, changed := r.dirs.watch(r.paths)
+		if changed {
 			continue
 		}
 		wait := r.every
