@@ -52,7 +52,7 @@ func identities(entries []*api.ServiceEntry) []string {
 		}
 	}
 	ids := make([]string, len(entries))
-	taken := map[string]bool{}
+	taken := map[string]int{} // how many wanted an ID
 	for i, e := range entries {
 		if !whole(e) {
 			continue
@@ -61,13 +61,23 @@ func identities(entries []*api.ServiceEntry) []string {
 		if id == "" || id == e.Service.Service || times[id] > 1 {
 			id = e.Node.Node + "/" + id
 		}
-		if taken[id] { // one node name in two datacenters or partitions
+		if taken[id] > 0 { // one node name in two datacenters or partitions
 			id = e.Node.Datacenter + "/" + e.Node.Partition + "/" + e.Node.ID + "/" + id
 		}
-		taken[id] = true
-		ids[i] = id
+		ids[i] = free(taken, id)
 	}
 	return ids
+}
+
+// free gives id, or it with a number if an answer repeats itself, which Consul's
+// do not.
+func free(taken map[string]int, id string) string {
+	for base := id; taken[id] > 0; {
+		taken[base]++
+		id = base + "#" + strconv.Itoa(taken[base])
+	}
+	taken[id]++
+	return id
 }
 
 func (s *Source) instance(ref *reference, e *api.ServiceEntry) (discovery.Instance, error) {
