@@ -24,6 +24,7 @@ func TestBlame(t *testing.T) {
 		want           []string // name: field: reason
 	}{
 		{`cluster "a": connect_timeout: must be positive`, "a b", []string{`a|connect_timeout|connect_timeout: must be positive`}},
+		{"2 of 3 refused, the others are in use: cluster 'a': lb_policy: no\ncluster 'b': x", "a b c", []string{"a|lb_policy|lb_policy: no", "b||x"}},
 		{"a: x\nb: y[0].z: bad", "a b c", []string{"a||x", "b|y[0].z|y[0].z: bad"}},
 		{"Error adding/updating cluster(s) a: Invalid path: /x, b.c: no", "a b.c b", []string{"a||Invalid path: /x", "b.c||no"}},
 		{"Error adding/updating listener(s) 0.0.0.0_80: ListenerValidationError.Address: value is required", "0.0.0.0_80 0.0.0.0", []string{"0.0.0.0_80|ListenerValidationError.Address|ListenerValidationError.Address: value is required"}},

@@ -30,6 +30,9 @@ const attache = "attache"
 // loadInterval is between load reports if the options do not say.
 const loadInterval = 10 * time.Second
 
+// greetingTime is how long a stream may be open before its first request.
+const greetingTime = 30 * time.Second
+
 // Options are what a server is made of.
 type Options struct {
 	// Select names the group of a client; an error refuses the client with
@@ -192,6 +195,9 @@ func (s *Server) begin(ctx context.Context, typeURL string, sotw bool) (*stream,
 	}
 	s.streams[st] = struct{}{}
 	st.life = s.lifeOf(st)
+	st.greeting = time.AfterFunc(greetingTime, func() {
+		st.cancel(status.Errorf(codes.DeadlineExceeded, "no request within %v", greetingTime))
+	})
 	return st, nil
 }
 
@@ -239,6 +245,7 @@ func (st *stream) ended(err error) error {
 }
 
 func (s *Server) end(st *stream) {
+	st.greeting.Stop()
 	if st.life != nil {
 		st.life.Stop()
 	}

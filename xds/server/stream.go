@@ -25,6 +25,8 @@ type stream struct {
 	from   caller
 	since  time.Time
 	life   *time.Timer // nil: no end
+	// greeting ends a stream whose first request does not come.
+	greeting *time.Timer
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -58,6 +60,7 @@ func (st *stream) meet(node *core.Node) error {
 		return err
 	}
 	st.met = true
+	st.greeting.Stop()
 	st.server.group(name).join(st, node)
 	return nil
 }
