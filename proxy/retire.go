@@ -11,7 +11,7 @@ import (
 
 // What is on its way out: rooms that no new connection comes to, until their
 // last one has ended; and clusters, until nothing that may still ask them is
-// left, or leavingTime has passed.
+// left and what was asked has ended, or leavingTime has passed.
 
 const (
 	tidyEvery   = time.Second
@@ -36,12 +36,11 @@ func (s *Server) retire(rooms []*room) {
 }
 
 // retireClusters closes the clusters that are gone, as soon as no table points
-// to them and no request is between its table and its host.
+// to them and no request has to do with them.
 func (a *update) retireClusters() {
 	if len(a.gone) == 0 {
 		return
 	}
-	a.each(func(*loop.Worker) {}) // a request takes its table and its host in one go
 	for _, c := range a.gone {
 		a.leaving = append(a.leaving, leaving{c, time.Now()})
 	}
@@ -50,8 +49,17 @@ func (a *update) retireClusters() {
 
 // closeUnused closes the leaving clusters that no room asks any more.
 func (s *Server) closeUnused() {
+	if len(s.leaving) == 0 {
+		return
+	}
+	active := map[*upstream.Cluster]int64{}
+	s.each(func(w *loop.Worker) { // a request takes its table and its host in one go
+		for _, l := range s.leaving {
+			active[l.Cluster] += l.On(w).Count.RqActive
+		}
+	})
 	s.leaving = slices.DeleteFunc(s.leaving, func(l leaving) bool {
-		if s.inUse(l.Cluster) && time.Since(l.since) < leavingTime {
+		if (active[l.Cluster] > 0 || s.inUse(l.Cluster)) && time.Since(l.since) < leavingTime {
 			return false
 		}
 		l.Close()
