@@ -12,6 +12,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // shardFaults are what may happen to a shard; each ends by itself after d.
@@ -64,7 +65,58 @@ var shardFaults = []struct {
 		must(w.t, w.up.Update(&some))
 		w.After(d, func() { must(w.t, w.up.Update(w.cluster)) })
 	}},
-	{"a new room", func(w *chaos, b *backend, d time.Duration) { w.serve(w.cfg) }},
+	{"a new room", func(w *chaos, b *backend, d time.Duration) {
+		w.retired = append(w.retired, w.room) // and it is not told
+		w.serve(w.cfg)
+	}},
+	{"a new cluster", func(w *chaos, b *backend, d time.Duration) {
+		w.replace()
+		w.After(d, w.replace)
+	}},
+	{"the same again", func(w *chaos, b *backend, d time.Duration) { w.again() }},
+}
+
+// replace serves on with another cluster of the same hosts: the clients of the
+// room before are sent away, and its cluster goes when it is asked nothing more
+// (proxy.Server.Apply).
+func (w *chaos) replace() {
+	w.retired = append(w.retired, w.room)
+	rooms, up := w.retired, w.up
+	w.open()
+	w.serve(w.cfg)
+	for _, r := range rooms {
+		r.Drain(w.proxy)
+	}
+	w.closeLater(rooms, up, 30)
+}
+
+func (w *chaos) closeLater(rooms []*Room, up *upstream.Cluster, seconds int) {
+	active := 0
+	for _, r := range rooms {
+		active += r.Active(w.proxy)
+	}
+	if active == 0 || seconds == 0 {
+		up.Close()
+		return
+	}
+	w.After(time.Second, func() { w.closeLater(rooms, up, seconds-1) })
+}
+
+// again updates the cluster with equal endpoints that are other values, in
+// another order: no key moves, no connection is lost.
+func (w *chaos) again() {
+	next := *w.cluster
+	l := next.Endpoints.Localities[0]
+	l.Endpoints = nil
+	for _, e := range w.cluster.Endpoints.Localities[0].Endpoints {
+		other := *e
+		l.Endpoints = append([]*config.Endpoint{&other}, l.Endpoints...)
+	}
+	next.Endpoints.Localities = []config.Locality{l}
+	if k := next.Balance.Kind; k == config.MaglevLB {
+		w.swapped = true // its turns are by the order of hosts
+	}
+	must(w.t, w.up.Update(&next))
 }
 
 func without(all config.Endpoints, gone config.Address) config.Endpoints {
@@ -311,7 +363,8 @@ func (c *citizen) live() {
 func runChaos(t *testing.T, seed uint64) {
 	s := loop.NewSim(seed, nil)
 	defer s.Close()
-	s.Weather()
+	link := s.Weather()
+	slow := link.MaxSegment > 0 && link.MaxSegment < 100 || link.Buffer > 0 && link.Buffer < 1000
 	rng := s.Rand()
 	cfg := config.Memcached{
 		OpTimeout: time.Duration(200+rng.IntN(1000)) * time.Millisecond, CatchAll: "shards",
@@ -327,7 +380,7 @@ func runChaos(t *testing.T, seed uint64) {
 		c := &citizen{chaos: w, depth: 1 << rng.IntN(6)}
 		for j := range 1 + rng.IntN(8) {
 			r := &record{key: fmt.Sprintf("c%d-k%d", i, j), size: rng.IntN(60)}
-			if rng.IntN(20) == 0 {
+			if rng.IntN(20) == 0 && !slow { // else it takes longer than a command may
 				r.size = 17000 + rng.IntN(20000) // a value that streams
 			}
 			c.own = append(c.own, r)

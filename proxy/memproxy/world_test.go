@@ -42,6 +42,7 @@ type world struct {
 	shards  []*backend
 	up      *upstream.Cluster
 	room    *Room
+	retired []*Room // whose clients are sent away
 	listen  *loop.Listener
 }
 
@@ -345,8 +346,9 @@ func (w *world) settle() {
 	if err := w.Leaks(); err != nil {
 		w.t.Error(err)
 	}
-	l := w.room.local[0]
-	if n := l.count.active; n != 0 {
-		w.t.Errorf("%d clients left", n)
+	for _, r := range append(w.retired, w.room) {
+		if n := r.local[0].count.active; n != 0 {
+			w.t.Errorf("%d clients left", n)
+		}
 	}
 }

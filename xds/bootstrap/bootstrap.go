@@ -10,7 +10,6 @@ package bootstrap
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -84,10 +83,10 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	m, problems := read(doc, name, o)
 	override(m, o)
 	b := &Bootstrap{proto: m, Node: node(m.GetNode()), allowUnsupported: o.AllowUnsupported}
-	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported})
+	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported, Validated: true})
 	b.static = static{}
 	locate(doc, found)
-	problems = join(problems, found)
+	problems = load.Join(problems, found)
 	slices.SortStableFunc(problems, byLine)
 	return b, problems
 }
@@ -150,25 +149,4 @@ func node(m *corev3.Node) Node {
 		n.Metadata = m.GetMetadata().AsMap()
 	}
 	return n
-}
-
-// join adds what decoding found to what loading found, except where loading
-// has already said what is wrong: what could not be read is missing further on.
-func join(loaded, found []Problem) []Problem {
-	all := slices.Clone(loaded)
-	for _, p := range found {
-		if !slices.ContainsFunc(loaded, func(q Problem) bool { return !q.Warning && related(p.Path, q.Path) }) {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
-// related reports whether one path is the other or leads to it.
-func related(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	rest, below := strings.CutPrefix(b, a)
-	return below && (a == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -7,13 +7,20 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
 )
 
 type decoder struct {
 	opts     Options
 	problems []Problem
+	invalid  []Problem // what validation found
+	warnings int
+	more     int // problems that are not told
+	programs int // instructions of regular expressions
 	// dialled: the cluster at hand is a control plane's, see controlPlaneTables.
 	dialled bool
 }
@@ -35,14 +42,27 @@ func (p path) at(i int) path { return p + path("["+strconv.Itoa(i)+"]") }
 
 func (p path) key(k string) path { return p + path("["+strconv.Quote(k)+"]") }
 
+// report notes a problem. Of very many only some are told: hostile content is
+// not answered by more of it.
+func (d *decoder) report(p Problem) {
+	if p.Warning {
+		d.warnings++
+	}
+	if p.Warning && d.warnings > maxProblems || !p.Warning && len(d.problems)-min(d.warnings, maxProblems) >= maxProblems {
+		d.more++
+		return
+	}
+	d.problems = append(d.problems, p)
+}
+
 // refuse reports what no option can excuse.
 func (d *decoder) refuse(p path, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Path: string(p), Text: fmt.Sprintf(format, args...)})
+	d.report(Problem{Path: string(p), Text: fmt.Sprintf(format, args...)})
 }
 
 // warn reports what the operator should know and the configuration survives.
 func (d *decoder) warn(p path, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Path: string(p), Text: fmt.Sprintf(format, args...), Warning: true})
+	d.report(Problem{Path: string(p), Text: fmt.Sprintf(format, args...), Warning: true})
 }
 
 // unsupported reports what is good Envoy configuration and not honoured here.
@@ -52,7 +72,7 @@ func (d *decoder) unsupported(p path, hint string) {
 	if hint != "" {
 		text += ": " + hint
 	}
-	d.problems = append(d.problems, Problem{Path: string(p), Text: text, Warning: d.opts.AllowUnsupported})
+	d.report(Problem{Path: string(p), Text: text, Warning: d.opts.AllowUnsupported})
 }
 
 // never reports what is good Envoy configuration, not honoured here, and not
@@ -62,7 +82,34 @@ func (d *decoder) never(p path, hint string) {
 	if hint != "" {
 		text += ": " + hint
 	}
-	d.problems = append(d.problems, Problem{Path: string(p), Text: text})
+	d.report(Problem{Path: string(p), Text: text})
+}
+
+// begin looks at a whole message before it is decoded.
+func (d *decoder) begin(p path, m proto.Message) {
+	d.validate(p, m)
+	d.check(p, m)
+}
+
+// validate applies the rules of the API to a message and those in it, but not
+// to what is packed in an Any.
+func (d *decoder) validate(p path, m proto.Message) {
+	if !d.opts.Validated && m.ProtoReflect().IsValid() {
+		d.invalid = append(d.invalid, load.Validate(string(p), m)...)
+	}
+}
+
+// end gives everything that is wrong, but each field once: what validation has
+// found wrong is not what decoding takes it for.
+func (d *decoder) end() []Problem {
+	all := d.problems
+	if d.more > 0 {
+		all = append(all, Problem{Warning: true, Text: fmt.Sprintf("%d more problems", d.more)})
+	}
+	if len(d.invalid) == 0 {
+		return all
+	}
+	return load.Join(d.invalid, all)
 }
 
 // duration reads m, or def if it was not given.

@@ -31,6 +31,9 @@ type Options struct {
 	AllowUnsupported bool
 	// Runtime holds the values of runtime keys; nil has none.
 	Runtime Runtime
+	// Validated says that the rules that Envoy's API gives for each field have
+	// been applied already, as package load does with a document.
+	Validated bool
 }
 
 // Problem is one thing that is wrong with a message: a path such as
@@ -42,18 +45,24 @@ type Problem = load.Problem
 // no problem is more than a warning.
 func Listener(path string, m *listenerv3.Listener, o Options) (*config.Listener, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	if !d.chainsFit(root(path), m) {
+		return &config.Listener{Name: m.GetName()}, d.end()
+	}
+	d.begin(root(path), m)
 	l := d.listener(root(path), m)
-	return l, d.problems
+	return l, d.end()
 }
 
 // Cluster decodes m, which stands at path. The value is only meant for use if
 // no problem is more than a warning.
 func Cluster(path string, m *clusterv3.Cluster, o Options) (*config.Cluster, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	if !d.endpointsFit(root(path).dot("load_assignment"), m.GetLoadAssignment()) {
+		return &config.Cluster{Name: m.GetName()}, d.end()
+	}
+	d.begin(root(path), m)
 	c := d.cluster(root(path), m)
-	return c, d.problems
+	return c, d.end()
 }
 
 // RouteTable decodes m, a table of RDS that stands at path: it has to name known
@@ -61,46 +70,52 @@ func Cluster(path string, m *clusterv3.Cluster, o Options) (*config.Cluster, []P
 // if no problem is more than a warning.
 func RouteTable(path string, m *routev3.RouteConfiguration, o Options) (*config.RouteTable, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	if !d.tableFits(root(path), m) {
+		return &config.RouteTable{Name: m.GetName()}, d.end()
+	}
+	d.begin(root(path), m)
 	t := d.routeTable(root(path), m, false)
-	return t, d.problems
+	return t, d.end()
 }
 
 // Endpoints decodes m, the endpoints of an EDS cluster, which stands at path. The
 // value is only meant for use if no problem is more than a warning.
 func Endpoints(path string, m *endpointv3.ClusterLoadAssignment, o Options) (*config.Endpoints, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	if !d.endpointsFit(root(path), m) {
+		return &config.Endpoints{Cluster: m.GetClusterName()}, d.end()
+	}
+	d.begin(root(path), m)
 	e := d.endpoints(root(path), m, config.DiscoveryEDS)
 	d.required(root(path).dot("cluster_name"), e.Cluster)
-	return &e, d.problems
+	return &e, d.end()
 }
 
 // Endpoint decodes m, one endpoint of a collection, which stands at path. The
 // value is only meant for use if no problem is more than a warning.
 func Endpoint(path string, m *endpointv3.LbEndpoint, o Options) (*config.Endpoint, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	d.begin(root(path), m)
 	e := d.endpoint(root(path), m, config.DiscoveryEDS)
-	return &e, d.problems
+	return &e, d.end()
 }
 
 // Source decodes m, which stands at path: where a resource comes from. The value
 // is only meant for use if no problem is more than a warning.
 func Source(path string, m *corev3.ConfigSource, o Options) (config.Source, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	d.begin(root(path), m)
 	s := d.source(root(path), m)
-	return s, d.problems
+	return s, d.end()
 }
 
 // APISource decodes m, which stands at path: a stream to a control plane. The
 // value is only meant for use if no problem is more than a warning.
 func APISource(path string, m *corev3.ApiConfigSource, o Options) (*config.APISource, []Problem) {
 	d := &decoder{opts: o}
-	d.check(root(path), m)
+	d.begin(root(path), m)
 	s := d.apiSource(root(path), m)
-	return s, d.problems
+	return s, d.end()
 }
 
 // ControlPlane decodes m, a static cluster that stands at path, as what
@@ -108,9 +123,9 @@ func APISource(path string, m *corev3.ApiConfigSource, o Options) (*config.APISo
 // warning.
 func ControlPlane(path string, m *clusterv3.Cluster, o Options) (*config.ControlPlane, []Problem) {
 	d := &decoder{opts: o, dialled: true}
-	d.check(root(path), m)
+	d.begin(root(path), m)
 	c := d.controlPlane(root(path), m)
-	return c, d.problems
+	return c, d.end()
 }
 
 // ListenAddress decodes the address of something that listens and is not a

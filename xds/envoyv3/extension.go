@@ -137,6 +137,8 @@ func (d *decoder) extension(p path, k kind, name string, a *anypb.Any) proto.Mes
 	} else if err := proto.Unmarshal(a.GetValue(), m); err != nil {
 		d.refuse(p, "not a %s: %v", typeName, err)
 		return nil
+	} else {
+		d.validate(p, m)
 	}
 	d.check(p, m)
 	return m
@@ -177,7 +179,7 @@ func (d *decoder) fromStruct(p path, s *structpb.Struct, m proto.Message) bool {
 	problems := load.FromStruct(s, string(p), m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true})
 	for _, problem := range problems {
 		if !problem.Unsupported { // what decoding finds there says more
-			d.problems = append(d.problems, problem)
+			d.report(problem)
 		}
 	}
 	return !load.Refused(problems)

@@ -59,7 +59,10 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
 	switch {
 	case m.GetRouteConfig() != nil:
-		h.Routes = d.routeTable(p.dot("route_config"), m.GetRouteConfig(), true)
+		h.Routes = &config.RouteTable{Name: m.GetRouteConfig().GetName()}
+		if d.tableFits(p.dot("route_config"), m.GetRouteConfig()) {
+			h.Routes = d.routeTable(p.dot("route_config"), m.GetRouteConfig(), true)
+		}
 	case m.GetRds() != nil:
 		d.required(p.dot("rds").dot("route_config_name"), m.GetRds().GetRouteConfigName())
 		h.RouteTableName = m.GetRds().GetRouteConfigName()

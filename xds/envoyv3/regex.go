@@ -52,8 +52,13 @@ func (d *decoder) compile(p path, text, before, after string) *regexp.Regexp {
 		d.refuse(p, "regex '%s': %s", text, regexError(err))
 		return nil
 	}
-	if prog, err := syntax.Compile(parsed.Simplify()); err != nil || len(prog.Inst) > maxProgram {
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(prog.Inst) > maxProgram {
 		d.refuse(p, "regex '%s' RE2 program size of %d > max program size of %d", text, len(prog.Inst), maxProgram)
+		return nil
+	}
+	if d.programs += len(prog.Inst); d.programs > maxPrograms {
+		d.refuse(p, "regex '%s': all regular expressions together have %d instructions, at most %d are allowed", text, d.programs, maxPrograms)
 		return nil
 	}
 	re, err := regexp.Compile(before + text + after)

@@ -134,6 +134,16 @@ func FromStruct(s *structpb.Struct, path string, msg proto.Message, types Resolv
 	return newWalker(types, opts).run(msg, structNode(s), rootPath(path))
 }
 
+// Validate reports what the rules that Envoy's API gives for each field find
+// wrong with msg, which did not come from a document and stands at path. It does
+// not look into an Any.
+func Validate(path string, msg proto.Message) []Problem {
+	w := newWalker(nil, Options{})
+	w.roots = []root{{msg: msg, node: &yaml.Node{}, path: rootPath(path)}}
+	w.validateRoots()
+	return w.problems
+}
+
 // run fills msg from n, validates it and returns the problems in source order.
 func (w *walker) run(msg proto.Message, n *yaml.Node, p *path) []Problem {
 	w.embedded(msg.ProtoReflect(), deref(n), p)
