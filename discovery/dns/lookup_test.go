@@ -22,7 +22,7 @@ func lookOnce(t *testing.T, o Options, service string) (string, *watch) {
 		t.Fatal(err)
 	}
 	if o.Timeout == 0 {
-		o.Timeout = 500 * time.Millisecond
+		o.Timeout = 2 * time.Second
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 1
