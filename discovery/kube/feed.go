@@ -5,9 +5,12 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -90,31 +93,23 @@ func (s *Source) start(namespace string) *feed {
 	return f
 }
 
-// informer makes one of the two. The requests are looked at on their way:
-// client-go tries again by itself when the server is away, and tells nobody.
+// informer makes one of the two.
 func (f *feed) informer(kind int, of runtime.Object, transform cache.TransformFunc,
 	list func(context.Context, metav1.ListOptions) (runtime.Object, error),
 	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error),
 ) cache.SharedIndexInformer {
 	conf, counters := &f.source.conf, &f.source.Counters
+	narrow := func(o metav1.ListOptions) metav1.ListOptions {
+		o.LabelSelector, o.FieldSelector = conf.Labels, conf.Fields
+		return o
+	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector, o.FieldSelector = conf.Labels, conf.Fields
-			all, err := list(ctx, o)
-			if err == nil {
-				counters.Lists.Add(1)
-			}
-			f.answered(ctx, kind, err)
-			return all, err
+			return ask(ctx, f, kind, false, &counters.Lists, func() (runtime.Object, error) { return list(ctx, narrow(o)) })
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			o.LabelSelector, o.FieldSelector = conf.Labels, conf.Fields
-			w, err := watch(ctx, o)
-			if err == nil {
-				counters.Watches.Add(1)
-			}
-			f.answered(ctx, kind, err)
-			return w, err
+			streamed := o.SendInitialEvents != nil
+			return ask(ctx, f, kind, streamed, &counters.Watches, func() (apiwatch.Interface, error) { return watch(ctx, narrow(o)) })
 		},
 	}
 	informer := cache.NewSharedIndexInformerWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, f.source.client), of,
@@ -128,6 +123,41 @@ func (f *feed) informer(kind int, of runtime.Object, transform cache.TransformFu
 	})
 	f.listed = append(f.listed, handler.HasSyncedChecker())
 	return informer
+}
+
+// ask sends a request until it is answered. client-go would try again by itself,
+// but tells nobody, and waits for up to a minute once the server has been away
+// for long. What is for client-go to answer goes to it: a version that the server
+// forgot, and a streamed list that it refuses, after which a plain one is asked.
+func ask[T any](ctx context.Context, f *feed, kind int, streamed bool, answers *atomic.Uint64, send func() (T, error)) (T, error) {
+	for failures := 0; ; failures++ {
+		answer, err := send()
+		if forClientGo(err) || streamed && refused(err) {
+			return answer, err
+		}
+		f.answered(ctx, kind, err)
+		if err == nil {
+			answers.Add(1)
+			return answer, nil
+		}
+		if !sleep(ctx, backoff(failures)) {
+			return answer, err
+		}
+	}
+}
+
+const (
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// backoff is full jitter: uniform up to a limit that doubles.
+func backoff(failures int) time.Duration {
+	limit := maxBackoff
+	if failures < 16 {
+		limit = min(limit, minBackoff<<failures)
+	}
+	return max(rand.N(limit), 10*time.Millisecond)
 }
 
 // slim drops what nobody here reads: most of an object's bytes.
@@ -182,7 +212,7 @@ func (f *feed) changed(object any) {
 
 // answered notes how a request went, and wakes all watches when that is news.
 func (f *feed) answered(ctx context.Context, kind int, err error) {
-	if ctx.Err() != nil || notTrouble(err) {
+	if ctx.Err() != nil {
 		return
 	}
 	f.mu.Lock()
@@ -207,12 +237,17 @@ func (f *feed) answered(ctx context.Context, kind int, err error) {
 	}
 }
 
-// notTrouble knows the errors that client-go answers by asking in another way: a
-// version that the server has forgotten or not reached yet, and streamed lists
-// that it does not have.
-func notTrouble(err error) bool {
-	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsInvalid(err) || apierrors.IsMethodNotSupported(err) ||
+// forClientGo knows the errors that are answered by asking in another way.
+func forClientGo(err error) bool {
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||
 		apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
+}
+
+// refused reports whether the server was there and did not want to, other than
+// for being busy.
+func refused(err error) bool {
+	_, answered := errors.AsType[*apierrors.StatusError](err)
+	return answered && !apierrors.IsTooManyRequests(err)
 }
 
 // away is why what is known may be out of date; nil if it is not.

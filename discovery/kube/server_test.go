@@ -31,18 +31,19 @@ type apiServer struct {
 	address string
 	http    *httptest.Server
 
-	mu       sync.Mutex
-	version  int
-	pods     []string
-	status   int           // of every answer, if set
-	hold     chan struct{} // lists of services wait for it, if set
-	events   []chan string // of watches of slices under way
-	selected string        // the selectors of the last list of slices
-	lists    int           // of slices
+	mu         sync.Mutex
+	version    int
+	pods       []string
+	status     int           // of every answer, if set
+	unstreamed int           // the status that refuses a streamed list
+	hold       chan struct{} // lists of services wait for it, if set
+	events     []chan string // of watches of slices under way
+	selected   string        // the selectors of the last list of slices
+	lists      int           // of slices
 }
 
 func startAPI(t *testing.T, pods ...string) *apiServer {
-	a := &apiServer{t: t, version: 100, pods: pods, address: "127.0.0.1:0"}
+	a := &apiServer{t: t, version: 100, pods: pods, address: "127.0.0.1:0", unstreamed: http.StatusUnprocessableEntity}
 	a.start()
 	t.Cleanup(func() { a.kill() })
 	return a
@@ -84,7 +85,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case status != 0:
 		a.refuse(w, status, metav1.StatusReasonUnknown)
 	case q.Get("sendInitialEvents") == "true":
-		a.refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid) // no streamed lists, as with an old etcd
+		a.refuse(w, a.unstreamed, metav1.StatusReasonUnknown) // no streamed lists, as with an old etcd
 	case strings.HasSuffix(r.URL.Path, "/services") && q.Get("watch") == "true":
 		a.stream(w, r, nil)
 	case strings.HasSuffix(r.URL.Path, "/services"):
@@ -248,6 +249,19 @@ func TestVersionForgotten(t *testing.T) {
 	w.until("a b c", "a b")
 	if n := w.source.Counters.Failures.Load(); n > 0 {
 		t.Errorf("%d failures counted for what client-go mends itself", n)
+	}
+}
+
+func TestStreamedListsRefused(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			a := startAPI(t, "a")
+			a.unstreamed = status
+			w := a.watch(Config{})
+			if r := <-w.reports; r.Err != nil || len(r.Set.Instances) != 1 {
+				t.Errorf("%v, %v", r.Set, r.Err)
+			}
+		})
 	}
 }
 
