@@ -276,7 +276,7 @@ func TestServerKilledAndBack(t *testing.T) {
 	a.mu.Unlock()
 	a.start()
 	// The watch goes on from the version that it had: the server does not know it.
-	go a.send(`{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old resource version"}}`)
+	a.send(`{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old resource version"}}`)
 	w.until("b", "a")
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,9 +176,10 @@ func TestWatchServerAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, service)
 		away := errors.New("dial tcp: refused\nwith a second line")
-		failing := true
+		var failing atomic.Bool
+		failing.Store(true)
 		c.client.PrependReactor("list", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return failing, nil, away
+			return failing.Load(), nil, away
 		})
 		c.watch()
 		<-time.After(10 * time.Minute)
@@ -193,7 +195,7 @@ func TestWatchServerAway(t *testing.T) {
 			}
 		}
 		c.seen = nil
-		failing = false
+		failing.Store(false)
 		c.mu.Unlock()
 		<-time.After(10*time.Second + time.Millisecond) // the back-off's limit, however long it was away
 		synctest.Wait()
