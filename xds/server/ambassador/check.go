@@ -65,12 +65,15 @@ func (r *reader) server(s *Server) {
 	} else if a, err := netip.ParseAddrPort(s.Address); err != nil || a.Addr().Zone() != "" {
 		r.refuse("server.address", "%q: want an IP address with a port, or unix:PATH", s.Address)
 	}
-	if s.TLS != nil && s.TLS.SPIFFE != "" {
-		if s.TLS.ClientCA == "" {
-			r.refuse("server.tls.spiffe", "needs client_ca")
-		}
-		if !strings.HasPrefix(s.TLS.SPIFFE, "spiffe://") {
-			r.refuse("server.tls.spiffe", "%q: want spiffe://DOMAIN/PATH", s.TLS.SPIFFE)
+	if s.TLS == nil || len(s.TLS.Identities) == 0 {
+		return
+	}
+	if s.TLS.ClientCA == "" {
+		r.refuse("server.tls.identities", "needs client_ca")
+	}
+	for i, id := range s.TLS.Identities {
+		if !strings.HasPrefix(id.SPIFFE, "spiffe://") {
+			r.refuse(dot(at("server.tls.identities", i), "spiffe"), "%q: want spiffe://DOMAIN/PATH", id.SPIFFE)
 		}
 	}
 }

@@ -34,10 +34,16 @@ type Server struct {
 
 // ServerTLS is the certificates of the xDS port.
 type ServerTLS struct {
-	Certificate string `yaml:"certificate" need:"" doc:"File of the server's certificate chain, PEM. Read again when it changes."`
-	Key         string `yaml:"key" need:"" doc:"File of its private key, PEM."`
-	ClientCA    string `yaml:"client_ca" doc:"File of the roots that client certificates must come from; without it none is asked for."`
-	SPIFFE      string `yaml:"spiffe" doc:"The SPIFFE id that a client certificate must carry, such as spiffe://example.org/sidecar/{id}; {id} and {cluster} stand for what the sidecar says of itself. Needs client_ca."`
+	Certificate string     `yaml:"certificate" need:"" doc:"File of the server's certificate chain, PEM. Read again when it changes."`
+	Key         string     `yaml:"key" need:"" doc:"File of its private key, PEM."`
+	ClientCA    string     `yaml:"client_ca" doc:"File of the roots that client certificates must come from; without it none is asked for."`
+	Identities  []Identity `yaml:"identities" doc:"Which nodes the holders of a client certificate may be; the first whose pattern fits counts, and who fits none is turned away. Needs client_ca."`
+}
+
+// Identity says which nodes the holders of some certificates may be.
+type Identity struct {
+	SPIFFE string            `yaml:"spiffe" need:"" doc:"Pattern of SPIFFE ids, such as spiffe://example.org/ns/{ns}/sa/{sa}; a name in braces stands for a part of the path."`
+	Node   map[string]string `yaml:"node" doc:"What the node must say of itself, by field (id, cluster, locality.zone, metadata.NAME): {ns} is what the pattern found, * is wild."`
 }
 
 // Admission is a token bucket for new streams.

@@ -110,7 +110,7 @@ func (r *reader) raw(a *Ambassador, path string, ports map[string]string) {
 			r.forAttache(x)
 		}
 		var err error
-		if x.sent, err = newResource(x.name, x.message); err != nil {
+		if x.sent, err = server.NewResource(x.name, x.message); err != nil {
 			r.refuse(x.path, "%v", err)
 		}
 	}

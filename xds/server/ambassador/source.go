@@ -49,35 +49,54 @@ var defaultKinds = [...]struct{ scheme, kind string }{
 	{"consul", "consul"}, {"k8s", "kubernetes"}, {"dns", "dns"}, {"srv", "dns"},
 }
 
-// FileSource is a file of services.
+// FileSource is a file of services, or a directory of such files.
 type FileSource struct {
 	Keep Keep   `yaml:"keep" doc:"How long what the source no longer says stays in use."`
-	Path string `yaml:"path" need:"" doc:"The file, YAML or JSON; watched."`
+	Path string `yaml:"path" need:"" doc:"The file, YAML or JSON, or a directory of them; watched."`
 }
 
-// ConsulSource is a Consul agent or server.
+// ConsulSource is a Consul agent or server. What is not given is as Consul's own
+// clients have it (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others).
 type ConsulSource struct {
-	Keep       Keep          `yaml:"keep" doc:"How long what the source no longer says stays in use."`
-	Address    string        `yaml:"address" default:"http://127.0.0.1:8500" doc:"URL of the HTTP API."`
-	Datacenter string        `yaml:"datacenter" doc:"Other than the agent's."`
-	Namespace  string        `yaml:"namespace" doc:"Consul Enterprise."`
-	Partition  string        `yaml:"partition" doc:"Consul Enterprise."`
-	TokenFile  string        `yaml:"token_file" doc:"File with the ACL token; read again when it changes."`
-	TokenEnv   string        `yaml:"token_env" doc:"Environment variable with the ACL token."`
-	CAFile     string        `yaml:"ca" doc:"File of the roots for an https address."`
-	Stale      bool          `yaml:"allow_stale" doc:"Let any server answer; the age is shown."`
-	Wait       time.Duration `yaml:"wait" default:"5m" range:"1s..10m" doc:"Longest wait of a blocking query."`
+	Keep            Keep          `yaml:"keep" doc:"How long what the source no longer says stays in use."`
+	Addresses       []string      `yaml:"addresses" doc:"URLs of the HTTP API, tried in turn; by default CONSUL_HTTP_ADDR, else 127.0.0.1:8500."`
+	TokenFile       string        `yaml:"token_file" doc:"File with the ACL token, read for each query; by default CONSUL_HTTP_TOKEN_FILE, else the token in CONSUL_HTTP_TOKEN."`
+	TLS             *ConsulTLS    `yaml:"tls" doc:"Certificates for https addresses."`
+	Datacenter      string        `yaml:"datacenter" doc:"Of services that name none."`
+	Namespace       string        `yaml:"namespace" doc:"Of services that name none (Consul Enterprise)."`
+	Partition       string        `yaml:"partition" doc:"Of services that name none (Consul Enterprise)."`
+	Stale           bool          `yaml:"allow_stale" doc:"Let any server answer, not just the leader; the age is shown."`
+	MaxStale        time.Duration `yaml:"max_stale" default:"10s" range:"100ms..1h" doc:"How far behind an answer may be until the leader is asked."`
+	Wait            time.Duration `yaml:"wait" default:"5m" range:"1s..5m" doc:"Longest wait of a blocking query."`
+	Tagged          string        `yaml:"tagged_address" doc:"The tagged address that instances are reached at, such as wan, where they have it."`
+	WarningByWeight bool          `yaml:"warning_by_weight" doc:"Instances whose checks warn are healthy, with the weight that they declare for that; else they are degraded."`
+	RegionKeys      []string      `yaml:"region_keys" doc:"Keys of service and node meta that hold the region; region by default."`
+	ZoneKeys        []string      `yaml:"zone_keys" doc:"Keys that hold the zone; zone by default."`
+	SubZoneKeys     []string      `yaml:"sub_zone_keys" doc:"Keys that hold the sub-zone; sub_zone by default."`
+	WeightKeys      []string      `yaml:"weight_keys" doc:"Keys of service meta that hold a weight, before Consul's own."`
+}
+
+// ConsulTLS is certificates for Consul's https addresses.
+type ConsulTLS struct {
+	CA          string `yaml:"ca" doc:"File of the roots."`
+	Certificate string `yaml:"certificate" doc:"File of the client's certificate chain."`
+	Key         string `yaml:"key" doc:"File of its private key."`
+	ServerName  string `yaml:"server_name" doc:"Name to find in Consul's certificate."`
 }
 
 // KubernetesSource is a Kubernetes API server.
 type KubernetesSource struct {
-	Keep       Keep     `yaml:"keep" doc:"How long what the source no longer says stays in use."`
-	Kubeconfig string   `yaml:"kubeconfig" doc:"File; without it the pod's own service account."`
-	Context    string   `yaml:"context" doc:"Context of the kubeconfig; its current one by default."`
-	Namespaces []string `yaml:"namespaces" doc:"Namespaces that are watched; all by default."`
+	Keep        Keep     `yaml:"keep" doc:"How long what the source no longer says stays in use."`
+	Kubeconfig  string   `yaml:"kubeconfig" doc:"File; without it the pod's own service account."`
+	Context     string   `yaml:"context" doc:"Context of the kubeconfig; its current one by default."`
+	Namespaces  []string `yaml:"namespaces" doc:"The only namespaces that may be asked of; any by default."`
+	ClusterWide bool     `yaml:"cluster_wide" doc:"Watch all namespaces at once instead of each that is asked of: fewer watches, more memory."`
+	Labels      string   `yaml:"labels" doc:"Read only services with these labels, as in kubectl --selector."`
+	Fields      string   `yaml:"fields" doc:"Read only what has these fields, as in kubectl --field-selector."`
 }
 
-// DNSSource asks DNS servers for A and AAAA (scheme dns) or SRV records (scheme srv).
+// DNSSource asks DNS servers for A and AAAA (scheme dns) or SRV records (scheme
+// srv).
 type DNSSource struct {
 	Keep    Keep          `yaml:"keep" doc:"How long what the source no longer says stays in use."`
 	Servers []string      `yaml:"servers" doc:"Addresses with ports; those of the system by default."`
