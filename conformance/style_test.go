@@ -15,11 +15,12 @@ import (
 // sleeps may stay: file of a test that calls time.Sleep -> why nothing else
 // says it.
 var sleeps = map[string]string{
-	"xds/server/admission_test.go": "it sleeps in a synctest bubble, where time is virtual",
-	"xds/server/script_test.go":    "it sleeps in a synctest bubble, where time is virtual",
-	"discovery/catalog_test.go":    "it sleeps in a synctest bubble, where time is virtual",
-	"discovery/dns/watch_test.go":  "it sleeps in a synctest bubble, where time is virtual",
-	"proxy/upstream/dns_test.go":   "it sleeps in a synctest bubble, where time is virtual",
+	"xds/server/admission_test.go":    "it sleeps in a synctest bubble, where time is virtual",
+	"xds/server/control/loop_test.go": "it sleeps in a synctest bubble, where time is virtual",
+	"xds/server/script_test.go":       "it sleeps in a synctest bubble, where time is virtual",
+	"discovery/catalog_test.go":       "it sleeps in a synctest bubble, where time is virtual",
+	"discovery/dns/watch_test.go":     "it sleeps in a synctest bubble, where time is virtual",
+	"proxy/upstream/dns_test.go":      "it sleeps in a synctest bubble, where time is virtual",
 }
 
 func TestSourcePackageSentences(t *testing.T) { report(t, silentPackages(readSource(t))) }
