@@ -29,8 +29,8 @@ help: ## this list
 run: build ## the main job shown on real memcached and HTTP servers (ARGS=--once ends)
 	$(GO) run ./examples/demo $(ARGS)
 
-build: ## bin/attache, one static file
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/attache ./cmd/attache
+build: ## bin/attache and bin/attache-control, one static file each
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/attache ./cmd/attache-control
 
 test: build ## every test; installs the real servers that are missing
 	sh conformance/install.sh test

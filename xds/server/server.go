@@ -50,6 +50,9 @@ type Options struct {
 	// reports are taken and dropped.
 	Load         func(node *core.Node, stats []*endpoint.ClusterStats)
 	LoadInterval time.Duration
+	// Beside puts other services on the ports of Serve, such as gRPC's health
+	// service; nil: none.
+	Beside func(grpc.ServiceRegistrar)
 	// TLS secures the port; nil: plaintext. See TLS.
 	TLS    credentials.TransportCredentials
 	Limits Limits
@@ -128,6 +131,9 @@ func (s *Server) Publish(group string, b *Bundle) (generation uint64) {
 func (s *Server) Serve(l net.Listener) error {
 	port := grpc.NewServer(s.portOptions()...)
 	s.Register(port)
+	if s.options.Beside != nil {
+		s.options.Beside(port)
+	}
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()

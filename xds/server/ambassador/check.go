@@ -27,6 +27,7 @@ func Load(doc []byte, name string) (*Config, []Problem) {
 	r.value(root, "", reflect.ValueOf(c).Elem(), "")
 	if len(r.problems) == 0 {
 		r.check(c)
+		c.references = r.references
 	}
 	slices.SortStableFunc(r.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -65,7 +66,13 @@ func (r *reader) server(s *Server) {
 	} else if a, err := netip.ParseAddrPort(s.Address); err != nil || a.Addr().Zone() != "" {
 		r.refuse("server.address", "%q: want an IP address with a port, or unix:PATH", s.Address)
 	}
-	if s.TLS == nil || len(s.TLS.Identities) == 0 {
+	if s.TLS == nil {
+		return
+	}
+	if len(s.TLS.Identities) == 0 {
+		if len(s.TLS.Inspectors) > 0 {
+			r.refuse("server.tls.inspectors", "needs identities; without them whoever connects may read")
+		}
 		return
 	}
 	if s.TLS.ClientCA == "" {

@@ -20,6 +20,8 @@ type Config struct {
 	Sources     map[string]Source `yaml:"sources" doc:"Where services are looked up, by the scheme of their references; there are file, consul, k8s, dns and srv by default."`
 	Plan        Plan              `yaml:"plan" doc:"What changes of hashed sets may do; a port can say otherwise."`
 	Ambassadors []*Ambassador     `yaml:"ambassadors" need:"" doc:"Who gets what. The first whose sidecars fit counts."`
+
+	references []reference
 }
 
 // Server says how sidecars reach the control plane.
@@ -38,6 +40,7 @@ type ServerTLS struct {
 	Key         string     `yaml:"key" need:"" doc:"File of its private key, PEM."`
 	ClientCA    string     `yaml:"client_ca" doc:"File of the roots that client certificates must come from; without it none is asked for."`
 	Identities  []Identity `yaml:"identities" doc:"Which nodes the holders of a client certificate may be; the first whose pattern fits counts, and who fits none is turned away. Needs client_ca."`
+	Inspectors  []string   `yaml:"inspectors" doc:"With identities: the SPIFFE ids of those who may read what all clients have (CSDS)."`
 }
 
 // Identity says which nodes the holders of some certificates may be.

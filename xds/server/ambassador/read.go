@@ -32,6 +32,8 @@ type reader struct {
 	problems []Problem
 	places   map[string]location // of every value that was read
 	visits   int
+
+	references []reference
 }
 
 type location struct{ line, column int }

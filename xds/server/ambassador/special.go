@@ -33,7 +33,26 @@ func (r *reader) service(n *yaml.Node, path string) (s discovery.Service) {
 	if err != nil {
 		r.refuse(path, "%v", err)
 	}
+	r.references = append(r.references, reference{s, path, r.placeOf(path)})
 	return s
+}
+
+// reference is a service and where the file names it.
+type reference struct {
+	service discovery.Service
+	path    string
+	at      location
+}
+
+// CheckServices asks check of every service where the file names it, and gives
+// what it refuses as problems, by line.
+func (c *Config) CheckServices(check func(discovery.Service) error) (all []Problem) {
+	for _, r := range c.references {
+		if err := check(r.service); err != nil {
+			all = append(all, Problem{Path: r.path, Line: r.at.line, Column: r.at.column, Text: err.Error()})
+		}
+	}
+	return all
 }
 
 func (k *Key) fromNode(r *reader, n *yaml.Node, path string) {

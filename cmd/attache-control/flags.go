@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// flags is the command line.
+type flags struct {
+	configPath     string
+	listen         string
+	statusAddress  string
+	addressesPath  string
+	mode           string
+	logLevel       string
+	logFormat      string
+	version        bool
+	shutdownSecond int
+}
+
+func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
+	f := &flags{}
+	set := flag.NewFlagSet("attache-control", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, name := range []string{"c", "config-path"} {
+		set.StringVar(&f.configPath, name, "", "configuration `file`, YAML or JSON; watched")
+	}
+	set.StringVar(&f.listen, "listen", "", "`address` of the xDS server, over server.address of the file")
+	set.StringVar(&f.statusAddress, "status-address", "127.0.0.1:18001", "`address` of /status, /metrics and /ready; none with off")
+	set.StringVar(&f.addressesPath, "addresses-path", "", "`file` to write the addresses to that are served, one a line: xds ADDRESS, status ADDRESS")
+	set.StringVar(&f.mode, "mode", "serve", "`serve`, or validate: print every problem and exit")
+	set.StringVar(&f.logLevel, "log-level", "info", "`level`: debug, info, warn, error or off")
+	set.StringVar(&f.logFormat, "log-format", "text", "`format`: text or json")
+	set.IntVar(&f.shutdownSecond, "shutdown-time-s", 5, "`seconds` that clients have to go after SIGTERM")
+	set.BoolVar(&f.version, "version", false, "print the version")
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			usage(out, set)
+		}
+		return nil, err
+	}
+	return f, f.check(set.Args(), noFile)
+}
+
+func (f *flags) check(rest []string, noFile bool) error {
+	switch {
+	case f.version:
+		return nil
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case f.configPath == "" && !noFile:
+		return errors.New("no configuration: give -c FILE")
+	case f.mode != "serve" && f.mode != "validate":
+		return fmt.Errorf("--mode %q: want serve or validate", f.mode)
+	case f.logFormat != "text" && f.logFormat != "json":
+		return fmt.Errorf("--log-format %q: want text or json", f.logFormat)
+	case f.shutdownSecond < 0:
+		return fmt.Errorf("--shutdown-time-s %d: want 0 or more", f.shutdownSecond)
+	}
+	if f.statusAddress != "off" {
+		if _, err := netip.ParseAddrPort(f.statusAddress); err != nil {
+			return fmt.Errorf("--status-address %q: want an IP address with a port, or off", f.statusAddress)
+		}
+	}
+	if _, err := netip.ParseAddrPort(f.listen); err != nil && f.listen != "" && !strings.HasPrefix(f.listen, "unix:/") {
+		return fmt.Errorf("--listen %q: want an IP address with a port, or unix:PATH", f.listen)
+	}
+	_, err := levelOf(f.logLevel)
+	return err
+}
+
+// levelOf is a log level by its name.
+func levelOf(name string) (slog.Level, error) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError, "off": slog.LevelError + 100,
+	}
+	level, ok := levels[name]
+	if !ok {
+		return 0, fmt.Errorf("--log-level %q: want debug, info, warn, error or off", name)
+	}
+	return level, nil
+}
+
+func newLog(w io.Writer, f *flags) *slog.Logger {
+	level, _ := levelOf(f.logLevel) // checked
+	options := &slog.HandlerOptions{Level: level}
+	if f.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// usage prints the flags, one line each.
+func usage(out io.Writer, set *flag.FlagSet) {
+	fmt.Fprint(out, "attache-control -c FILE             serve sidecars as the file says\n"+
+		"attache-control validate -c FILE    print every problem of the file; exit 0 or 1\n"+
+		"attache-control schema              print the JSON schema of the file\n\nFlags:\n")
+	var lines []string
+	set.VisitAll(func(g *flag.Flag) {
+		dash := "--"
+		if len(g.Name) == 1 {
+			dash = "-"
+		}
+		value, text := flag.UnquoteUsage(g)
+		if g.DefValue != "" && g.DefValue != "false" {
+			text += " (default " + g.DefValue + ")"
+		}
+		lines = append(lines, fmt.Sprintf("  %-30s %s\n", strings.TrimSpace(dash+g.Name+" "+value), text))
+	})
+	slices.Sort(lines)
+	fmt.Fprint(out, strings.Join(lines, ""))
+}

@@ -1,0 +1,145 @@
+package main
+
+// From the settings of sources to sources.
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/attache-mesh/attache/discovery"
+	"github.com/attache-mesh/attache/discovery/consul"
+	"github.com/attache-mesh/attache/discovery/file"
+	"github.com/attache-mesh/attache/discovery/kube"
+	"github.com/attache-mesh/attache/xds/server/ambassador"
+)
+
+// mounts are the sources that a configuration uses, by scheme.
+type mounts map[string]mount
+
+type mount struct {
+	settings ambassador.Source
+	discovery.Mount
+}
+
+// openSources makes the sources that services of the configuration name. None of
+// them asks anybody anything yet.
+func openSources(c *ambassador.Config, before *loaded) (mounts, []ambassador.Problem) {
+	all := mounts{}
+	var problems []ambassador.Problem
+	for _, service := range c.Services() {
+		scheme := service.Source
+		if _, open := all[scheme]; open {
+			continue
+		}
+		m, err := openSource(c.Sources[scheme], before, scheme)
+		if err != nil {
+			problems = append(problems, ambassador.Problem{Path: "sources[" + strconv.Quote(scheme) + "]", Text: err.Error()})
+			continue
+		}
+		all[scheme] = m
+	}
+	return all, problems
+}
+
+func openSource(settings ambassador.Source, before *loaded, scheme string) (mount, error) {
+	if before != nil {
+		if m, ok := before.mounts[scheme]; ok && reflect.DeepEqual(m.settings, settings) {
+			return m, nil
+		}
+	}
+	m := mount{settings: settings}
+	m.Options = keepOptions(settings.Keep())
+	if err := m.Options.Check(); err != nil {
+		return m, err
+	}
+	var err error
+	switch s := settings.Settings.(type) {
+	case *ambassador.FileSource:
+		m.Source = file.New(s.Path)
+	case *ambassador.ConsulSource:
+		m.Source, err = openConsul(s)
+	case *ambassador.KubernetesSource:
+		m.Source, err = kube.New(kube.Config{
+			Kubeconfig: s.Kubeconfig, Context: s.Context, Namespaces: s.Namespaces,
+			ClusterWide: s.ClusterWide, Labels: s.Labels, Fields: s.Fields,
+		})
+	default:
+		err = fmt.Errorf("kind %s is not in this program yet", settings.Kind)
+	}
+	return m, err
+}
+
+func keepOptions(k ambassador.Keep) discovery.Options {
+	o := discovery.Options{Retention: k.Failed, GiveUp: k.GiveUp, MaxDrop: k.MaxDrop}
+	if k.Empty != nil {
+		o.EmptyRetention = *k.Empty
+		if o.EmptyRetention == 0 {
+			o.EmptyRetention = -1 // believed at once
+		}
+	}
+	return o
+}
+
+func openConsul(s *ambassador.ConsulSource) (*consul.Source, error) {
+	conf := consul.Config{
+		Addresses: s.Addresses, TokenFile: s.TokenFile,
+		Datacenter: s.Datacenter, Namespace: s.Namespace, Partition: s.Partition,
+		Stale: s.Stale, MaxStale: s.MaxStale, Wait: s.Wait,
+		Tagged: s.Tagged, WarningByWeight: s.WarningByWeight,
+		RegionKeys: s.RegionKeys, ZoneKeys: s.ZoneKeys, SubZoneKeys: s.SubZoneKeys, WeightKeys: s.WeightKeys,
+	}
+	if t := s.TLS; t != nil {
+		conf.TLS = api.TLSConfig{Address: t.ServerName, CAFile: t.CA, CertFile: t.Certificate, KeyFile: t.Key}
+	}
+	return consul.New(conf)
+}
+
+// check refuses a service that its source can never answer.
+func (m mounts) check(s discovery.Service) error {
+	if checker, ok := m[s.Source].Source.(discovery.Checker); ok {
+		return checker.Check(s)
+	}
+	return nil // a source that could not be made has said so
+}
+
+// same says that a catalog of other does as well.
+func (m mounts) same(other mounts) bool {
+	return maps.EqualFunc(m, other, func(a, b mount) bool { return a.Source == b.Source && a.Options == b.Options })
+}
+
+// catalog is a new catalog of the sources.
+func (m mounts) catalog() *discovery.Catalog {
+	all := map[string]discovery.Mount{}
+	for scheme, one := range m {
+		all[scheme] = one.Mount
+	}
+	return discovery.NewCatalog(all)
+}
+
+// closeUnless lets go of sources that are not those of kept, too.
+func (m mounts) closeUnless(kept *loaded) {
+	var used []discovery.Source
+	if kept != nil {
+		for _, one := range kept.mounts {
+			used = append(used, one.Source)
+		}
+	}
+	for _, one := range m {
+		switch c := one.Source.(type) {
+		case io.Closer:
+			if !slices.Contains(used, one.Source) {
+				_ = c.Close()
+			}
+		case interface{ Close() }:
+			if !slices.Contains(used, one.Source) {
+				c.Close()
+			}
+		}
+	}
+}
