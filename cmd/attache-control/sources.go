@@ -3,17 +3,21 @@ package main
 // From the settings of sources to sources.
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
 
 	"github.com/hashicorp/consul/api"
+	"k8s.io/client-go/rest"
 
 	"github.com/attache-mesh/attache/discovery"
 	"github.com/attache-mesh/attache/discovery/consul"
+	"github.com/attache-mesh/attache/discovery/dns"
 	"github.com/attache-mesh/attache/discovery/file"
 	"github.com/attache-mesh/attache/discovery/kube"
 	"github.com/attache-mesh/attache/xds/server/ambassador"
@@ -39,7 +43,10 @@ func openSources(c *ambassador.Config, before *loaded) (mounts, []ambassador.Pro
 		}
 		m, err := openSource(c.Sources[scheme], before, scheme)
 		if err != nil {
-			problems = append(problems, ambassador.Problem{Path: "sources[" + strconv.Quote(scheme) + "]", Text: err.Error()})
+			problems = append(problems, ambassador.Problem{
+				Path: "sources[" + strconv.Quote(scheme) + "]", Text: err.Error(),
+				Warning: errors.Is(err, rest.ErrNotInCluster), // a file may be checked elsewhere than it is used
+			})
 			continue
 		}
 		all[scheme] = m
@@ -54,7 +61,7 @@ func openSource(settings ambassador.Source, before *loaded, scheme string) (moun
 		}
 	}
 	m := mount{settings: settings}
-	m.Options = keepOptions(settings.Keep())
+	m.Options = keepOptions(settings)
 	if err := m.Options.Check(); err != nil {
 		return m, err
 	}
@@ -69,14 +76,24 @@ func openSource(settings ambassador.Source, before *loaded, scheme string) (moun
 			Kubeconfig: s.Kubeconfig, Context: s.Context, Namespaces: s.Namespaces,
 			ClusterWide: s.ClusterWide, Labels: s.Labels, Fields: s.Fields,
 		})
+	case *ambassador.DNSSource:
+		m.Source, err = openDNS(s)
 	default:
-		err = fmt.Errorf("kind %s is not in this program yet", settings.Kind)
+		panic("attache-control: no source of kind " + settings.Kind)
 	}
 	return m, err
 }
 
-func keepOptions(k ambassador.Keep) discovery.Options {
-	o := discovery.Options{Retention: k.Failed, GiveUp: k.GiveUp, MaxDrop: k.MaxDrop}
+func keepOptions(settings ambassador.Source) discovery.Options {
+	k := settings.Keep()
+	o := discovery.Options{}
+	if settings.Kind == "dns" {
+		o = dns.CatalogOptions()
+	}
+	o.Retention, o.GiveUp = k.Failed, k.GiveUp
+	if k.MaxDrop != nil {
+		o.MaxDrop = *k.MaxDrop
+	}
 	if k.Empty != nil {
 		o.EmptyRetention = *k.Empty
 		if o.EmptyRetention == 0 {
@@ -84,6 +101,24 @@ func keepOptions(k ambassador.Keep) discovery.Options {
 		}
 	}
 	return o
+}
+
+func openDNS(s *ambassador.DNSSource) (*dns.Source, error) {
+	o := dns.Options{
+		Servers: s.Servers, Search: s.Search, Timeout: s.Timeout, Attempts: int(s.Attempts),
+		MinTTL: s.MinTTL, MaxTTL: s.MaxTTL, Confirm: int(s.Confirm),
+	}
+	for i, text := range s.Deny {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("deny[%d] %.100q: want a prefix such as 169.254.0.0/16", i, text)
+		}
+		o.Deny = append(o.Deny, prefix)
+	}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	return dns.New(o), nil
 }
 
 func openConsul(s *ambassador.ConsulSource) (*consul.Source, error) {

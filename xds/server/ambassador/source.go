@@ -16,7 +16,7 @@ type Keep struct {
 	Failed  time.Duration  `yaml:"failed" default:"10m" range:"1s..168h" doc:"How long the last instances are held while the source fails; after that they are called expired, and stay in use unless give_up says otherwise."`
 	Empty   *time.Duration `yaml:"empty" range:"0s..168h" doc:"How long they are held while the source says that there are none; failed by default, 0s believes it at once."`
 	GiveUp  bool           `yaml:"give_up" doc:"Use no instances once they are expired."`
-	MaxDrop float64        `yaml:"max_drop" range:"0..0.99" doc:"Share of the instances that one answer may take away before a second one says so, too; 0 is no limit."`
+	MaxDrop *float64       `yaml:"max_drop" range:"0..0.99" doc:"Share of the instances that one answer may take away before a second one says so, too; 0, the default of all but dns, is no limit; dns has 0.5."`
 }
 
 // Keep is the source's, of whatever kind.
@@ -98,10 +98,13 @@ type KubernetesSource struct {
 // DNSSource asks DNS servers for A and AAAA (scheme dns) or SRV records (scheme
 // srv).
 type DNSSource struct {
-	Keep    Keep          `yaml:"keep" doc:"How long what the source no longer says stays in use."`
-	Servers []string      `yaml:"servers" doc:"Addresses with ports; those of the system by default."`
-	Search  []string      `yaml:"search" doc:"Search domains; those of the system if no servers are given."`
-	MinTTL  time.Duration `yaml:"min_ttl" default:"1s" range:"100ms..1h" doc:"Ask no more often."`
-	MaxTTL  time.Duration `yaml:"max_ttl" default:"1m" range:"1s..24h" doc:"Ask at least so often."`
-	Timeout time.Duration `yaml:"timeout" default:"2s" range:"10ms..1m" doc:"Of one question to one server."`
+	Keep     Keep          `yaml:"keep" doc:"How long what the source no longer says stays in use."`
+	Servers  []string      `yaml:"servers" doc:"IP addresses with ports; those of the system by default."`
+	Search   []string      `yaml:"search" doc:"Search domains, where servers are given; else those of the system."`
+	MinTTL   time.Duration `yaml:"min_ttl" default:"1s" range:"100ms..1h" doc:"Ask no more often."`
+	MaxTTL   time.Duration `yaml:"max_ttl" default:"5m" range:"1s..24h" doc:"Ask at least so often."`
+	Timeout  time.Duration `yaml:"timeout" range:"10ms..1m" doc:"Of one question to one server; the system's by default, else 5s."`
+	Attempts uint32        `yaml:"attempts" range:"1..10" doc:"How often all servers are tried; the system's by default, else 2."`
+	Confirm  uint32        `yaml:"confirm" default:"3" range:"1..100" doc:"Answers in a row that a name is gone until it is believed."`
+	Deny     []string      `yaml:"deny" doc:"Prefixes of addresses that are not taken from DNS, such as 169.254.0.0/16."`
 }
