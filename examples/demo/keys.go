@@ -55,7 +55,7 @@ func (s *stage) writeAndRead(ctx context.Context) error {
 			return fmt.Errorf("writing %s: %w", key, err)
 		}
 	}
-	s.say.fact("%s keys written with gomemcache to %s in %d ms", thousands(keyCount), loopback(s.ports.memcached), time.Since(began).Milliseconds())
+	s.say.fact("%s keys written with gomemcache to %s in %d ms", thousands(keyCount), loopback(s.ports.Memcached), time.Since(began).Milliseconds())
 
 	began = time.Now()
 	for _, key := range keys() {
@@ -110,25 +110,25 @@ func (s *stage) countPerShard(context.Context) error {
 
 // explainOneKey finds the key's shard as attache does, by arithmetic alone, and then looks there.
 func (s *stage) explainOneKey(context.Context) error {
-	hosts := make([]hashing.Host, len(s.shards))
-	for i, sh := range s.shards {
-		hosts[i] = hashing.Host{Key: sh.name, Weight: 1}
-	}
-	ring, err := hashing.NewRing(hosts, hashing.RingConfig{MinSize: ringSize})
+	table, err := s.table()
 	if err != nil {
 		return err
 	}
 	hash := hashing.XXH64String(sampleKey, 0)
-	chosen := s.shards[ring.Lookup(hash)]
-	s.say.aside("%s  ─ xxHash64 ─▶  %016x  ─ next of the ring's %s points ─▶  %s", sampleKey, hash, thousands(ring.Len()), chosen.name)
+	chosen := s.shards[table.Lookup(hash)]
+	s.say.aside("%s  ─ xxHash64 ─▶  %016x  ─ who won the race to its slot, of %s ─▶  %s", sampleKey, hash, thousands(table.Len()), chosen.name)
 	if s.owner[sampleKey] != chosen {
 		return fmt.Errorf("by its hash %s belongs to %s, but it is on %s", sampleKey, chosen.name, s.owner[sampleKey].name)
 	}
 	s.say.fact("asked directly, %s has it, and the others do not", chosen.name)
 
+	places, err := s.places()
+	if err != nil {
+		return err
+	}
 	astray := 0
 	for key, sh := range s.owner {
-		if s.shards[ring.Lookup(hashing.XXH64String(key, 0))] != sh {
+		if places[key] != sh {
 			astray++
 		}
 	}

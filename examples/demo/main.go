@@ -1,5 +1,5 @@
-// Demo shows attache at its main job: real memcached and HTTP servers, attache in front of them, and an application that
-// knows nothing but localhost. It says what it does, checks every word, and ends with an error if one was not true.
+// Demo shows attache at its main job: real memcached and HTTP servers, attache in front of them, attache-control to tell it
+// where they are, and an application that knows nothing but localhost. It says what it does, checks every word, and ends with an error if one was not true.
 package main
 
 import (
@@ -58,6 +58,7 @@ func show(ctx context.Context, say *voice, once bool) (err error) {
 		{"One shard is killed under traffic", s.loseAShard},
 		{"The shard comes back; the application does nothing", s.regainTheShard},
 		{"HTTP through the other port", s.visit},
+		{"A fourth shard, by an edit of one file", s.growByAShard},
 	} {
 		say.title(i+1, step.title)
 		if err := step.run(ctx); err != nil {

@@ -1,6 +1,7 @@
 package main
 
-// What stands while the demo plays: three memcached servers, two HTTP servers, and attache in front of them.
+// What stands while the demo plays: three memcached servers and one that comes later, two HTTP servers, attache in front of
+// them, and attache-control.
 
 import (
 	"context"
@@ -17,17 +18,21 @@ import (
 
 const (
 	attacheProgram = "bin/attache"
+	controlProgram = "bin/attache-control"
 	// opTimeout is what attache gives one memcached command, from its arrival to its answer.
 	opTimeout = 2 * time.Second
 )
 
 type stage struct {
 	say    *voice
-	dir    string // bootstrap and logs
+	dir    string // configuration and logs
 	shards []*shard
+	fourth *shard // started in the last step
 	pages  []*page
 	proxy  *process
-	ports  frontPorts
+	// control is the control plane.
+	control *process
+	ports   frontPorts
 
 	// app is what an application has: a client library and one address.
 	app     *memcache.Client
@@ -36,14 +41,16 @@ type stage struct {
 	traffic *traffic
 }
 
-// frontPorts are where attache listens.
-type frontPorts struct{ memcached, http, admin int }
+// frontPorts are where attache and attache-control listen.
+type frontPorts struct{ Memcached, HTTP, Admin, Control, status int }
 
 // raise puts everything up. The stage that it returns is never nil, so that what stands can be struck after an error too.
 func raise(ctx context.Context, say *voice) (*stage, error) {
 	s := &stage{say: say}
-	if _, err := os.Stat(attacheProgram); err != nil {
-		return s, fmt.Errorf("%s is not here: run `make build` first, from the top of the source tree", attacheProgram)
+	for _, program := range []string{attacheProgram, controlProgram} {
+		if _, err := os.Stat(program); err != nil {
+			return s, fmt.Errorf("%s is not here: run `make build` first, from the top of the source tree", program)
+		}
 	}
 	if err := needMemcached(ctx, say); err != nil {
 		return s, err
@@ -52,7 +59,7 @@ func raise(ctx context.Context, say *voice) (*stage, error) {
 	if s.dir, err = os.MkdirTemp("", "attache-demo-"); err != nil {
 		return s, err
 	}
-	ports, err := freePorts(8)
+	ports, err := freePorts(11)
 	if err != nil {
 		return s, err
 	}
@@ -70,39 +77,58 @@ func raise(ctx context.Context, say *voice) (*stage, error) {
 		}
 		s.pages = append(s.pages, p)
 	}
-	s.ports = frontPorts{memcached: ports[5], http: ports[6], admin: ports[7]}
+	s.ports = frontPorts{Memcached: ports[5], HTTP: ports[6], Admin: ports[7], Control: ports[8], status: ports[9]}
+	s.fourth = &shard{name: "shard-4", port: ports[10], dir: s.dir}
+	if err := s.startControl(ctx); err != nil {
+		return s, err
+	}
 	return s, s.startAttache(ctx)
 }
 
-func (s *stage) startAttache(ctx context.Context) error {
-	config := filepath.Join(s.dir, "envoy.yaml")
-	if err := writeBootstrap(config, s); err != nil {
-		return err
-	}
-	began := time.Now()
-	var err error
-	s.proxy, err = startProcess(filepath.Join(s.dir, "attache.log"), attacheProgram, "-c", config, "--drain-time-s", "1")
+// startControl runs the control plane and returns when it serves.
+func (s *stage) startControl(ctx context.Context) error {
+	err := errors.Join(s.writeFile(s.servicesFile(), servicesText), s.writeFile(s.controlFile(), controlText), s.writeFile(s.sidecarFile(), sidecarText))
 	if err != nil {
 		return err
 	}
-	if err := until(ctx, 10*time.Second, s.ready); err != nil {
+	s.control, err = startProcess(filepath.Join(s.dir, "attache-control.log"), controlProgram,
+		"-c", s.controlFile(), "--status-address", loopback(s.ports.status), "--shutdown-time-s", "1")
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, 10*time.Second, func() error { return s.ready(s.control, s.ports.status) }); err != nil {
+		return fmt.Errorf("attache-control is not ready: %w\n%s", err, s.control.lastWords())
+	}
+	return nil
+}
+
+func (s *stage) startAttache(ctx context.Context) error {
+	began := time.Now()
+	var err error
+	s.proxy, err = startProcess(filepath.Join(s.dir, "attache.log"), attacheProgram, "-c", s.sidecarFile(), "--drain-time-s", "1")
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, 10*time.Second, func() error { return s.ready(s.proxy, s.ports.Admin) }); err != nil {
 		return fmt.Errorf("attache is not ready: %w\n%s", err, s.proxy.lastWords())
 	}
-	s.say.aside("three memcached servers, two HTTP servers, and attache in front (ready after %d ms)", time.Since(began).Milliseconds())
-	s.say.aside("configuration: %s", config)
-	s.app = memcache.New(loopback(s.ports.memcached))
+	s.say.aside("three memcached servers, two HTTP servers, attache-control, and attache in front (ready after %d ms)", time.Since(began).Milliseconds())
+	s.say.aside("what attache-control is told: %s", s.controlFile())
+	s.say.aside("the services that it looks up: %s", s.servicesFile())
+	s.say.aside("what attache is told, which is where attache-control is: %s", s.sidecarFile())
+	s.app = memcache.New(loopback(s.ports.Memcached))
 	s.app.Timeout = 4 * opTimeout // attache answers first
 	s.app.MaxIdleConns = trafficWorkers
 	return nil
 }
 
-// ready asks attache's admin address, as an orchestrator would.
-func (s *stage) ready() error {
-	if s.proxy.ended() {
+// ready asks a program's /ready, as an orchestrator would.
+func (s *stage) ready(p *process, port int) error {
+	if p.ended() {
 		return errDied
 	}
 	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + loopback(s.ports.admin) + "/ready")
+	resp, err := client.Get("http://" + loopback(port) + "/ready")
 	if err != nil {
 		return err
 	}
@@ -114,7 +140,7 @@ func (s *stage) ready() error {
 	return nil
 }
 
-// strike takes everything down, attache first. Its error says that attache did not leave in order.
+// strike takes everything down, attache first. Its error says that attache or attache-control did not leave in order.
 func (s *stage) strike() (err error) {
 	if s.traffic != nil {
 		s.traffic.stop()
@@ -124,6 +150,12 @@ func (s *stage) strike() (err error) {
 	}
 	if s.proxy != nil {
 		err = s.proxy.leave(10 * time.Second)
+	}
+	if s.control != nil {
+		err = errors.Join(err, s.control.leave(10*time.Second))
+	}
+	if s.fourth != nil {
+		s.fourth.kill()
 	}
 	for _, sh := range s.shards {
 		sh.kill()
@@ -136,10 +168,11 @@ func (s *stage) strike() (err error) {
 
 // stayUp says what there is to play with and waits for Ctrl-C.
 func (s *stage) stayUp(ctx context.Context) {
-	s.say.title(7, "Yours to play with, until Ctrl-C")
-	s.say.aside("memcached  printf 'get %s\\r\\nquit\\r\\n' | nc 127.0.0.1 %d", sampleKey, s.ports.memcached)
-	s.say.aside("HTTP       curl http://%s/", loopback(s.ports.http))
-	s.say.aside("admin      curl http://%s/clusters", loopback(s.ports.admin))
+	s.say.title(8, "Yours to play with, until Ctrl-C")
+	s.say.aside("memcached  printf 'get %s\\r\\nquit\\r\\n' | nc 127.0.0.1 %d", sampleKey, s.ports.Memcached)
+	s.say.aside("HTTP       curl http://%s/", loopback(s.ports.HTTP))
+	s.say.aside("admin      curl http://%s/clusters", loopback(s.ports.Admin))
+	s.say.aside("control    http://%s/status, and edit %s", loopback(s.ports.status), s.servicesFile())
 	for _, sh := range s.shards {
 		s.say.aside("%s    127.0.0.1:%d, pid %d: kill it and see", sh.name, sh.port, sh.pid())
 	}

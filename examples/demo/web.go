@@ -40,7 +40,7 @@ func (s *stage) visit(ctx context.Context) error {
 	defer client.CloseIdleConnections()
 	var answered []string
 	for range 10 {
-		body, err := ask(ctx, client, "http://"+loopback(s.ports.http)+"/hello")
+		body, err := ask(ctx, client, "http://"+loopback(s.ports.HTTP)+"/hello")
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (s *stage) visit(ctx context.Context) error {
 			return fmt.Errorf("the backends answered %s: want them in turn", strings.Join(answered, " "))
 		}
 	}
-	s.say.fact("GET /hello to %s, ten times over one connection: backends %s", loopback(s.ports.http), strings.Join(answered, " "))
+	s.say.fact("GET /hello to %s, ten times over one connection: backends %s", loopback(s.ports.HTTP), strings.Join(answered, " "))
 	return nil
 }
 
