@@ -208,7 +208,9 @@ func (c *Client) settle(ctx context.Context) {
 	now := time.Now()
 	c.fromDiskIfAlone(now)
 	c.subscribe(ctx, now)
-	c.expire(now)
+	if c.expire(now) {
+		c.subscribe(ctx, now) // the next kind may be asked for now
+	}
 	if c.dirty && c.due(now) || c.retryDue(now) {
 		c.assemble(now)
 		c.subscribe(ctx, time.Now()) // what is not used any more is not asked for

@@ -49,22 +49,25 @@ func (c *Client) sourceOf(k kind) *config.Source {
 	return &c.o.LDS
 }
 
-// expire gives up what was waited for long enough.
-func (c *Client) expire(now time.Time) {
+// expire gives up what was waited for long enough, and reports whether there was
+// anything.
+func (c *Client) expire(now time.Time) (some bool) {
 	for k := range c.world {
 		s := &c.world[k]
 		if over(s.deadline, now) {
-			s.timedOut, s.deadline = true, time.Time{}
+			some, s.timedOut, s.deadline = true, true, time.Time{}
 			s.figures.timeouts++
 			c.log.Warn("xds: no answer in initial_fetch_timeout: going on without", "type", kinds[k].name)
 		}
 		for _, e := range s.entries {
 			if over(e.deadline, now) {
+				some = true
 				c.dirty = c.giveUp(kind(k), e) || c.dirty
 				c.log.Warn("xds: no resource in initial_fetch_timeout: going on without", "type", kinds[k].name, "name", e.name)
 			}
 		}
 	}
+	return some
 }
 
 func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }

@@ -3,6 +3,8 @@ package client
 // Resources that the tests share.
 
 import (
+	"net/netip"
+	"reflect"
 	"time"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -18,6 +20,11 @@ func tcpListener(name, cluster string) *listenerv3.Listener {
 		Filters: []*listenerv3.Filter{{Name: "envoy.filters.network.tcp_proxy", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(f)}}},
 	}}}
 }
+
+// address0 is where nobody listens.
+var address0 = netip.MustParseAddrPort("127.0.0.1:1")
+
+func deepEqual(a, b any) bool { return reflect.DeepEqual(a, b) }
 
 func stopwatch() func() time.Duration {
 	begin := time.Now()
