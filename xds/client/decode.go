@@ -4,11 +4,13 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/attache-mesh/attache/xds/client/protocol"
@@ -55,7 +57,11 @@ func (s *shelf) decode(k kind, r *protocol.Resource, o envoyv3.Options, now time
 		v.value, v.body = e.now.value, e.now.body
 		return v, ""
 	}
-	name, value, problems := read(k, r.Body.GetValue(), o)
+	var before *version
+	if e := s.entries[cmp.Or(r.Name, nameIn(r.Body.GetValue()))]; e != nil {
+		before = e.now
+	}
+	name, value, problems := read(k, r.Body.GetValue(), before, o)
 	v.value = value
 	switch {
 	case v.name == "":
@@ -70,6 +76,16 @@ func (s *shelf) decode(k kind, r *protocol.Resource, o envoyv3.Options, now time
 		return v, "name: value is required"
 	}
 	return v, ""
+}
+
+// nameIn guesses the name of an encoded resource: field 1 of all kinds that are
+// read in part. What it is decides whoever reads it.
+func nameIn(body []byte) string {
+	if n, kind, tag := protowire.ConsumeTag(body); tag > 0 && n == 1 && kind == protowire.BytesType {
+		name, _ := protowire.ConsumeString(body[tag:])
+		return name
+	}
+	return ""
 }
 
 // like finds the entry that has, or has refused, the very bytes of v.
@@ -95,8 +111,8 @@ func (e *entry) refusedBefore(v *version) string {
 
 // read runs the decoder. Whatever it is given, it must not end the program: a
 // panic is a reason to refuse the resource.
-func read(k kind, body []byte, o envoyv3.Options) (name string, value any, problems []envoyv3.Problem) {
-	r := &reading{body: body, options: o}
+func read(k kind, body []byte, before *version, o envoyv3.Options) (name string, value any, problems []envoyv3.Problem) {
+	r := &reading{body: body, before: before, options: o}
 	defer func() {
 		if broken := recover(); broken != nil {
 			value, problems = nil, []envoyv3.Problem{{Text: fmt.Sprintf("the decoder broke on it: %v", broken)}}

@@ -11,6 +11,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3"
 )
 
@@ -110,6 +111,7 @@ func wholeType(url string) bool {
 // reading is one resource being read.
 type reading struct {
 	body     []byte
+	before   *version // the version that is known by the name; nil if none is
 	options  envoyv3.Options
 	problems []envoyv3.Problem
 }
@@ -152,6 +154,11 @@ func readRoutes(r *reading) (string, any) {
 }
 
 func readEndpoints(r *reading) (string, any) {
+	if r.before != nil {
+		if e := patch(r.before.body.GetValue(), r.body, r.before.value.(*config.Endpoints), r.options); e != nil {
+			return e.Cluster, e
+		}
+	}
 	m := &endpointv3.ClusterLoadAssignment{}
 	if r.parse(m); r.problems != nil {
 		return "", nil
