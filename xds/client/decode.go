@@ -61,7 +61,7 @@ func (s *shelf) decode(k kind, r *protocol.Resource, o envoyv3.Options, now time
 	if e := s.entries[cmp.Or(r.Name, nameIn(r.Body.GetValue()))]; e != nil {
 		before = e.now
 	}
-	name, value, problems := read(k, r.Body.GetValue(), before, o)
+	name, value, problems := read(k, r.Name, r.Body.GetValue(), before, o)
 	v.value = value
 	switch {
 	case v.name == "":
@@ -109,10 +109,10 @@ func (e *entry) refusedBefore(v *version) string {
 	return ""
 }
 
-// read runs the decoder. Whatever it is given, it must not end the program: a
+// read runs the decoder on a resource that its envelope calls as. Whatever it is given, it must not end the program: a
 // panic is a reason to refuse the resource.
-func read(k kind, body []byte, before *version, o envoyv3.Options) (name string, value any, problems []envoyv3.Problem) {
-	r := &reading{body: body, before: before, options: o}
+func read(k kind, as string, body []byte, before *version, o envoyv3.Options) (name string, value any, problems []envoyv3.Problem) {
+	r := &reading{name: as, body: body, before: before, options: o}
 	defer func() {
 		if broken := recover(); broken != nil {
 			value, problems = nil, []envoyv3.Problem{{Text: fmt.Sprintf("the decoder broke on it: %v", broken)}}

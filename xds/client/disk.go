@@ -226,6 +226,9 @@ func (c *Client) inUse() (all []*version) {
 			continue
 		}
 		for _, e := range c.world[k].sorted() {
+			if kind(k) == leds && isCollection(e.name) {
+				continue // it is made of its members
+			}
 			if v := e.used; v != nil {
 				all = append(all, v)
 			} else if e.now != nil && e.refused == nil {

@@ -63,6 +63,10 @@ func (c *Client) feedFor(ctx context.Context, k kind, s *config.Source) *feed {
 		f.start(ctx, c.o.ADS)
 	case config.SourceAPI:
 		f.name = kinds[k].name
+		if k == leds && !s.API.Delta {
+			c.log.Error("xds: collections come by DELTA_GRPC only")
+			return nil
+		}
 		if f.start(ctx, s.API); f.stop == nil {
 			return nil
 		}

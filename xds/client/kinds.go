@@ -23,6 +23,7 @@ const (
 	rtds kind = iota
 	cds
 	eds
+	leds
 	lds
 	rds
 	sds
@@ -59,6 +60,11 @@ var kinds = [kindCount]struct {
 		stream: "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
 		delta:  "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints",
 		read:   readEndpoints,
+	},
+	leds: { // delta only
+		name: "leds", word: "collection", url: typePrefix + "envoy.config.endpoint.v3.LbEndpoint",
+		delta: "/envoy.service.endpoint.v3.LocalityEndpointDiscoveryService/DeltaLocalityEndpoints",
+		read:  readMember,
 	},
 	lds: {
 		name: "lds", word: "listener", url: typePrefix + "envoy.config.listener.v3.Listener", whole: true,
@@ -110,6 +116,7 @@ func wholeType(url string) bool {
 
 // reading is one resource being read.
 type reading struct {
+	name     string // as the envelope says it; "" if there is none
 	body     []byte
 	before   *version // the version that is known by the name; nil if none is
 	options  envoyv3.Options

@@ -19,10 +19,10 @@ func (c *Client) may(k kind) bool {
 	switch k {
 	case rtds:
 		return true
-	case cds, eds:
+	case cds, eds, leds:
 		return c.complete(rtds)
 	case lds, rds:
-		return c.complete(rtds) && c.complete(cds) && c.complete(eds)
+		return c.complete(rtds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
 	}
 	return false
 }
@@ -83,6 +83,8 @@ func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 	switch k {
 	case eds:
 		e.empty = &config.Endpoints{Cluster: e.name, OverprovisioningFactor: 140}
+	case leds:
+		e.empty = &config.Collection{Name: e.name}
 	case rds:
 		e.empty = &config.RouteTable{Name: e.name}
 	default:
@@ -125,7 +127,7 @@ func (c *Client) becomeReady() {
 }
 
 func (c *Client) allComplete() bool {
-	for _, k := range []kind{rtds, cds, eds, lds, rds} {
+	for _, k := range []kind{rtds, cds, eds, leds, lds, rds} {
 		if !c.may(k) || !c.complete(k) {
 			return false
 		}

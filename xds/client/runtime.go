@@ -56,7 +56,7 @@ func (c *Client) reread(now time.Time) {
 }
 
 func (c *Client) rereadOne(k kind, e *entry, now time.Time) {
-	_, value, problems := read(k, e.now.body.GetValue(), nil, c.options)
+	_, value, problems := read(k, e.name, e.now.body.GetValue(), nil, c.options)
 	if text := describe(problems); text != "" {
 		c.world[k].refuse(e.now, text, true, now)
 		return

@@ -58,6 +58,13 @@ func (c *Client) named() *naming {
 			}
 		}
 	}
+	for _, e := range c.world[eds].sorted() {
+		for _, v := range []*version{e.now, e.used} {
+			if v != nil {
+				n.addEndpoints(v.value.(*config.Endpoints))
+			}
+		}
+	}
 	for _, e := range c.world[lds].sorted() {
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
@@ -151,6 +158,9 @@ func (c *Client) await(k kind, name string, s *config.Source, now time.Time) {
 		return
 	}
 	e.wanted = true
+	if k == leds && e.now == nil && c.hasMembers(name) { // from disk
+		c.compose(e, "", now)
+	}
 	if e.now == nil && s.InitialFetchTimeout > 0 {
 		e.deadline = now.Add(s.InitialFetchTimeout)
 	}
@@ -163,7 +173,11 @@ func (c *Client) forget(n *naming) {
 			continue
 		}
 		for name, e := range c.world[k].entries {
-			if e.wanted && n[k][name] == nil {
+			asked := name
+			if kind(k) == leds && !isCollection(name) {
+				asked = protocol.CollectionOf(name)
+			}
+			if (e.wanted || asked != name) && n[k][asked] == nil {
 				c.world[k].drop(name)
 				c.dirty = true
 			}

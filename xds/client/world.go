@@ -26,6 +26,7 @@ type entry struct {
 	timedOut bool
 	deadline time.Time // of the wait for the first version; zero: none
 	empty    any       // stands in for the resource after the time-out
+	members  *members  // of a collection
 	figures  figures
 }
 
@@ -161,8 +162,12 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		t.changed = s.put(v) || t.changed
 		s.entries[v.name].figures.success++
 	}
-	for _, name := range u.Removed {
-		t.changed = c.remove(k, name) || t.changed
+	if k == leds {
+		t.changed = c.gather(u, t.good, now)
+	} else {
+		for _, name := range u.Removed {
+			t.changed = c.remove(k, name) || t.changed
+		}
 	}
 	// What a response cannot name it does not remove either.
 	if named && kinds[k].whole && (u.Whole || f.replaces[k]) {
@@ -183,7 +188,7 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 // wants reports whether a resource is kept if it comes.
 func (c *Client) wants(k kind, name string) bool {
 	e := c.world[k].entries[name]
-	return kinds[k].whole || e != nil && e.wanted
+	return kinds[k].whole || e != nil && e.wanted || k == leds && c.wantsMember(name)
 }
 
 // remove forgets a listener or cluster. Of what is asked for by name the last
@@ -216,6 +221,7 @@ func (c *Client) resources() config.Resources {
 	}
 	collect(&c.world[cds], &now.Clusters)
 	collect(&c.world[eds], &now.Endpoints)
+	now.Collections = c.collections()
 	collect(&c.world[rds], &now.RouteTables)
 	collect(&c.world[lds], &now.Listeners)
 	return now

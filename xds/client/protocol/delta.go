@@ -56,7 +56,7 @@ func (d *Delta) Want(url string, w Want) {
 		d.types = append(d.types, t)
 	}
 	if !w.All {
-		maps.DeleteFunc(t.held, func(name, _ string) bool { return !contains(w.Names, name) })
+		maps.DeleteFunc(t.held, func(name, _ string) bool { return !w.Has(name) })
 	}
 	t.want = w
 }
@@ -124,7 +124,7 @@ func (d *Delta) Decide(u *Update, v Verdict) {
 			delete(t.held, name)
 		}
 		for name, version := range v.Accepted {
-			if t.want.All || contains(t.want.Names, name) {
+			if t.want.Has(name) {
 				t.held[name] = version
 			}
 		}
