@@ -48,6 +48,7 @@ func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 		Planes: b.ControlPlanes,
 		Decode: envoyv3.Options{AllowUnsupported: p.f.allowUnsupported, Runtime: b.Runtime},
 		Apply:  p.server.Apply, MaxConnectionAge: p.f.maxConnectionAge, Log: p.log,
+		LoadReports: b.Dynamic.LoadReports, Loads: p.loads,
 	}
 	if b.Dynamic.LDS != nil {
 		o.LDS = *b.Dynamic.LDS
