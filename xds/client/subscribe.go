@@ -98,20 +98,20 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 		change(&wants[f][k])
 		return true
 	}
-	for k, s := range map[kind]*config.Source{cds: &c.o.CDS, lds: &c.o.LDS} {
-		if s.Kind != config.SourceInline && c.may(k) && want(k, s, func(w *protocol.Want) { w.All = true }) {
-			c.awaitAll(k, s, now)
-		}
-	}
 	n := c.named()
-	for k := range n {
-		if !c.may(kind(k)) {
+	for k := range kindCount { // in this order: whether lds may be asked for depends on eds
+		if !c.may(k) {
 			continue
+		}
+		if kinds[k].whole {
+			if s := c.sourceOf(k); s.Kind != config.SourceInline && want(k, s, func(w *protocol.Want) { w.All = true }) {
+				c.awaitAll(k, s, now)
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(n[k])) {
 			s := n[k][name]
-			want(kind(k), s, func(w *protocol.Want) { w.Names = append(w.Names, name) })
-			c.await(kind(k), name, s, now)
+			want(k, s, func(w *protocol.Want) { w.Names = append(w.Names, name) })
+			c.await(k, name, s, now)
 		}
 	}
 	c.forget(n)

@@ -159,6 +159,11 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		}
 	}
 	for _, v := range t.good {
+		// Of a refused response in state of the world, what says nothing new keeps
+		// the version that was accepted.
+		if e := s.entries[v.name]; len(t.bad) > 0 && f.sotw && e != nil && e.now != nil && e.now.value == v.value && !e.now.fromDisk {
+			continue
+		}
 		t.changed = s.put(v) || t.changed
 		s.entries[v.name].figures.success++
 	}
