@@ -42,6 +42,7 @@ type Cluster struct {
 	round  uint64      // of show
 	target pool.Target // what the hosts' targets have in common
 	closed bool
+	held   bool // the hosts are still those of what was asked before
 
 	ready   chan struct{} // closed once every name was looked up, or there is none
 	dns     *resolution   // nil: nothing to resolve

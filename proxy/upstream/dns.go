@@ -196,16 +196,17 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 		return // meanwhile something else was asked
 	}
 	defer c.setReady()
-	changed := false
+	changed, failed := false, false
 	for _, l := range due {
 		c.countLookup(l)
 		if l.failed() {
+			failed = true
 			c.log.Debug("dns look-up", "name", l.name, "error", l.err)
 			continue
 		}
 		changed = c.remember(d, l) || changed
 	}
-	if !changed {
+	if !changed && (failed || !c.held) {
 		return
 	}
 	members, err := c.membersOf(c.asked)
@@ -277,6 +278,18 @@ func (c *Cluster) resolved(e *config.Endpoint) []*config.Endpoint {
 		all = append(all, &at)
 	}
 	return all
+}
+
+// unanswered reports whether the cluster has hosts, and asked has a name that was
+// never looked up.
+func (c *Cluster) unanswered(asked *config.Cluster) bool {
+	if v := c.view.Load(); v == nil || v.hosts == 0 {
+		return false
+	}
+	return slices.ContainsFunc(namesOf(asked), func(name string) bool {
+		_, known := c.answers[name]
+		return !known
+	})
 }
 
 // endDNS ends the resolution. c.mu is held.

@@ -248,3 +248,25 @@ func TestReady(t *testing.T) {
 		}
 	})
 }
+
+// A cluster that gets its hosts from DNS from now on keeps those that it has
+// until there is an answer; a failure is none.
+func TestHostsStayUntilDNSAnswers(t *testing.T) {
+	z := &zone{}
+	z.set("a", record{err: ErrServerFailure})
+	resolving(t, z, static(config.RoundRobin, 1, 1), func(l *Local) {
+		next := named(config.DiscoveryStrictDNS, "a")
+		if err := l.Cluster.Update(next); err != nil {
+			t.Fatal(err)
+		}
+		after(t, l, 0, "10.0.0.1:80 10.0.0.2:80")
+		if z.count("a") == 0 {
+			t.Error("nobody asked")
+		}
+		z.set("a", record{addrs: []string{"10.9.9.9"}})
+		after(t, l, time.Minute, "10.9.9.9:80")
+		if l.Config() != next {
+			t.Error("not what was asked")
+		}
+	})
+}

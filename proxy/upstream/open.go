@@ -53,7 +53,9 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	if err != nil {
 		return err
 	}
-	if err := c.show(asked, members); err != nil {
+	if len(members) == 0 && c.unanswered(asked) {
+		c.asked, c.held = asked, true // its names are looked up first; meanwhile the hosts stay
+	} else if err := c.show(asked, members); err != nil {
 		return err
 	}
 	c.limit(asked)
@@ -78,7 +80,7 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 	for i := range members {
 		members[i].host.use(t, t == c.target, &members[i])
 	}
-	c.asked, c.target = asked, t
+	c.asked, c.target, c.held = asked, t, false
 	c.view.Store(v)
 	maps.Copy(c.hosts, fresh)
 	left := 0
