@@ -155,7 +155,7 @@ func TestHostileResponses(t *testing.T) {
 		{"a field of a newer API", clusters, []*anypb.Any{newer}, []string{"cluster 'newer'", "newer"}},
 		{"a listener that names a cluster that there is not", listeners, []*anypb.Any{packed(tcpListener("t", "nowhere"))}, []string{"listener 't'", "unknown cluster 'nowhere'"}},
 		{"a catastrophic regex", listeners, []*anypb.Any{packed(inlineListener("l", bomb))}, []string{"listener 'l'", "regex"}},
-		{"more names than fit in full", clusters, manyBad(300), []string{"cluster 'bad000': lb_policy", "'bad016', 'bad017'", " and 58 more"}},
+		{"more names than fit in full", clusters, manyBad(300), []string{"cluster 'bad000': lb_policy", "'bad016', 'bad017'", " and 188 more"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, at := newHostile(t)
