@@ -7,7 +7,8 @@
 //	go run ./conformance/bench/xds -write docs/performance.md   into its own section
 //
 // The rows and their goals are in rows.go; serve.go is the control plane in a
-// process, simulate.go the sidecars in one.
+// process, simulate.go the sidecars in one. large.go, mesh.go and pushes.go
+// measure the built attache, with a control plane inside the bench.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +33,8 @@ type options struct {
 	many    int
 	rounds  int
 	changes int
+	attache string
+	length  time.Duration
 	write   string
 }
 
@@ -64,10 +68,12 @@ func run(ctx context.Context, args []string) error {
 	var o options
 	flags := flag.NewFlagSet("xds", flag.ContinueOnError)
 	flags.StringVar(&o.rows, "rows", "", "rows to run, comma-separated (default all): "+strings.Join(rowNames(), ","))
-	flags.IntVar(&o.clients, "clients", 1000, "sidecars of the rows change, refuse and memory")
+	flags.IntVar(&o.clients, "clients", 1000, "sidecars of the rows change and memory")
 	flags.IntVar(&o.many, "many", 5000, "sidecars of the row restart")
 	flags.IntVar(&o.rounds, "rounds", 4, "turns of each server in the row change")
 	flags.IntVar(&o.changes, "changes", 30, "changes in a turn")
+	flags.StringVar(&o.attache, "attache", "bin/attache", "the sidecar of the rows large, mesh and pushes")
+	flags.DurationVar(&o.length, "length", time.Minute, "how long the row pushes pushes")
 	flags.StringVar(&o.write, "write", "", "markdown file whose section is replaced by the result")
 	if err := flags.Parse(args); err != nil {
 		return err
