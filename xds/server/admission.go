@@ -17,11 +17,12 @@ type admission struct {
 	burst float64
 	most  time.Duration // the longest wait
 
-	mu     sync.Mutex
-	tokens float64
-	filled time.Time    // when tokens was right
-	lines  [2][]*waiter // required, others
-	timer  *time.Timer
+	mu      sync.Mutex
+	granted uint64 // tokens, since ever
+	tokens  float64
+	filled  time.Time    // when tokens was right
+	lines   [2][]*waiter // required, others
+	timer   *time.Timer
 }
 
 // waiter is one stream in line.
@@ -64,6 +65,7 @@ func (a *admission) line(required bool) (w *waiter, retry time.Duration) {
 	}
 	if ahead == 0 && a.tokens >= 1 {
 		a.tokens--
+		a.granted++
 		return nil, 0
 	}
 	if wait := a.after(float64(ahead) + 1 - a.tokens); wait > a.most {
@@ -105,6 +107,7 @@ func (a *admission) admit() {
 		}
 		a.lines[i] = slices.Delete(a.lines[i], 0, n)
 		a.tokens -= float64(n)
+		a.granted += uint64(n)
 	}
 	a.schedule()
 }
@@ -126,9 +129,9 @@ func (a *admission) after(tokens float64) time.Duration {
 	return time.Duration(tokens / a.rate * float64(time.Second))
 }
 
-// waiting is how many are in line.
-func (a *admission) waiting() int {
+// state is how many are in line, and how many were let in since ever.
+func (a *admission) state() (waiting int, granted uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.lines[0]) + len(a.lines[1])
+	return len(a.lines[0]) + len(a.lines[1]), a.granted
 }

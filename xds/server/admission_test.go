@@ -72,7 +72,7 @@ func TestAdmissionRefusesAWaitThatIsTooLong(t *testing.T) {
 			go func() { _, _ = a.enter(ctx, true) }() // one enters, two wait
 		}
 		synctest.Wait()
-		if n := a.waiting(); n != 2 {
+		if n, _ := a.state(); n != 2 {
 			t.Fatal(n)
 		}
 		if retry, err := a.enter(t.Context(), true); retry != 3*time.Second || err != nil {
@@ -80,7 +80,7 @@ func TestAdmissionRefusesAWaitThatIsTooLong(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
-		if n := a.waiting(); n != 0 {
+		if n, _ := a.state(); n != 0 {
 			t.Error("who left is in line:", n)
 		}
 		// Nobody used the second's token.

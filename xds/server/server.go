@@ -91,7 +91,9 @@ type counters struct {
 type Counts struct {
 	// Streams were begun and Refused not admitted, identified or selected;
 	// Open and Waiting are open, and waiting to be admitted, now.
-	Streams, Refused       uint64
+	Streams, Refused uint64
+	// Admitted had a token of the bucket, CSDS's and LRS's streams among them.
+	Admitted               uint64
 	Open, Waiting          int
 	Responses, Acks, Nacks uint64
 	Quarantines, Publishes uint64
@@ -170,8 +172,9 @@ func (s *Server) Counts() Counts {
 	s.mu.Lock()
 	open := len(s.streams)
 	s.mu.Unlock()
+	waiting, granted := s.admission.state()
 	return Counts{
-		Streams: c.streams.Load(), Refused: c.refused.Load(), Open: open, Waiting: s.admission.waiting(),
+		Streams: c.streams.Load(), Refused: c.refused.Load(), Admitted: granted, Open: open, Waiting: waiting,
 		Responses: c.responses.Load(), Acks: c.acks.Load(), Nacks: c.nacks.Load(),
 		Quarantines: c.quarantines.Load(), Publishes: c.publishing.Load(), Shared: s.library.size(),
 	}

@@ -52,7 +52,7 @@ func newOurs(t *tally) (engine, error) {
 		}
 	}
 	o.publish()
-	go t.watchOpens(func() int { return int(o.server.Counts().Streams) })
+	go t.watchOpens(func() int { return int(o.server.Counts().Admitted) })
 	return o, nil
 }
 

@@ -165,7 +165,7 @@ func runChange(ctx context.Context, o options) ([]verdict, error) {
 	n := strconv.Itoa(o.clients)
 	return []verdict{
 		{n + " sidecars, change to last ACK, p99", "≤ 1 s", spell(p99), p99 <= time.Second},
-		{"the same on go-control-plane's LinearCache", "", spell(other), true},
+		{"the same beside go-control-plane's LinearCache", "≤ LinearCache's", spell(p99) + " beside " + spell(other), p99 <= other},
 		{"change to last ACK, median of " + strconv.Itoa(len(attache.last)), "≤ LinearCache's", spell(mid) + " beside " + spell(otherMid), mid <= otherMid},
 		{"change to the median sidecar's ACK, median", "", spell(quantile(attache.median, 0.5)) + " beside " + spell(quantile(linear.median, 0.5)), true},
 	}, nil

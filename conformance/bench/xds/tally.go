@@ -34,8 +34,10 @@ type opened struct {
 
 // watchOpens reads a server's count of streams twenty times a second, for good.
 func (t *tally) watchOpens(total func() int) {
-	for now := range time.Tick(50 * time.Millisecond) {
-		o := opened{now, total()}
+	for range time.Tick(50 * time.Millisecond) {
+		o := opened{total: total()}
+		now := time.Now()
+		o.at = now
 		t.mu.Lock()
 		t.opens = append(t.opens, o)
 		for now.Sub(t.opens[0].at) > time.Second {
