@@ -63,6 +63,7 @@ type serviceStatus struct {
 type totals struct {
 	Streams     uint64 `json:"streams"`
 	Refused     uint64 `json:"refused"`
+	Admitted    uint64 `json:"admitted"`
 	Open        int    `json:"open"`
 	Waiting     int    `json:"waiting"`
 	Responses   uint64 `json:"responses"`
