@@ -114,7 +114,7 @@ func newConsulOrigin(t *testing.T, agent *real.Consul) *consulOrigin {
 }
 
 func (o *consulOrigin) config() string {
-	return fmt.Sprintf("{kind: consul, address: http://%s, allow_stale: true}", o.agent.HTTP)
+	return fmt.Sprintf("{kind: consul, addresses: [\"http://%s\"], allow_stale: true}", o.agent.HTTP)
 }
 func (o *consulOrigin) reference(s string) string { return "consul://" + s }
 
@@ -195,7 +195,7 @@ const (
 	webPort   = 8080
 	// podAddresses is how many of the cluster's first pod addresses have backends:
 	// more than there are pods.
-	podAddresses = 16
+	podAddresses = 24
 )
 
 func newKubeOrigin(t *testing.T) *kubeOrigin {
