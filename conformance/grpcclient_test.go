@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,4 +85,76 @@ func servedBy(t *testing.T, client healthpb.HealthClient, users int) []string {
 		}
 	}
 	return by
+}
+
+// TestGRPCClientFollowsControlPlane: grpc-go asks attache-control where a
+// service is, keeps each user on one server by ring hash, and follows a change.
+// Envoy's ring has about 1,024 points whatever the number of servers: with a
+// fourth the other three have fewer each, which moves a tenth of the users
+// between servers that stay, besides the quarter that the fourth gets.
+func TestGRPCClientFollowsControlPlane(t *testing.T) {
+	const users = 300
+	services, control := t.TempDir()+"/services.yaml", freeAddr(t)
+	var instances []string
+	for _, name := range []string{"a", "b", "c"} {
+		instances = append(instances, fmt.Sprintf("{id: %s, address: %q}", name, startGreeter(t, name)))
+	}
+	say := func() {
+		t.Helper()
+		text := "services: {greeter: [" + strings.Join(instances, ", ") + "]}"
+		if err := os.WriteFile(services+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(services+".new", services); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say()
+	config := write(t, fmt.Sprintf(`
+server: {address: "%s"}
+sources: {file: {kind: file, path: %s}}
+ambassadors:
+- name: apps
+  ports:
+  - name: greeter
+    protocol: grpc
+    service: file://greeter
+    sharding: {policy: ring_hash, key: "header:x-user"}
+`, control, services))
+	launch(t, program(t, "./cmd/attache-control"), "-c", config, "--status-address", "off").serving("tcp", control)
+	client := dialXDS(t, control, "greeter")
+
+	before := servedBy(t, client, users)
+	if again := servedBy(t, client, users); !slices.Equal(before, again) {
+		t.Errorf("users move although nothing changed")
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if !slices.Contains(before, name) {
+			t.Errorf("nobody is served by %s", name)
+		}
+	}
+
+	instances = append(instances, fmt.Sprintf("{id: d, address: %q}", startGreeter(t, "d")))
+	say()
+	changed, after := time.Now(), []string(nil)
+	until(t, "d serves some", func() bool {
+		after = servedBy(t, client, users)
+		return slices.Contains(after, "d")
+	})
+	t.Logf("d serves after %v", time.Since(changed).Round(time.Millisecond))
+	after = servedBy(t, client, users) // the last round may have begun before the change
+	moved, between := 0, 0
+	for u := range after {
+		if after[u] == before[u] {
+			continue
+		}
+		moved++
+		if after[u] != "d" {
+			between++
+		}
+	}
+	t.Logf("%d of %d users moved, %d of them between servers that stay", moved, users, between)
+	if moved > users/2 || between > users/5 {
+		t.Errorf("%d of %d users moved, %d of them between servers that stay", moved, users, between)
+	}
 }
