@@ -26,8 +26,7 @@ type origin interface {
 	// backends are addresses that the service may have, on which the test listens
 	// before the service has any.
 	backends(service string, n int) []netip.AddrPort
-	// set makes the service consist of the first n of its backends, and of the
-	// one numbered more if that is at least n; it gives the addresses that it has.
+	// set makes the service consist of n of its backends and gives their addresses.
 	set(service string, n int) []string
 }
 
@@ -147,7 +146,6 @@ type dnsOrigin struct {
 	t      *testing.T
 	server *real.DNS
 	names  map[string][]string
-	port   int
 	addressed
 }
 
