@@ -25,18 +25,15 @@ type aio struct {
 
 // iocb is struct iocb of linux/aio_abi.h, little-endian.
 type iocb struct {
-	data    uint64
-	key     uint32
-	rwFlags uint32
-	opcode  uint16
-	reqPrio int16
-	fd      uint32
-	buf     uint64
-	nbytes  uint64
-	offset  int64
-	_       uint64
-	flags   uint32
-	resFD   uint32
+	data   uint64
+	_      uint64 // key, rw_flags
+	opcode uint16
+	_      int16 // reqprio
+	fd     uint32
+	buf    uint64
+	nbytes uint64
+	_      int64     // offset
+	_      [2]uint64 // reserved2, flags, resfd
 }
 
 const (

@@ -34,7 +34,7 @@ func schema() []byte {
 type object = map[string]any
 
 func typeSchema(of reflect.Type, t reflect.StructTag) object {
-	s := object{}
+	var s object
 	switch of {
 	case reflect.TypeFor[discovery.Service]():
 		s = object{"type": "string", "pattern": "^[a-z][a-z0-9-]*://."}
