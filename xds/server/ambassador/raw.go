@@ -126,15 +126,7 @@ func (a *Ambassador) rawClients() clientSet {
 
 // forAttache refuses by path what attache cannot do.
 func (r *reader) forAttache(x *rawResource) {
-	var problems []Problem
-	switch m := x.message.(type) {
-	case *listenerv3.Listener:
-		_, problems = envoyv3.Listener(x.path, m, envoyv3.Options{})
-	case *clusterv3.Cluster:
-		_, problems = envoyv3.Cluster(x.path, m, envoyv3.Options{})
-	case *routev3.RouteConfiguration:
-		_, problems = envoyv3.RouteTable(x.path, m, envoyv3.Options{})
-	}
+	problems := attacheProblems(x.path, x.message)
 	for _, p := range problems {
 		if !p.Warning {
 			p.Text = "not for attache: " + p.Text + " (clients: [envoy] sends it to Envoy alone)"
@@ -143,6 +135,22 @@ func (r *reader) forAttache(x *rawResource) {
 		p.Line, p.Column = at.line, at.column
 		r.problems = append(r.problems, p)
 	}
+}
+
+// attacheProblems are what attache cannot do of a resource.
+func attacheProblems(path string, m proto.Message) (problems []Problem) {
+	o := envoyv3.Options{}
+	switch m := m.(type) {
+	case *listenerv3.Listener:
+		_, problems = envoyv3.Listener(path, m, o)
+	case *clusterv3.Cluster:
+		_, problems = envoyv3.Cluster(path, m, o)
+	case *routev3.RouteConfiguration:
+		_, problems = envoyv3.RouteTable(path, m, o)
+	case *endpointv3.ClusterLoadAssignment:
+		_, problems = envoyv3.Endpoints(path, m, o)
+	}
+	return problems
 }
 
 // isService says that a name is a reference to a service.

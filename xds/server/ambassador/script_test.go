@@ -126,6 +126,21 @@ func playNode(t *testing.T, out *strings.Builder, c *Config, sets map[discovery.
 		return discovery.State{}
 	})
 	writeBundle(t, out, bundle)
+	if g.Client == Attache {
+		takenByAttache(t, bundle)
+	}
+}
+
+// takenByAttache: nothing is sent to attache that it would refuse.
+func takenByAttache(t *testing.T, b *server.Bundle) {
+	t.Helper()
+	for _, typeURL := range b.Types() {
+		for _, name := range b.Names(typeURL) {
+			for _, p := range attacheProblems(name, b.Resource(typeURL, name).Message) {
+				t.Errorf("attache refuses it: %s", p)
+			}
+		}
+	}
 }
 
 func writeBundle(t *testing.T, out *strings.Builder, b *server.Bundle) {
