@@ -50,10 +50,15 @@ func (c *Client) assemble(now time.Time) {
 
 // judge marks what stands in the snapshot and what was refused.
 func (c *Client) judge(now time.Time) {
+	quiet := len(c.troubles) == 0 && len(c.pending) == 0
 	for k := range c.world {
 		s := &c.world[k]
 		for _, e := range s.entries {
-			if e.now == nil {
+			switch {
+			case e.now == nil:
+				continue
+			case quiet && e.refused == nil: // of thousands of members mostly so
+				e.used = e.now
 				continue
 			}
 			resource := kinds[k].word + " " + e.name

@@ -5,6 +5,7 @@ package client
 // together here.
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ func readMember(r *reading) (string, any) {
 // members are those of one collection, in their order.
 type members struct {
 	names []string
+	at    map[string]int // the place of each name
 	list  *config.Collection
 }
 
@@ -39,111 +41,131 @@ type members struct {
 // collection that came from disk has nothing but what is told now.
 func (c *Client) gather(u *protocol.Update, good map[string]*version, now time.Time) (changed bool) {
 	s := &c.world[leds]
-	touched := map[string]bool{}
+	touched := map[string][]string{} // members by their collection
 	for name := range good {
-		touched[protocol.CollectionOf(name)] = true
+		list := protocol.CollectionOf(name)
+		touched[list] = append(touched[list], name)
 	}
 	for _, name := range u.Removed {
 		if list := protocol.CollectionOf(name); list != "" {
-			touched[list] = true
+			touched[list] = append(touched[list], name)
 			s.drop(name)
 		} else {
-			touched[name] = true
-			c.empty(name)
+			touched[name] = append(touched[name], c.empty(name)...)
 		}
 	}
-	for list := range touched {
+	for list, names := range touched {
 		e := s.entries[list]
 		if e == nil || !e.wanted {
 			continue
 		}
 		if e.now != nil && e.now.fromDisk {
-			c.dropOld(list, good)
+			names = append(names, c.dropOld(list, good)...)
 		}
 		changed = true
-		c.compose(e, u.Version, now)
+		c.compose(e, names, u.Version, now)
 	}
 	return changed
 }
 
-// empty drops every member of a collection.
-func (c *Client) empty(list string) {
-	for name := range c.world[leds].entries {
-		if protocol.CollectionOf(name) == list {
-			c.world[leds].drop(name)
-		}
-	}
-}
-
-// dropOld drops the members that came from disk and were not told again.
-func (c *Client) dropOld(list string, good map[string]*version) {
+// empty drops every member of a collection, and names them.
+func (c *Client) empty(list string) (names []string) {
 	for name, e := range c.world[leds].entries {
-		if protocol.CollectionOf(name) == list && e.now != nil && e.now.fromDisk && good[name] == nil {
+		if e.list == list {
+			names = append(names, name)
 			c.world[leds].drop(name)
 		}
 	}
+	return names
 }
 
-// compose makes the collection of its members: those that stay in their order,
-// then the new ones by name.
-func (c *Client) compose(e *entry, told string, now time.Time) {
-	s := &c.world[leds]
-	have := map[string]*config.Endpoint{}
-	fromDisk := true
-	for name, m := range s.entries {
-		if m.now != nil && protocol.CollectionOf(name) == e.name {
-			have[name] = m.now.value.(*config.Endpoint)
-			fromDisk = fromDisk && m.now.fromDisk
+// dropOld drops the members that came from disk and were not told again, and
+// names them.
+func (c *Client) dropOld(list string, good map[string]*version) (names []string) {
+	for name, e := range c.world[leds].entries {
+		if e.list == list && e.now != nil && e.now.fromDisk && good[name] == nil {
+			names = append(names, name)
+			c.world[leds].drop(name)
 		}
 	}
-	next := &members{list: &config.Collection{Name: e.name}}
-	if e.members != nil {
-		for _, name := range e.members.names {
-			if have[name] != nil {
-				next.names = append(next.names, name)
-			}
+	return names
+}
+
+// compose makes the collection of its members, of which those named have come,
+// changed or gone: those that stay keep their order, and the new ones follow by
+// name. What it costs is a copy of the list beside what it is told.
+func (c *Client) compose(e *entry, names []string, told string, now time.Time) {
+	m := e.members
+	if m == nil {
+		m = &members{at: map[string]int{}, list: &config.Collection{Name: e.name}}
+		e.members = m
+	}
+	list := &config.Collection{Name: e.name, Endpoints: slices.Clone(m.list.Endpoints)}
+	fromDisk, gone := true, 0
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		at, known := m.at[name]
+		v := c.world[leds].good(name)
+		switch {
+		case v == nil && known:
+			list.Endpoints[at] = nil
+			gone++
+		case v == nil:
+		case known:
+			list.Endpoints[at] = v.value.(*config.Endpoint)
+		default:
+			m.at[name] = len(m.names)
+			m.names = append(m.names, name)
+			list.Endpoints = append(list.Endpoints, v.value.(*config.Endpoint))
 		}
+		fromDisk = fromDisk && v != nil && v.fromDisk
 	}
-	known := map[string]bool{}
-	for _, name := range next.names {
-		known[name] = true
+	m.list = list
+	if gone > 0 {
+		m.close()
 	}
-	for _, name := range sortedNames(have) {
-		if !known[name] {
-			next.names = append(next.names, name)
-		}
-	}
-	for _, name := range next.names {
-		next.list.Endpoints = append(next.list.Endpoints, have[name])
-	}
-	e.members = next
-	e.now = &version{name: e.name, version: told, value: next.list, at: now, fromDisk: fromDisk && len(have) > 0}
+	e.now = &version{name: e.name, version: told, value: list, at: now, fromDisk: fromDisk && len(m.names) > 0}
 	e.gone, e.timedOut, e.deadline, e.empty = false, false, time.Time{}, nil
 }
 
-// hasMembers reports whether members of a collection are there already.
-func (c *Client) hasMembers(list string) bool {
-	for name := range c.world[leds].entries {
-		if protocol.CollectionOf(name) == list {
-			return true
+// close takes the places of those that are gone out of the order.
+func (m *members) close() {
+	kept := m.names[:0]
+	clear(m.at)
+	for i, name := range m.names {
+		if m.list.Endpoints[i] != nil {
+			m.at[name] = len(kept)
+			kept = append(kept, name)
 		}
 	}
-	return false
+	clear(m.names[len(kept):])
+	m.names = kept
+	m.list.Endpoints = slices.DeleteFunc(m.list.Endpoints, func(e *config.Endpoint) bool { return e == nil })
 }
 
-// collections lists those that are there.
-func (c *Client) collections() (all []*config.Collection) {
-	for _, e := range c.world[leds].sorted() {
-		if !isCollection(e.name) {
-			continue
+// membersOf names the members of a collection that are there already.
+func (c *Client) membersOf(list string) (names []string) {
+	for name, e := range c.world[leds].entries {
+		if e.list == list && e.now != nil {
+			names = append(names, name)
 		}
+	}
+	return names
+}
+
+// collections are those that are there, or were waited for long enough, by
+// name.
+func (c *Client) collections() (all []*config.Collection) {
+	for _, e := range c.world[leds].entries {
 		switch {
+		case !isCollection(e.name):
 		case e.now != nil:
 			all = append(all, e.now.value.(*config.Collection))
 		case e.empty != nil:
 			all = append(all, e.empty.(*config.Collection))
 		}
 	}
+	slices.SortFunc(all, func(a, b *config.Collection) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -158,8 +158,10 @@ func (c *Client) await(k kind, name string, s *config.Source, now time.Time) {
 		return
 	}
 	e.wanted = true
-	if k == leds && e.now == nil && c.hasMembers(name) { // from disk
-		c.compose(e, "", now)
+	if k == leds && e.now == nil {
+		if names := c.membersOf(name); len(names) > 0 { // from disk
+			c.compose(e, names, "", now)
+		}
 	}
 	if e.now == nil && s.InitialFetchTimeout > 0 {
 		e.deadline = now.Add(s.InitialFetchTimeout)
@@ -175,7 +177,7 @@ func (c *Client) forget(n *naming) {
 		for name, e := range c.world[k].entries {
 			asked := name
 			if kind(k) == leds && !isCollection(name) {
-				asked = protocol.CollectionOf(name)
+				asked = e.list
 			}
 			if (e.wanted || asked != name) && n[k][asked] == nil {
 				c.world[k].drop(name)

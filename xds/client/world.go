@@ -15,6 +15,7 @@ import (
 // entry is a resource by name. One that nobody wants and nobody has is dropped.
 type entry struct {
 	name string
+	list string // the collection that it may be a member of; "" for none
 	// now is the last version that was good by itself; used is the last one that
 	// stood in a snapshot. They differ while now waits for others.
 	now, used *version
@@ -57,7 +58,7 @@ func newWorld() *world {
 func (s *shelf) entry(name string) *entry {
 	e := s.entries[name]
 	if e == nil {
-		e = &entry{name: name}
+		e = &entry{name: name, list: protocol.CollectionOf(name)}
 		s.entries[name] = e
 	}
 	return e
@@ -106,6 +107,15 @@ func (s *shelf) refuse(v *version, text string, byItself bool, now time.Time) {
 	if s.bySum[v.sum] == nil {
 		s.bySum[v.sum] = e
 	}
+}
+
+// good is the last version of a resource that was good by itself; nil if there
+// is none.
+func (s *shelf) good(name string) *version {
+	if e := s.entries[name]; e != nil {
+		return e.now
+	}
+	return nil
 }
 
 // sorted are the entries by name.
