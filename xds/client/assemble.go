@@ -53,7 +53,7 @@ func (c *Client) judge(now time.Time) {
 	quiet := len(c.troubles) == 0 && len(c.pending) == 0
 	for k := range c.world {
 		s := &c.world[k]
-		for _, e := range s.entries {
+		for _, e := range s.named { // a collection speaks for its members
 			switch {
 			case e.now == nil:
 				continue

@@ -245,7 +245,7 @@ func (c *Client) next() time.Duration {
 	}
 	for k := range c.world {
 		earlier(c.world[k].deadline)
-		for _, e := range c.world[k].entries {
+		for _, e := range c.world[k].named {
 			earlier(e.deadline)
 		}
 	}

@@ -106,6 +106,7 @@ func (c *Client) fill(found *cache.Contents, now time.Time) {
 		v.fromDisk, v.at = true, found.Saved
 		s.put(v)
 		s.entries[v.name].wanted = !kinds[k].whole // until forget finds that it is not
+		s.loose = k == leds || s.loose
 	}
 	for _, f := range c.feeds {
 		for k := range f.replaces {

@@ -118,6 +118,9 @@ func (c *Client) compose(e *entry, names []string, told string, now time.Time) {
 			m.names = append(m.names, name)
 			list.Endpoints = append(list.Endpoints, v.value.(*config.Endpoint))
 		}
+		if v != nil {
+			c.world[leds].entries[name].used = v
+		}
 		fromDisk = fromDisk && v != nil && v.fromDisk
 	}
 	m.list = list

@@ -34,7 +34,7 @@ func (c *Client) complete(k kind) bool {
 	if kinds[k].whole {
 		return c.sourceOf(k).Kind == config.SourceInline || s.answered || s.timedOut
 	}
-	for _, e := range s.entries {
+	for _, e := range s.named {
 		if e.wanted && e.now == nil && !e.timedOut {
 			return false
 		}
@@ -59,7 +59,7 @@ func (c *Client) expire(now time.Time) (some bool) {
 			s.figures.timeouts++
 			c.log.Warn("xds: no answer in initial_fetch_timeout: going on without", "type", kinds[k].name)
 		}
-		for _, e := range s.entries {
+		for _, e := range s.named {
 			if over(e.deadline, now) {
 				some = true
 				c.dirty = c.giveUp(kind(k), e) || c.dirty

@@ -174,15 +174,32 @@ func (c *Client) forget(n *naming) {
 		if kinds[k].whole {
 			continue
 		}
-		for name, e := range c.world[k].entries {
-			asked := name
-			if kind(k) == leds && !isCollection(name) {
-				asked = e.list
-			}
-			if (e.wanted || asked != name) && n[k][asked] == nil {
+		for name, e := range c.world[k].named {
+			stray := kind(k) == leds && !isCollection(name) // an endpoint of no collection
+			if (e.wanted || stray) && n[k][name] == nil {
+				if kind(k) == leds {
+					c.empty(name)
+				}
 				c.world[k].drop(name)
 				c.dirty = true
 			}
+		}
+	}
+	c.forgetLoose(n)
+}
+
+// forgetLoose drops the members that came from disk and whose collection nobody
+// names.
+func (c *Client) forgetLoose(n *naming) {
+	s := &c.world[leds]
+	if !s.loose {
+		return
+	}
+	s.loose = false
+	for name, e := range s.entries {
+		if e.list != "" && n[leds][e.list] == nil {
+			s.drop(name)
+			c.dirty = true
 		}
 	}
 }

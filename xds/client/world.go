@@ -34,7 +34,12 @@ type entry struct {
 // shelf holds the resources of one kind.
 type shelf struct {
 	entries map[string]*entry
-	bySum   map[uint64]*entry // by the sum of now, or of what was refused
+	// named are the entries but for the members of collections, of which there may
+	// be thousands: those live and die with their collection. For kinds that have
+	// no collections it is entries itself.
+	named map[string]*entry
+	loose bool              // there may be members from disk of collections that nobody names
+	bySum map[uint64]*entry // by the sum of now, or of what was refused
 	// version is that of the last response that was accepted whole, for people.
 	version string
 	// asked: all of the kind are asked for. answered: a response has come since
@@ -50,8 +55,10 @@ func newWorld() *world {
 	w := &world{}
 	for k := range w {
 		w[k].entries = map[string]*entry{}
+		w[k].named = w[k].entries
 		w[k].bySum = map[uint64]*entry{}
 	}
+	w[leds].named = map[string]*entry{}
 	return w
 }
 
@@ -60,6 +67,9 @@ func (s *shelf) entry(name string) *entry {
 	if e == nil {
 		e = &entry{name: name, list: protocol.CollectionOf(name)}
 		s.entries[name] = e
+		if e.list == "" {
+			s.named[name] = e
+		}
 	}
 	return e
 }
@@ -68,6 +78,7 @@ func (s *shelf) drop(name string) {
 	if e := s.entries[name]; e != nil {
 		s.forgetSums(e)
 		delete(s.entries, name)
+		delete(s.named, name)
 	}
 }
 
