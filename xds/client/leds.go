@@ -159,7 +159,7 @@ func (c *Client) membersOf(list string) (names []string) {
 // collections are those that are there, or were waited for long enough, by
 // name.
 func (c *Client) collections() (all []*config.Collection) {
-	for _, e := range c.world[leds].entries {
+	for _, e := range c.world[leds].named {
 		switch {
 		case !isCollection(e.name):
 		case e.now != nil:
