@@ -34,7 +34,7 @@ func loadFirst(f *flags, stderr io.Writer) (*loaded, bool) {
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
-			kind = "warning"
+			kind, p.Warning = "warning", false // the kind is said once
 		}
 		fmt.Fprintf(stderr, "%s: %s: %s\n", f.configPath, kind, p)
 	}

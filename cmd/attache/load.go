@@ -31,7 +31,7 @@ func loadBootstrap(f *flags, stderr io.Writer) (*bootstrap.Bootstrap, bool) {
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
-			kind = "warning"
+			kind, p.Warning = "warning", false // the kind is said once
 		} else {
 			refused++
 		}
