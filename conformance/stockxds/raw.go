@@ -8,14 +8,16 @@ import (
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Raw is an ADS server, SotW, that answers the first request for a type with
-// what it has of it, and sends besides whatever it is told: nothing is checked.
+// Raw is an ADS server, SotW and delta, that answers the first request for a
+// type with what it has of it, and sends besides whatever it is told: nothing is
+// checked.
 type Raw struct {
 	discovery.UnimplementedAggregatedDiscoveryServiceServer
 	log
@@ -23,11 +25,20 @@ type Raw struct {
 	addr string
 
 	mu      sync.Mutex
-	has     map[resource.Type]*discovery.DiscoveryResponse
-	streams map[chan *discovery.DiscoveryResponse]bool
+	has     map[resource.Type]content
+	streams map[chan proto.Message]form
 	opened  int
 	nonce   int
 }
+
+// content is all there is of a type.
+type content struct {
+	version string
+	list    []types.Resource
+}
+
+// form makes the response of one of the two protocols with all of a type.
+type form func(t testing.TB, typeURL string, c content) proto.Message
 
 // queued is how many responses may wait for a stream.
 const queued = 64
@@ -41,7 +52,7 @@ func StartRaw(t testing.TB) *Raw {
 	}
 	r := &Raw{
 		t: t, addr: listener.Addr().String(),
-		has: map[resource.Type]*discovery.DiscoveryResponse{}, streams: map[chan *discovery.DiscoveryResponse]bool{},
+		has: map[resource.Type]content{}, streams: map[chan proto.Message]form{},
 	}
 	server, ended := grpc.NewServer(), make(chan struct{})
 	discovery.RegisterAggregatedDiscoveryServiceServer(server, r)
@@ -63,14 +74,23 @@ func (r *Raw) Addr() string { return r.addr }
 // Has makes resources what first requests are answered with from now on. Any
 // goroutine.
 func (r *Raw) Has(version string, resources map[resource.Type][]types.Resource) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for typeURL, list := range resources {
-		response := &discovery.DiscoveryResponse{VersionInfo: version, TypeUrl: typeURL}
-		for _, m := range list {
-			response.Resources = append(response.Resources, Any(r.t, m))
+		r.has[typeURL] = content{version, list}
+	}
+}
+
+// Push is Has, and all of it goes out on every open stream besides. Any
+// goroutine.
+func (r *Raw) Push(version string, resources map[resource.Type][]types.Resource) {
+	r.Has(version, resources)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for typeURL, list := range resources {
+		for out, whole := range r.streams {
+			out <- r.stamped(whole(r.t, typeURL, content{version, list}))
 		}
-		r.mu.Lock()
-		r.has[typeURL] = response
-		r.mu.Unlock()
 	}
 }
 
@@ -84,16 +104,17 @@ func Any(t testing.TB, m proto.Message) *anypb.Any {
 	return body
 }
 
-// Send puts a response on every open stream, with a nonce of its own, which it
-// returns, and reports how many streams there are. Any goroutine.
-func (r *Raw) Send(response *discovery.DiscoveryResponse) (nonce string, streams int) {
+// Send puts a response, of the protocol that the streams are of, on every open
+// one, with a nonce of its own, which it returns, and reports how many streams
+// there are. Any goroutine.
+func (r *Raw) Send(response proto.Message) (nonce string, streams int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	response = r.stamped(response)
-	for s := range r.streams {
-		s <- response
+	for out := range r.streams {
+		out <- response
 	}
-	return response.GetNonce(), len(r.streams)
+	return strconv.Itoa(r.nonce), len(r.streams)
 }
 
 // Opened is how many streams were ever opened. Any goroutine.
@@ -103,18 +124,54 @@ func (r *Raw) Opened() int {
 	return r.opened
 }
 
-func (r *Raw) stamped(response *discovery.DiscoveryResponse) *discovery.DiscoveryResponse {
+func (r *Raw) stamped(response proto.Message) proto.Message {
 	r.nonce++
-	response = proto.CloneOf(response)
-	response.Nonce = strconv.Itoa(r.nonce)
+	response = proto.Clone(response)
+	switch response := response.(type) {
+	case *discovery.DiscoveryResponse:
+		response.Nonce = strconv.Itoa(r.nonce)
+	case *discovery.DeltaDiscoveryResponse:
+		response.Nonce = strconv.Itoa(r.nonce)
+	}
 	return response
 }
 
-// StreamAggregatedResources serves one stream; gRPC calls it.
+// StreamAggregatedResources serves one SotW stream; gRPC calls it.
 func (r *Raw) StreamAggregatedResources(stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	out := make(chan *discovery.DiscoveryResponse, queued)
+	return r.serve(stream, wholeWorld, func() (Event, error) {
+		request, err := stream.Recv()
+		return heard(request), err
+	})
+}
+
+// DeltaAggregatedResources serves one delta stream; gRPC calls it.
+func (r *Raw) DeltaAggregatedResources(stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	return r.serve(stream, wholeDelta, func() (Event, error) {
+		request, err := stream.Recv()
+		return heardDelta(request), err
+	})
+}
+
+func wholeWorld(t testing.TB, typeURL string, c content) proto.Message {
+	response := &discovery.DiscoveryResponse{VersionInfo: c.version, TypeUrl: typeURL}
+	for _, m := range c.list {
+		response.Resources = append(response.Resources, Any(t, m))
+	}
+	return response
+}
+
+func wholeDelta(t testing.TB, typeURL string, c content) proto.Message {
+	response := &discovery.DeltaDiscoveryResponse{SystemVersionInfo: c.version, TypeUrl: typeURL}
+	for _, m := range c.list {
+		response.Resources = append(response.Resources, &discovery.Resource{Name: cache.GetResourceName(m), Version: c.version, Resource: Any(t, m)})
+	}
+	return response
+}
+
+func (r *Raw) serve(stream grpc.ServerStream, whole form, next func() (Event, error)) error {
+	out := make(chan proto.Message, queued)
 	r.mu.Lock()
-	r.streams[out] = true
+	r.streams[out] = whole
 	r.opened++
 	r.mu.Unlock()
 	defer func() {
@@ -123,35 +180,32 @@ func (r *Raw) StreamAggregatedResources(stream discovery.AggregatedDiscoveryServ
 		r.mu.Unlock()
 	}()
 	failed := make(chan error, 1)
-	go func() { failed <- r.listen(stream, out) }()
+	go func() { failed <- r.listen(next, whole, out) }()
 	for {
 		select {
 		case err := <-failed:
 			return err
 		case response := <-out:
-			if err := stream.Send(response); err != nil {
+			if err := stream.SendMsg(response); err != nil {
 				return err
 			}
-			r.add(Event{
-				Sent: true, TypeURL: response.GetTypeUrl(), Version: response.GetVersionInfo(), Nonce: response.GetNonce(),
-				Resources: len(response.GetResources()),
-			})
+			r.add(said(response))
 		}
 	}
 }
 
-func (r *Raw) listen(stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesServer, out chan<- *discovery.DiscoveryResponse) error {
+func (r *Raw) listen(next func() (Event, error), whole form, out chan<- proto.Message) error {
 	answered := map[string]bool{}
 	for {
-		request, err := stream.Recv()
+		request, err := next()
 		if err != nil {
 			return err
 		}
-		r.add(heard(request))
+		r.add(request)
 		r.mu.Lock()
-		if has := r.has[request.GetTypeUrl()]; has != nil && !answered[request.GetTypeUrl()] {
-			answered[request.GetTypeUrl()] = true
-			out <- r.stamped(has)
+		if has, is := r.has[request.TypeURL]; is && !answered[request.TypeURL] {
+			answered[request.TypeURL] = true
+			out <- r.stamped(whole(r.t, request.TypeURL, has))
 		}
 		r.mu.Unlock()
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	xdsserver "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 // Server is a SnapshotCache behind go-control-plane's server: SotW and delta,
@@ -152,13 +153,25 @@ func (l *log) callbacks() xdsserver.Callbacks {
 	return xdsserver.CallbackFuncs{
 		StreamRequestFunc: func(_ int64, r *discovery.DiscoveryRequest) error { l.add(heard(r)); return nil },
 		StreamResponseFunc: func(_ context.Context, _ int64, _ *discovery.DiscoveryRequest, r *discovery.DiscoveryResponse) {
-			l.add(Event{Sent: true, TypeURL: r.GetTypeUrl(), Version: r.GetVersionInfo(), Nonce: r.GetNonce(), Resources: len(r.GetResources())})
+			l.add(said(r))
 		},
 		StreamDeltaRequestFunc: func(_ int64, r *discovery.DeltaDiscoveryRequest) error { l.add(heardDelta(r)); return nil },
 		StreamDeltaResponseFunc: func(_ int64, _ *discovery.DeltaDiscoveryRequest, r *discovery.DeltaDiscoveryResponse) {
-			l.add(Event{Sent: true, TypeURL: r.GetTypeUrl(), Version: r.GetSystemVersionInfo(), Nonce: r.GetNonce(), Resources: len(r.GetResources())})
+			l.add(said(r))
 		},
 	}
+}
+
+// said is the event of a response of either protocol.
+func said(response proto.Message) (e Event) {
+	switch r := response.(type) {
+	case *discovery.DiscoveryResponse:
+		e = Event{TypeURL: r.GetTypeUrl(), Version: r.GetVersionInfo(), Nonce: r.GetNonce(), Resources: len(r.GetResources())}
+	case *discovery.DeltaDiscoveryResponse:
+		e = Event{TypeURL: r.GetTypeUrl(), Version: r.GetSystemVersionInfo(), Nonce: r.GetNonce(), Resources: len(r.GetResources())}
+	}
+	e.Sent = true
+	return e
 }
 
 func heard(r *discovery.DiscoveryRequest) Event {
