@@ -73,7 +73,7 @@ func (p *program) watchFile(ctx context.Context) {
 	first := p.file.config().config.Server
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	events := make(chan fsnotify.Event)
+	events, missed := make(chan fsnotify.Event), make(chan error)
 	if w, err := fsnotify.NewWatcher(); err != nil {
 		p.log.Warn("the file is looked at every few seconds only", "error", err)
 	} else {
@@ -81,7 +81,7 @@ func (p *program) watchFile(ctx context.Context) {
 		if err := w.Add(filepath.Dir(p.f.configPath)); err != nil {
 			p.log.Warn("the file is looked at every few seconds only", "error", err)
 		}
-		events = w.Events
+		events, missed = w.Events, w.Errors
 	}
 	var quiet <-chan time.Time
 	for {
@@ -89,6 +89,8 @@ func (p *program) watchFile(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-events:
+			quiet = time.After(still)
+		case <-missed: // left there it would hold up the events for good
 			quiet = time.After(still)
 		case <-quiet:
 			quiet = nil

@@ -40,14 +40,21 @@ func Watch(ctx context.Context, name, directory, typeURL string, report func(*pr
 	if directory == "" {
 		directory = filepath.Dir(name)
 	}
-	moved := make(<-chan fsnotify.Event)
+	var moved <-chan fsnotify.Event
+	var missed <-chan error
 	notify, err := fsnotify.NewWatcher()
 	if err == nil {
 		defer notify.Close()
 		if notify.Add(directory) == nil { // else the slow look has to do
-			moved = notify.Events
+			moved, missed = notify.Events, notify.Errors
 		}
 	}
+	w.follow(ctx, moved, missed)
+}
+
+// follow reads the file now and whenever there is a reason to, until ctx is
+// done. An error left in missed would hold up the events for good.
+func (w *watch) follow(ctx context.Context, moved <-chan fsnotify.Event, missed <-chan error) {
 	w.read()
 	slow := time.NewTicker(look)
 	defer slow.Stop()
@@ -55,11 +62,19 @@ func Watch(ctx context.Context, name, directory, typeURL string, report func(*pr
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-moved:
+		case e, ok := <-moved:
+			if !ok {
+				moved = nil
+			}
 			if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) {
 				continue
 			}
 			rest(ctx, moved)
+			w.read()
+		case _, ok := <-missed: // the kernel's queue was full: any event may be lost
+			if !ok {
+				missed = nil
+			}
 			w.read()
 		case <-slow.C:
 			if w.changed() {
