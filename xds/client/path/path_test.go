@@ -314,15 +314,15 @@ func TestWithoutEvents(t *testing.T) {
 		moved <- fsnotify.Event{Op: fsnotify.Chmod}
 		put(t, name, cds("c"))
 		demand("of which nothing tells", "b")
-		time.Sleep(look + time.Millisecond) // virtual
+		<-time.After(look + time.Millisecond) // virtual
 		demand("at the slow look", "c")
 		close(moved)
 		close(missed)
 		put(t, name, cds("d"))
-		time.Sleep(look + time.Millisecond)
+		<-time.After(look + time.Millisecond)
 		demand("after the end of the watch", "d")
 		must(t, os.Remove(name))
-		time.Sleep(look + time.Millisecond)
+		<-time.After(look + time.Millisecond)
 		synctest.Wait()
 		if last.Load().err == nil {
 			t.Error("it is not said that the file is gone")
