@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -166,5 +167,14 @@ func (w *watch) load() ([]byte, error) {
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", w.name, info.Size(), maxFile)
 	}
-	return os.ReadFile(w.name)
+	file, err := os.Open(w.name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	doc, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(doc) > maxFile { // it grew meanwhile
+		err = fmt.Errorf("%s: more than %d bytes", w.name, maxFile)
+	}
+	return doc, err
 }
