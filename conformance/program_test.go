@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/attache-mesh/attache/conformance/ports"
 )
 
 // programs builds each command of the module at most once.
@@ -167,24 +169,14 @@ func (p *process) serving(network, addr string) {
 	})
 }
 
-// freeAddr is a loopback address that nothing listens on, below the range that outgoing connections take theirs from.
+// freeAddr is a loopback address that nothing listens on and no other test is given.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for port := 32000 - os.Getpid()%5000; port > 20000; port-- {
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			built.mu.Lock()
-			taken := built.built[addr] != ""
-			built.built[addr] = "taken"
-			built.mu.Unlock()
-			if !taken {
-				return addr
-			}
-		}
+	claimed, err := ports.Claim(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free loopback port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", claimed[0])
 }
 
 // write puts a configuration into a file of the test.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/attache-mesh/attache/conformance/ports"
 )
 
 // child is a server that runs beside the bench: own process group, log in a file, killed with all its own children.
@@ -95,15 +95,13 @@ func (c *child) listening(ctx context.Context, port int) error {
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePort finds a port below the range that outgoing connections take theirs from.
+// freePort is a port of this run alone.
 func freePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if l, err := net.Listen("tcp", loopback(port)); err == nil {
-			return port, l.Close()
-		}
+	claimed, err := ports.Claim(1)
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("no free loopback port between 20000 and 32000")
+	return claimed[0], nil
 }
 
 // output runs a generator to its end and returns what it printed. On an error that is part of it.

@@ -5,9 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/attache-mesh/attache/conformance/ports"
 )
 
 const shards = 3
@@ -191,15 +191,13 @@ func (c *child) ended() error {
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePort finds a port below the range that outgoing connections take theirs from: a killed shard finds it free again.
+// freePort is a port that a killed shard finds free again.
 func freePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if l, err := net.Listen("tcp", loopback(port)); err == nil {
-			return port, l.Close()
-		}
+	claimed, err := ports.Claim(1)
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("no free loopback port between 20000 and 32000")
+	return claimed[0], nil
 }
 
 // dial opens a connection that a reader and a deadline are ready for.
