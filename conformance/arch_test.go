@@ -21,12 +21,13 @@ var floors = []struct {
 }{
 	{0, []string{"hashing", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/stats", "=discovery", "xds/api"}},
 	{1, []string{"proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "proxy/accesslog", "discovery/*", "xds/envoyv3"}},
-	{2, []string{"proxy/transport", "proxy/pool", "proxy/upstream/health", "proxy/listener", "xds/bootstrap", "xds/client", "xds/server"}},
-	{3, []string{"proxy/route", "proxy/upstream"}},
-	{4, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
-	{5, []string{"=proxy"}},
-	{6, []string{"proxy/admin"}},
-	{7, []string{"cmd/*", "conformance", "examples/*"}},
+	{2, []string{"proxy/transport", "proxy/h2", "proxy/upstream/health", "xds/bootstrap", "xds/client", "xds/server"}},
+	{3, []string{"proxy/pool", "proxy/listener"}}, // they make connections, of either kind
+	{4, []string{"proxy/route", "proxy/upstream"}},
+	{5, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
+	{6, []string{"=proxy"}},
+	{7, []string{"proxy/admin"}},
+	{8, []string{"cmd/*", "conformance", "examples/*"}},
 }
 
 // rooms each speak one protocol with the application.

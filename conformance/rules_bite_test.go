@@ -25,7 +25,7 @@ func TestRulesBite(t *testing.T) {
 		{
 			"an upper floor", brokenFloors,
 			map[string]string{"proxy/loop/l.go": imports("loop", ours+"proxy/pool"), "proxy/pool/p.go": "package pool"},
-			[]string{"proxy/loop (floor 1) imports proxy/pool (floor 2)"},
+			[]string{"proxy/loop (floor 1) imports proxy/pool (floor 3)"},
 		},
 		{
 			"the same floor", brokenFloors,
@@ -40,7 +40,7 @@ func TestRulesBite(t *testing.T) {
 		{
 			"a part that has a floor of its own", brokenFloors,
 			map[string]string{"proxy/upstream/u.go": imports("upstream", ours+"proxy/upstream/health"), "proxy/upstream/health/h.go": imports("health", ours+"proxy/upstream")},
-			[]string{"proxy/upstream/health (floor 2) imports proxy/upstream (floor 3)"},
+			[]string{"proxy/upstream/health (floor 2) imports proxy/upstream (floor 4)"},
 		},
 		{
 			"a package without a floor", brokenFloors,
