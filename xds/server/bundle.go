@@ -64,5 +64,8 @@ func (b *Bundle) Resource(typeURL, name string) *Resource { return b.byType[type
 // Names are the names of a type's resources, sorted.
 func (b *Bundle) Names(typeURL string) []string { return slices.Sorted(maps.Keys(b.byType[typeURL])) }
 
+// Count is how many resources a type has.
+func (b *Bundle) Count(typeURL string) int { return len(b.byType[typeURL]) }
+
 // Types are the type URLs that have resources, sorted.
 func (b *Bundle) Types() []string { return slices.Sorted(maps.Keys(b.byType)) }

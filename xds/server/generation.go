@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
-	"strings"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -135,21 +134,43 @@ func (s *set) next(resources map[string]*Resource, intern func(*Resource) *entry
 		return s, nil
 	}
 	slices.Sort(names)
-	now := &set{byName: make(map[string]*entry, len(resources)), sorted: make([]*entry, 0, len(resources))}
-	for name, r := range resources {
-		e := s.byName[name]
-		if e == nil || e.Version != r.Version {
-			e = intern(r)
-		}
-		now.byName[name] = e
-		now.sorted = append(now.sorted, e)
+	now := &set{byName: maps.Clone(s.byName)}
+	if now.byName == nil {
+		now.byName = make(map[string]*entry, len(resources))
 	}
-	slices.SortFunc(now.sorted, func(a, b *entry) int { return strings.Compare(a.Name, b.Name) })
-	for _, e := range now.sorted {
-		now.bodies = append(now.bodies, e.Body)
+	for _, name := range names {
+		if r := resources[name]; r != nil {
+			now.byName[name] = intern(r)
+		} else {
+			delete(now.byName, name)
+		}
+	}
+	now.sorted = s.with(names, now.byName)
+	now.bodies = make([]*anypb.Any, len(now.sorted))
+	for i, e := range now.sorted {
+		now.bodies[i] = e.Body
 	}
 	now.version = versionOf(now.sorted)
 	return now, names
+}
+
+// with is s.sorted after names, which are sorted, have become what byName says.
+func (s *set) with(names []string, byName map[string]*entry) []*entry {
+	all := make([]*entry, 0, len(byName))
+	at := 0
+	for _, name := range names {
+		for at < len(s.sorted) && s.sorted[at].Name < name {
+			all = append(all, s.sorted[at])
+			at++
+		}
+		if at < len(s.sorted) && s.sorted[at].Name == name {
+			at++
+		}
+		if e := byName[name]; e != nil {
+			all = append(all, e)
+		}
+	}
+	return append(all, s.sorted[at:]...)
 }
 
 func versionOf(sorted []*entry) string {

@@ -16,7 +16,7 @@ const maxTypeURL = 256
 
 // Limits bound what clients can cost. Zero means the default.
 type Limits struct {
-	// Request is the most bytes of one request; default 4 MiB.
+	// Request is the most bytes of one request; default 8 MiB.
 	Request int
 	// Names is how many resources one stream may ask for, over all types;
 	// default 100,000. NameLength is the most bytes of one; default 2,048.
@@ -46,7 +46,7 @@ func DefaultLimits() Limits { return Limits{}.filled() }
 
 // filled is l with the defaults in.
 func (l Limits) filled() Limits {
-	l.Request = cmp.Or(l.Request, 4<<20)
+	l.Request = cmp.Or(l.Request, 8<<20)
 	l.Names = cmp.Or(l.Names, 100_000)
 	l.NameLength = cmp.Or(l.NameLength, 2048)
 	l.Node = cmp.Or(l.Node, 64<<10)

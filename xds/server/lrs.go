@@ -29,7 +29,7 @@ func (l loadService) StreamLoadStats(str lrs.LoadReportingService_StreamLoadStat
 				return status.Error(codes.InvalidArgument, "node: the first request on a stream must carry it")
 			}
 			node.Extensions = nil
-			if _, err := s.welcome(callerOf(str.Context()), node); err != nil {
+			if _, err := s.welcome(callerOf(str.Context()), node, true); err != nil {
 				return err
 			}
 			return str.Send(&lrs.LoadStatsResponse{SendAllClusters: true, LoadReportingInterval: durationpb.New(s.options.LoadInterval)})

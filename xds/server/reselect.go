@@ -23,7 +23,7 @@ func (st *stream) reselect(from *group) {
 	st.mu.Lock()
 	node := st.node
 	st.mu.Unlock()
-	name, err := st.server.options.Select(node)
+	name, err := st.server.options.Select(node, st.delta())
 	switch {
 	case err != nil:
 		st.cancel(status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err))

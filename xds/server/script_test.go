@@ -71,7 +71,7 @@ type stage struct {
 func play(t *testing.T, script string) string {
 	s := &stage{moved: map[string]string{}}
 	s.server = New(Options{
-		Select: func(node *core.Node) (string, error) {
+		Select: func(node *core.Node, _ bool) (string, error) {
 			if node.GetCluster() == "" {
 				return "", errors.New("no ambassador is for it")
 			}

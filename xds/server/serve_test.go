@@ -19,7 +19,7 @@ import (
 )
 
 // everyone puts all clients into one group.
-func everyone(*core.Node) (string, error) { return "shop", nil }
+func everyone(*core.Node, bool) (string, error) { return "shop", nil }
 
 // serve starts a server and gives a connection to it.
 func serve(t *testing.T, o Options, d ...grpc.DialOption) (*Server, *grpc.ClientConn) {

@@ -36,8 +36,10 @@ const greetingTime = 30 * time.Second
 // Options are what a server is made of.
 type Options struct {
 	// Select names the group of a client; an error refuses the client with
-	// PERMISSION_DENIED and the error's words. Any goroutine calls it.
-	Select func(node *core.Node) (group string, err error)
+	// PERMISSION_DENIED and the error's words. delta says that the stream is the
+	// incremental one of all types, which alone can carry collections (LEDS). Any
+	// goroutine calls it.
+	Select func(node *core.Node, delta bool) (group string, err error)
 	// Identify says whether the client with a SPIFFE identity (empty without a
 	// client certificate) may be node; an error refuses it with
 	// PERMISSION_DENIED. Nil: any client may be any node. See Identities.
@@ -264,7 +266,7 @@ func (s *Server) end(st *stream) {
 }
 
 // welcome checks that the caller may be node, and names its group.
-func (s *Server) welcome(c caller, node *core.Node) (group string, err error) {
+func (s *Server) welcome(c caller, node *core.Node, delta bool) (group string, err error) {
 	if err := s.limits.node(node); err != nil {
 		return "", err
 	}
@@ -274,7 +276,7 @@ func (s *Server) welcome(c caller, node *core.Node) (group string, err error) {
 			return "", status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)
 		}
 	}
-	group, err = s.options.Select(node)
+	group, err = s.options.Select(node, delta)
 	if err != nil {
 		s.counters.refused.Add(1)
 		return "", status.Errorf(codes.PermissionDenied, "node %q: %v", node.GetId(), err)

@@ -55,7 +55,7 @@ func (st *stream) meet(node *core.Node) error {
 	if node == nil {
 		return grpcstatus.Error(codes.InvalidArgument, "node: the first request on a stream must carry it")
 	}
-	name, err := st.server.welcome(st.from, node)
+	name, err := st.server.welcome(st.from, node, st.delta())
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,9 @@ func (st *stream) meet(node *core.Node) error {
 	st.server.group(name).join(st, node)
 	return nil
 }
+
+// delta says that the stream is the incremental one of all types.
+func (st *stream) delta() bool { return !st.sotw && st.only == "" }
 
 // typeOf is the type that a request is about.
 func (st *stream) typeOf(typeURL string) (string, error) {

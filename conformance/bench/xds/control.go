@@ -36,7 +36,7 @@ func openControl() (*control, error) {
 		}
 	}
 	c.server = server.New(server.Options{
-		Select: func(node *core.Node) (string, error) { return node.GetCluster(), nil },
+		Select: func(node *core.Node, _ bool) (string, error) { return node.GetCluster(), nil },
 		Events: server.Events{Acked: tell, Nacked: tell},
 	})
 	go func() { c.served <- c.server.Serve(counting{l, &c.written}) }()

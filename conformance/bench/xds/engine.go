@@ -34,7 +34,7 @@ type ours struct {
 func newOurs(t *tally) (engine, error) {
 	o := &ours{byType: map[string]map[string]*server.Resource{resource.ClusterType: {}, resource.EndpointType: {}}}
 	o.server = server.New(server.Options{
-		Select: func(*core.Node) (string, error) { return "shop", nil },
+		Select: func(*core.Node, bool) (string, error) { return "shop", nil },
 		Events: server.Events{
 			Pushed: func(server.Push) { t.responses.Add(1) },
 			Acked:  func(a server.Answer) { t.acked(a.TypeURL, a.Client.Node) },

@@ -2,146 +2,97 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 const (
 	largeCluster = 10_000
 	largeChanges = 50
-	lbEndpoint   = resource.APITypePrefix + "envoy.config.endpoint.v3.LbEndpoint"
-	collection   = "xdstp://bench/envoy.config.endpoint.v3.LbEndpoint/big/"
+	memberType   = "LbEndpoint"
+	wholeType    = "ClusterLoadAssignment"
 )
 
-// runLarge changes one of 10,000 endpoints: as an assignment, which carries them
-// all, and as a collection of endpoints that are resources of their own (LEDS).
+// runLarge changes one of 10,000 endpoints in a file that the built
+// attache-control reads: for a sidecar that speaks delta, which gets a
+// collection of endpoints that are resources of their own (LEDS), and for one
+// that speaks the state of the world, which gets them all in one (EDS).
 func runLarge(ctx context.Context, o options) ([]verdict, error) {
-	cost, err := largeChange(ctx, o, resource.EndpointType)
+	delta, err := largeChange(ctx, o, largeCluster, "DELTA_GRPC", memberType)
 	if err != nil {
 		return nil, err
 	}
-	verdicts := []verdict{
-		{"in one assignment (EDS): CPU of the sidecar per change", "≤ 5 ms", spell(cost.cpu), cost.cpu <= 5*time.Millisecond},
-		{"in one assignment: bytes on the wire per change", "", kib(cost.bytes), true},
-	}
-	cost, err = largeChange(ctx, o, lbEndpoint)
-	if errors.Is(err, errNoAck) {
-		return append(verdicts, verdict{"as a collection (LEDS): bytes on the wire per change", "≤ 1 KiB", "the sidecar does not ask for it", false}), nil
-	}
+	whole, err := largeChange(ctx, o, largeCluster, "GRPC", wholeType)
 	if err != nil {
 		return nil, err
 	}
-	return append(verdicts,
-		verdict{"as a collection (LEDS): CPU of the sidecar per change", "≤ 5 ms", spell(cost.cpu), cost.cpu <= 5*time.Millisecond},
-		verdict{"as a collection: bytes on the wire per change", "≤ 1 KiB", kib(cost.bytes), cost.bytes <= 1<<10}), nil
+	return []verdict{
+		{"delta, a collection (LEDS): bytes on the wire per change", "≤ 1 KiB", kib(delta.bytes), delta.bytes <= 1<<10},
+		{"delta: CPU of the sidecar per change", "≤ 5 ms", spell(delta.cpu), delta.cpu <= 5*time.Millisecond},
+		{"delta: CPU of attache-control per change, the file's reading included", "", spell(delta.control), true},
+		{"delta: bytes at first", "", kib(delta.first), true},
+		{"state of the world, one assignment (EDS): bytes per change", "", kib(whole.bytes), true},
+		{"state of the world: CPU of the sidecar per change", "", spell(whole.cpu), true},
+		{"state of the world: CPU of attache-control per change", "", spell(whole.control), true},
+	}, nil
 }
 
 func kib(bytes int64) string { return fmt.Sprintf("%.1f KiB", float64(bytes)/1024) }
 
-// cost is of one change.
+// cost is of one change; first is what the sidecar was sent before any.
 type cost struct {
-	cpu   time.Duration
-	bytes int64
+	cpu, control time.Duration
+	bytes, first int64
 }
 
-func largeChange(ctx context.Context, o options, typeURL string) (c cost, err error) {
-	control, err := openControl()
+// largeChange gives one endpoint after the other another port.
+func largeChange(ctx context.Context, o options, n int, apiType, typeName string) (c cost, err error) {
+	front, err := freeAddress()
 	if err != nil {
 		return c, err
 	}
-	defer control.close()
-	r := resources{}
-	if err := r.addLarge(typeURL); err != nil {
+	b, err := startBuilt(ctx, o, n, front)
+	if err != nil {
 		return c, err
 	}
-	generation := control.publish("shop", r)
-	s, err := startReal(o, control.address)
+	defer b.close()
+	s, err := startReal(o, b.relay.Addr().String(), apiType)
 	if err != nil {
 		return c, err
 	}
 	defer s.close()
-	if err := control.accepted(ctx, typeURL, generation, 15*time.Second); err != nil {
-		return c, s.failed(err)
+	version, err := b.acked(ctx, typeName, "")
+	if err != nil {
+		return c, s.failed(b.failed(err))
 	}
-	for n := range largeChanges + warm {
-		if n == warm {
-			if c.cpu, err = s.cpu(); err != nil {
+	c.first = b.written.Load()
+	var before cost
+	for i := range largeChanges + warm {
+		if i == warm {
+			if before, err = b.spent(s); err != nil {
 				return c, err
 			}
-			c.bytes = control.written.Load()
 		}
-		if err := r.changeLarge(typeURL, n); err != nil {
+		if err := b.say(n, i+1); err != nil {
 			return c, err
 		}
-		if err := control.accepted(ctx, typeURL, control.publish("shop", r), 15*time.Second); err != nil {
-			return c, s.failed(err)
+		if version, err = b.acked(ctx, typeName, version); err != nil {
+			return c, s.failed(b.failed(err))
 		}
 	}
-	after, err := s.cpu()
-	if err != nil {
+	after, err := b.spent(s)
+	return cost{
+		(after.cpu - before.cpu) / largeChanges, (after.control - before.control) / largeChanges,
+		(after.bytes - before.bytes) / largeChanges, c.first,
+	}, err
+}
+
+// spent is what both programs have used and sent until now.
+func (b *built) spent(s *real) (c cost, err error) {
+	if c.cpu, err = s.cpu(); err != nil {
 		return c, err
 	}
-	return cost{(after - c.cpu) / largeChanges, (control.written.Load() - c.bytes) / largeChanges}, nil
-}
-
-func (r resources) addLarge(typeURL string) error {
-	err := r.add(resource.ClusterType, "big", &cluster.Cluster{
-		Name:                 "big",
-		ClusterDiscoveryType: &cluster.Cluster_Type{Type: cluster.Cluster_EDS},
-		EdsClusterConfig:     &cluster.Cluster_EdsClusterConfig{EdsConfig: adsSource()},
-		ConnectTimeout:       durationpb.New(time.Second),
-	})
-	if err != nil || typeURL == resource.EndpointType {
-		return errors.Join(err, r.changeLarge(typeURL, -1))
-	}
-	for i := range largeCluster {
-		if err := r.add(lbEndpoint, memberName(i), host(i, 8080)); err != nil {
-			return err
-		}
-	}
-	return r.add(resource.EndpointType, "big", &endpoint.ClusterLoadAssignment{
-		ClusterName: "big",
-		Endpoints: []*endpoint.LocalityLbEndpoints{{
-			LbConfig: &endpoint.LocalityLbEndpoints_LedsClusterLocalityConfig{LedsClusterLocalityConfig: &endpoint.LedsClusterLocalityConfig{
-				LedsConfig: adsSource(), LedsCollectionName: collection + "*",
-			}},
-		}},
-	})
-}
-
-// changeLarge gives the nth endpoint another port.
-func (r resources) changeLarge(typeURL string, n int) error {
-	if typeURL == lbEndpoint {
-		return r.add(lbEndpoint, memberName(n), host(n, 9090))
-	}
-	group := &endpoint.LocalityLbEndpoints{}
-	for i := range largeCluster {
-		port := 8080
-		if i <= n {
-			port = 9090
-		}
-		group.LbEndpoints = append(group.LbEndpoints, host(i, port))
-	}
-	return r.add(resource.EndpointType, "big", &endpoint.ClusterLoadAssignment{ClusterName: "big", Endpoints: []*endpoint.LocalityLbEndpoints{group}})
-}
-
-func memberName(i int) string { return fmt.Sprintf("%s%05d", collection, i) }
-
-func host(i, port int) *endpoint.LbEndpoint {
-	return hostAt(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), port)
-}
-
-func hostAt(ip string, port int) *endpoint.LbEndpoint {
-	return &endpoint.LbEndpoint{HostIdentifier: &endpoint.LbEndpoint_Endpoint{Endpoint: &endpoint.Endpoint{
-		Address: &core.Address{Address: &core.Address_SocketAddress{SocketAddress: &core.SocketAddress{
-			Address: ip, PortSpecifier: &core.SocketAddress_PortValue{PortValue: uint32(port)},
-		}}},
-	}}}
+	c.control, err = b.cpu()
+	c.bytes = b.written.Load()
+	return c, err
 }

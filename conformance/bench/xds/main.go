@@ -8,7 +8,8 @@
 //
 // The rows and their goals are in rows.go; serve.go is the control plane in a
 // process, simulate.go the sidecars in one. large.go, mesh.go and pushes.go
-// measure the built attache, with a control plane inside the bench.
+// measure the built attache, the first with the built attache-control, the others
+// with a control plane inside the bench.
 package main
 
 import (
@@ -34,6 +35,7 @@ type options struct {
 	rounds  int
 	changes int
 	attache string
+	control string
 	length  time.Duration
 	write   string
 }
@@ -73,6 +75,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.rounds, "rounds", 4, "turns of each server in the row change")
 	flags.IntVar(&o.changes, "changes", 30, "changes in a turn")
 	flags.StringVar(&o.attache, "attache", "bin/attache", "the sidecar of the rows large, mesh and pushes")
+	flags.StringVar(&o.control, "control", "bin/attache-control", "the control plane of the row large")
 	flags.DurationVar(&o.length, "length", time.Minute, "how long the row pushes pushes")
 	flags.StringVar(&o.write, "write", "", "markdown file whose section is replaced by the result")
 	if err := flags.Parse(args); err != nil {

@@ -59,7 +59,7 @@ func sidecarIn(ctx context.Context, o options, services int) (uint64, error) {
 	}
 	control.publish("rest", rest)
 	generation := control.publish("shop", own)
-	s, err := startReal(o, control.address)
+	s, err := startReal(o, control.address, "DELTA_GRPC")
 	if err != nil {
 		return 0, err
 	}

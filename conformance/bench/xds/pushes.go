@@ -52,7 +52,7 @@ func runPushes(ctx context.Context, o options) ([]verdict, error) {
 		return nil, err
 	}
 	control.publish("shop", r)
-	s, err := startReal(o, control.address)
+	s, err := startReal(o, control.address, "DELTA_GRPC")
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +170,15 @@ func (r resources) addFront(address string, hosts []string) error {
 		return err
 	}
 	return r.setBackends(hosts)
+}
+
+// hostAt is an endpoint.
+func hostAt(ip string, port int) *endpoint.LbEndpoint {
+	return &endpoint.LbEndpoint{HostIdentifier: &endpoint.LbEndpoint_Endpoint{Endpoint: &endpoint.Endpoint{
+		Address: &core.Address{Address: &core.Address_SocketAddress{SocketAddress: &core.SocketAddress{
+			Address: ip, PortSpecifier: &core.SocketAddress_PortValue{PortValue: uint32(port)},
+		}}},
+	}}}
 }
 
 // freeAddress is a loopback address that nothing listens on just now.

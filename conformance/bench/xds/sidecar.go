@@ -14,36 +14,42 @@ import (
 	"time"
 )
 
-// real is a built attache under measurement.
+// real is a built program under measurement.
 type real struct {
 	cmd *exec.Cmd
 	dir string
 	log *os.File
 }
 
-// startReal starts attache with one worker, driven by ADS, delta. Main thread
-// only.
-func startReal(o options, address string) (*real, error) {
-	program, err := filepath.Abs(o.attache)
+// startReal starts attache with one worker, driven by ADS of an API type. Main
+// thread only.
+func startReal(o options, address, apiType string) (*real, error) {
+	dir, err := os.MkdirTemp("", "bench-xds-")
 	if err != nil {
-		return nil, err
-	}
-	r := &real{}
-	if r.dir, err = os.MkdirTemp("", "bench-xds-"); err != nil {
 		return nil, err
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(r.dir, "envoy.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, bootstrap, host, port), 0o600); err != nil {
+	config := filepath.Join(dir, "envoy.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, bootstrap, apiType, host, port), 0o600); err != nil {
 		return nil, err
 	}
+	return startProgram(dir, o.attache, "-c", config, "--concurrency", "1", "-l", "warning")
+}
+
+// startProgram starts a program whose files are in dir, which is its own.
+func startProgram(dir, path string, args ...string) (*real, error) {
+	program, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &real{dir: dir}
 	if r.log, err = os.Create(filepath.Join(r.dir, "log")); err != nil {
 		return nil, err
 	}
-	r.cmd = exec.Command(program, "-c", config, "--concurrency", "1", "-l", "warning")
+	r.cmd = exec.Command(program, args...)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return r, r.cmd.Start()
@@ -52,7 +58,7 @@ func startReal(o options, address string) (*real, error) {
 const bootstrap = `
 node: {id: sidecar, cluster: shop}
 dynamic_resources:
-  ads_config: {api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: control}}]}
+  ads_config: {api_type: %s, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: control}}]}
   lds_config: {ads: {}, resource_api_version: V3}
   cds_config: {ads: {}, resource_api_version: V3}
 static_resources:
@@ -76,18 +82,18 @@ func (r *real) close() {
 	_ = os.RemoveAll(r.dir)
 }
 
-// failed adds the end of the sidecar's log to an error.
+// failed adds the end of the program's log to an error.
 func (r *real) failed(err error) error {
 	text, _ := os.ReadFile(r.log.Name())
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return fmt.Errorf("%w; attache's last words:\n  %s", err, strings.Join(lines[max(0, len(lines)-5):], "\n  "))
+	return fmt.Errorf("%w; last words of %s:\n  %s", err, filepath.Base(r.cmd.Path), strings.Join(lines[max(0, len(lines)-5):], "\n  "))
 }
 
 // cpu is what all threads have run.
 func (r *real) cpu() (sum time.Duration, err error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.cmd.Process.Pid))
 	if err != nil || len(threads) == 0 {
-		return 0, errors.Join(err, errors.New("attache has ended"))
+		return 0, errors.Join(err, errors.New("the program has ended"))
 	}
 	for _, thread := range threads {
 		text, err := os.ReadFile(thread)
@@ -113,7 +119,7 @@ func (r *real) resident() (uint64, error) {
 			return kib << 10, nil
 		}
 	}
-	return 0, errors.Join(err, errors.New("attache has ended"))
+	return 0, errors.Join(err, errors.New("the program has ended"))
 }
 
 // listens waits until something answers on address.

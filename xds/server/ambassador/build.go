@@ -33,13 +33,17 @@ type fixed map[string]map[string]*server.Resource
 
 // endpointsKey names what follows from a use's state.
 type endpointsKey struct {
-	use  string
-	zone string
+	use         string
+	zone        string
+	collections bool
 }
 
 type endpoints struct {
 	set      *discovery.Set
 	resource *server.Resource
+	// members are the endpoints that are resources of their own, by name.
+	members map[string]member
+	names   int // bytes of names and versions of members
 }
 
 // NewBuilder makes a builder for c. before, which may be nil, is that of the file
@@ -70,12 +74,21 @@ func (b *Builder) Build(g Group, states States) *server.Bundle {
 			byType[typeURL][name] = r
 		}
 	}
+	room := namesRoom
 	for _, use := range g.Uses() {
 		state := states(use)
 		if state.Set == nil {
 			continue
 		}
-		put(byType, resource.EndpointType, b.endpointsOf(g, use, state.Set))
+		made := b.endpointsOf(g, use, state.Set, g.Collections && len(state.Set.Instances) >= collectionFrom)
+		if room -= made.names; room < 0 {
+			room += made.names
+			made = b.endpointsOf(g, use, state.Set, false)
+		}
+		put(byType, resource.EndpointType, made.resource)
+		for _, m := range made.members {
+			put(byType, lbEndpointType, m.resource)
+		}
 	}
 	return server.NewBundle(byType)
 }
@@ -87,18 +100,24 @@ func put(byType map[string]map[string]*server.Resource, typeURL string, r *serve
 	byType[typeURL][r.Name] = r
 }
 
-func (b *Builder) endpointsOf(g Group, use Use, set *discovery.Set) *server.Resource {
+func (b *Builder) endpointsOf(g Group, use Use, set *discovery.Set, collections bool) endpoints {
 	zone := ""
 	if !use.Table.Hashed() {
 		zone = hintedZone(set, g.Zone)
 	}
-	key := endpointsKey{use.String(), zone}
-	if made := b.endpoints[key]; made.set == set {
-		return made.resource
+	key := endpointsKey{use.String(), zone, collections}
+	before := b.endpoints[key]
+	if before.set == set {
+		return before
 	}
-	r := encode(use.String(), assignment(use, set, zone))
-	b.endpoints[key] = endpoints{set, r}
-	return r
+	made := endpoints{set: set}
+	all := localities(set, zone)
+	if collections {
+		made.members, made.names = collect(use, all, before.members)
+	}
+	made.resource = encode(use.String(), assignment(use, all, collections))
+	b.endpoints[key] = made
+	return made
 }
 
 // fixedOf are the group's resources that follow from the file.

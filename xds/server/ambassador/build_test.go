@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"strings"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -114,7 +116,7 @@ func TestEndpointsStayWithinEnvoysBounds(t *testing.T) {
 	}
 	set.Instances[0].Metadata = map[string]string{"a\xff": "b\xff"}
 	set.Instances[0].Zone = "\xff"
-	a := assignment(Use{}, set, "")
+	a := assignment(Use{}, localities(set, ""), false)
 	if _, err := proto.Marshal(a); err != nil {
 		t.Error(err)
 	}
@@ -206,4 +208,49 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCollections: who can take one gets a large set as a collection; a change
+// of one instance encodes one resource; what is too much for names is sent whole.
+func TestCollections(t *testing.T) {
+	c := mustLoad(t, twoPorts)
+	b := NewBuilder(c, nil)
+	delta, whole := Group{Ambassador: c.Ambassadors[0], Collections: true}, Group{Ambassador: c.Ambassadors[0]}
+	small, large := instances(collectionFrom-1, 0), instances(collectionFrom, 0)
+	before := b.Build(delta, fixedStates(large, small))
+	if n := before.Count(lbEndpointType); n != collectionFrom {
+		t.Fatalf("%d members, want those of the larger set alone", n)
+	}
+	if n := b.Build(whole, fixedStates(large, small)).Count(lbEndpointType); n != 0 {
+		t.Errorf("%d members for who takes none", n)
+	}
+	assigned := before.Resource(resource.EndpointType, "file://a#rendezvous").Message.(*endpointv3.ClusterLoadAssignment)
+	list := assigned.GetEndpoints()[0].GetLedsClusterLocalityConfig().GetLedsCollectionName()
+	if list != "xdstp://attache-control/envoy.config.endpoint.v3.LbEndpoint/file:%2F%2Fa%23rendezvous/0,,,/*" {
+		t.Errorf("collection %s", list)
+	}
+
+	changed := instances(collectionFrom, 0)
+	changed.Instances[7].Health = discovery.Draining
+	after := b.Build(delta, fixedStates(changed, small))
+	var other []string
+	for _, typeURL := range after.Types() {
+		for _, name := range after.Names(typeURL) {
+			now, then := after.Resource(typeURL, name), before.Resource(typeURL, name)
+			if typeURL == lbEndpointType && now != then || now.Version != then.Version {
+				other = append(other, name)
+			}
+		}
+	}
+	if want := strings.TrimSuffix(list, "*") + url.PathEscape(changed.Instances[7].ID); len(other) != 1 || other[0] != want {
+		t.Errorf("one instance changed; resources that did: %v, want %s", other, want)
+	}
+
+	long := instances(collectionFrom, 0)
+	for i := range long.Instances {
+		long.Instances[i].ID = strings.Repeat("x", namesRoom/collectionFrom) + fmt.Sprintf("%05d", i)
+	}
+	if n := b.Build(delta, fixedStates(long, large)).Count(lbEndpointType); n != collectionFrom {
+		t.Errorf("%d members, want those of the set with short names", n)
+	}
 }

@@ -17,32 +17,52 @@ import (
 	"github.com/attache-mesh/attache/discovery"
 )
 
-// placed is an instance with the priority that it is sent with.
+// placed is an instance with the priority that it is sent with, the priority
+// that it asked for, and the weight that it is sent with.
 type placed struct {
 	*discovery.Instance
-	priority uint32
+	priority, asked uint32
+	weight          uint32
 }
 
 func (p placed) locality() [3]string { return [3]string{p.Region, p.Zone, p.SubZone} }
 
-// assignment gives each locality of a priority its instances. Of two instances
-// at one address the first by id is sent: clients know hosts by their addresses,
-// and gRPC refuses both.
-func assignment(use Use, set *discovery.Set, zone string) *endpointv3.ClusterLoadAssignment {
-	a := &endpointv3.ClusterLoadAssignment{ClusterName: use.String()}
+// localities are the instances as they are sent, each locality of a priority by
+// itself; none is empty.
+func localities(set *discovery.Set, zone string) (all [][]placed) {
 	instances := place(set, zone)
 	divisor := weightDivisor(instances)
-	for i, p := range instances {
-		if i == 0 || p.priority != instances[i-1].priority || p.locality() != instances[i-1].locality() {
-			a.Endpoints = append(a.Endpoints, &endpointv3.LocalityLbEndpoints{
-				Locality: &corev3.Locality{Region: text(p.Region), Zone: text(p.Zone), SubZone: text(p.SubZone)},
-				Priority: p.priority,
-			})
+	for i := range instances {
+		p := &instances[i]
+		p.weight = max(p.Weight/divisor, 1)
+		if i > 0 && p.priority == instances[i-1].priority && p.locality() == instances[i-1].locality() {
+			all[len(all)-1] = append(all[len(all)-1], *p)
+		} else {
+			all = append(all, []placed{*p})
 		}
-		l := a.Endpoints[len(a.Endpoints)-1]
-		weight := max(p.Weight/divisor, 1)
-		l.LbEndpoints = append(l.LbEndpoints, lbEndpoint(use, p.Instance, weight))
-		l.LoadBalancingWeight = wrapperspb.UInt32(localityWeight(use, l, weight))
+	}
+	return all
+}
+
+// assignment gives each locality of a priority its instances, or the name of
+// the collection that has them.
+func assignment(use Use, all [][]placed, collections bool) *endpointv3.ClusterLoadAssignment {
+	a := &endpointv3.ClusterLoadAssignment{ClusterName: use.String()}
+	for _, instances := range all {
+		first := instances[0]
+		l := &endpointv3.LocalityLbEndpoints{
+			Locality:            &corev3.Locality{Region: text(first.Region), Zone: text(first.Zone), SubZone: text(first.SubZone)},
+			Priority:            first.priority,
+			LoadBalancingWeight: wrapperspb.UInt32(localityWeight(use, instances)),
+		}
+		if collections {
+			l.LbConfig = collection(use, first)
+		} else {
+			for _, p := range instances {
+				l.LbEndpoints = append(l.LbEndpoints, lbEndpoint(use, p))
+			}
+		}
+		a.Endpoints = append(a.Endpoints, l)
 	}
 	return a
 }
@@ -51,15 +71,19 @@ func assignment(use Use, set *discovery.Set, zone string) *endpointv3.ClusterLoa
 // localities are weighed all instances of one weight get one part; gRPC always
 // weighs them, and uses no locality without a weight. In its ring the weights
 // are multiplied: there a locality weighs 1.
-func localityWeight(use Use, l *endpointv3.LocalityLbEndpoints, added uint32) uint32 {
+func localityWeight(use Use, instances []placed) (sum uint32) {
 	if use.Table.Hashed() {
 		return 1
 	}
-	return l.GetLoadBalancingWeight().GetValue() + added
+	for _, p := range instances {
+		sum += p.weight
+	}
+	return sum
 }
 
 // place sorts the instances by priority, locality and id. Priorities count from
-// 0 without a gap, which gRPC demands.
+// 0 without a gap, which gRPC demands. Of two instances at one address the first
+// by id is sent: clients know hosts by their addresses, and gRPC refuses both.
 func place(set *discovery.Set, zone string) (all []placed) {
 	taken := map[netip.AddrPort]bool{}
 	paths := map[string]bool{}
@@ -70,13 +94,14 @@ func place(set *discovery.Set, zone string) (all []placed) {
 			continue
 		}
 		taken[addr], paths[in.Path] = true, true
-		p := placed{in, in.Priority}
+		p := placed{Instance: in, priority: in.Priority}
 		if zone != "" {
 			p.priority = 2 * min(in.Priority, math.MaxUint32/4)
 			if !slices.Contains(in.ForZones, zone) {
 				p.priority++
 			}
 		}
+		p.asked = p.priority
 		all = append(all, p)
 	}
 	slices.SortStableFunc(all, func(a, b placed) int {
@@ -134,13 +159,14 @@ func weightDivisor(all []placed) uint32 {
 	return uint32(sum/(math.MaxUint32/2)) + 1
 }
 
-func lbEndpoint(use Use, in *discovery.Instance, weight uint32) *endpointv3.LbEndpoint {
+func lbEndpoint(use Use, p placed) *endpointv3.LbEndpoint {
+	in := p.Instance
 	return &endpointv3.LbEndpoint{
 		HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
 			Address: instanceAddress(in), Hostname: text(in.Hostname),
 		}},
 		HealthStatus:        healthStatus(in.Health),
-		LoadBalancingWeight: wrapperspb.UInt32(weight),
+		LoadBalancingWeight: wrapperspb.UInt32(p.weight),
 		Metadata:            lbMetadata(use, in),
 	}
 }

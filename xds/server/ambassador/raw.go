@@ -147,6 +147,8 @@ func attacheProblems(path string, m proto.Message) (problems []Problem) {
 		_, problems = envoyv3.Cluster(path, m, o)
 	case *routev3.RouteConfiguration:
 		_, problems = envoyv3.RouteTable(path, m, o)
+	case *endpointv3.LbEndpoint:
+		_, problems = envoyv3.Endpoint(path, m, o)
 	case *endpointv3.ClusterLoadAssignment:
 		_, problems = envoyv3.Endpoints(path, m, o)
 	}

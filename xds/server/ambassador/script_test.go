@@ -112,7 +112,7 @@ func playNode(t *testing.T, out *strings.Builder, c *Config, sets map[discovery.
 		t.Fatal(problems)
 	}
 	fmt.Fprintf(out, "== %s: ", remark)
-	g, ok := c.Select(node)
+	g, ok := c.Select(node, true)
 	if !ok {
 		fmt.Fprintln(out, "nobody's")
 		return

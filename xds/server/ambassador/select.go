@@ -17,26 +17,34 @@ type Group struct {
 	// Zone is the clients' zone where instances may be meant for some zones; else
 	// "".
 	Zone string
+	// Collections: the clients take large sets as collections (LEDS), which only
+	// attache does, and only on a delta stream.
+	Collections bool
 }
 
 // String is the group's name: equal before and after the file is read again, and
 // told from all others.
 func (g Group) String() string {
 	name := g.Ambassador.Name + "/" + g.Client.String()
+	if g.Client == Attache && !g.Collections {
+		name += "/sotw"
+	}
 	if g.Zone != "" {
 		name += "@" + g.Zone
 	}
 	return name
 }
 
-// Select finds the group of a node: the first ambassador that takes it. False
-// if none does. Any goroutine.
-func (c *Config) Select(node *corev3.Node) (Group, bool) {
+// Select finds the group of a node that asks on a delta stream of all types, or
+// on another: the first ambassador that takes it. False if none does. Any
+// goroutine.
+func (c *Config) Select(node *corev3.Node, delta bool) (Group, bool) {
 	for _, a := range c.Ambassadors {
 		if !a.Sidecars.take(node) {
 			continue
 		}
 		g := Group{Ambassador: a, Client: ClientOf(node)}
+		g.Collections = delta && g.Client == Attache
 		if a.zoned(c) {
 			g.Zone = node.GetLocality().GetZone()
 		}

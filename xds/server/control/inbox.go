@@ -91,12 +91,12 @@ func (i *inbox) take() (map[discovery.Service]arrival, map[string]ambassador.Gro
 
 // Select is server.Options.Select: the group of a client, whose bundle is built
 // if it is not there yet. Any goroutine.
-func (l *Loop) Select(node *corev3.Node) (string, error) {
+func (l *Loop) Select(node *corev3.Node, delta bool) (string, error) {
 	c := l.config.Load()
 	if c == nil {
 		return "", errors.New("no configuration yet")
 	}
-	g, ok := c.Select(node)
+	g, ok := c.Select(node, delta)
 	if !ok {
 		return "", fmt.Errorf("no ambassador takes it (cluster %q, user agent %q)", node.GetCluster(), node.GetUserAgentName())
 	}

@@ -171,7 +171,7 @@ func rest() {
 
 func (s *stage) client(t *testing.T, cluster string) string {
 	t.Helper()
-	name, err := s.Select(&corev3.Node{Id: "x", Cluster: cluster, UserAgentName: "attache"})
+	name, err := s.Select(&corev3.Node{Id: "x", Cluster: cluster, UserAgentName: "attache"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestOnlyWhatIsConcernedIsPublished(t *testing.T) {
 		}
 		s.client(t, "a")
 		s.client(t, "b")
-		if _, err := s.Select(&corev3.Node{Id: "x", Cluster: "c"}); err == nil || !strings.Contains(err.Error(), `cluster "c"`) {
+		if _, err := s.Select(&corev3.Node{Id: "x", Cluster: "c"}, true); err == nil || !strings.Contains(err.Error(), `cluster "c"`) {
 			t.Errorf("a node that no ambassador takes: %v", err)
 		}
 		rest()

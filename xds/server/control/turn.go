@@ -163,7 +163,7 @@ func (l *Loop) publish(groups map[*group]bool, services map[discovery.Service]bo
 		})
 		g.counts = map[string]int{}
 		for _, typeURL := range b.Types() {
-			g.counts[typeURL] = len(b.Names(typeURL))
+			g.counts[typeURL] = b.Count(typeURL)
 		}
 		generation := l.publisher.Publish(g.String(), b)
 		if generation != g.generation {
