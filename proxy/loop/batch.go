@@ -89,7 +89,7 @@ func (w *Worker) prefetch(evs []event) int {
 		f := &b.fetched[i]
 		*f = fetched{c: c, p: t.p[:t.n], full: t.n == len(t.p), errno: t.errno}
 		c.fetched, c.bulk = f, f.full
-		c.readable = true
+		c.arrived()
 		b.conns[i] = nil
 	}
 	return n
@@ -177,7 +177,11 @@ func (w *Worker) flushAll() {
 	for at := 0; at < len(w.dirty); {
 		n := 0
 		for ; at < len(w.dirty) && n < maxBatch; at++ {
-			if c := w.dirty[at]; c.Unsent() > 0 && c.writable && !c.connecting && !c.closed {
+			c := w.dirty[at]
+			if c.layer != nil && !c.closed {
+				c.seal()
+			}
+			if c.outOff < len(c.out) && c.writable && !c.connecting && !c.closed {
 				b.conns[n] = c
 				b.transfers[n] = transfer{fd: c.fd, p: c.out[c.outOff:]}
 				n++

@@ -51,6 +51,8 @@ type Conn struct {
 	writer   Waiter
 	writeErr error
 
+	layer *layer // nil: what is written is what is sent
+
 	// Life.
 	connecting bool
 	closed     bool
@@ -170,7 +172,7 @@ func (c *Conn) event(ev uint32) {
 		c.Flush()
 	}
 	if ev&in != 0 && !c.closed {
-		c.readable = true
+		c.arrived()
 		if f := c.fetched; f != nil && f.own {
 			f.full = true // this event is about bytes that came after those
 		}
@@ -179,6 +181,14 @@ func (c *Conn) event(ev uint32) {
 			return
 		}
 		c.serve()
+	}
+}
+
+// arrived notes that the socket may have something.
+func (c *Conn) arrived() {
+	c.readable = true
+	if c.layer != nil {
+		c.layer.more = true
 	}
 }
 
@@ -334,6 +344,7 @@ func (c *Conn) Close() error {
 	if c.closed {
 		return nil
 	}
+	c.farewell()
 	if c.Unsent() > 0 && c.writable && !c.connecting && c.writeErr == nil {
 		c.Flush()
 	}
@@ -363,6 +374,9 @@ func (c *Conn) end(reset bool) {
 	w.FreeBuffer(c.in)
 	w.FreeBuffer(c.out)
 	c.in, c.out, c.inOff, c.outOff = nil, nil, 0, 0
+	if c.layer != nil {
+		c.layer.forget(w)
+	}
 	c.readable, c.writable = false, false
 	w.conns[c.fd] = nil
 	w.k.close(c.fd, reset)

@@ -100,27 +100,32 @@ func (c *Conn) fillOwn() (int, error) {
 // take is one system call. A short read says that the socket is drained: the
 // next bytes bring an event. After the peer's end only a read of 0 says so.
 func (c *Conn) take(p []byte) (int, error) {
+	if c.layer != nil {
+		return c.open(p)
+	}
+	n, more, err := c.receive(p)
+	c.readable, c.eof = more, err != nil
+	return n, err
+}
+
+// receive is take of the socket's own bytes; more says that a further one may
+// bring something.
+func (c *Conn) receive(p []byte) (n int, more bool, err error) {
 	c.w.count.Reads++
 	n, full, errno := c.recv(p)
 	switch {
 	case errno == syscall.EAGAIN:
-		c.readable = false
-		return 0, nil
+		return 0, false, nil
 	case errno != 0:
-		c.readable = false
 		c.closeErr = sysError("read", errno)
-		c.eof = true
-		return 0, c.closeErr
-	case n == 0:
-		c.eof, c.readable = true, false
-		if errors.Is(c.writeErr, syscall.ECONNRESET) {
-			c.closeErr = c.writeErr // the write took the reset; this is no end
-		}
-		return 0, c.endOfInput()
-	case !full && !c.hup:
-		c.readable = false
+		return 0, false, c.closeErr
+	case n > 0:
+		return n, full || c.hup, nil
+	case errors.Is(c.writeErr, syscall.ECONNRESET):
+		c.closeErr = c.writeErr // the write took the reset; this is no end
+		return 0, false, c.closeErr
 	}
-	return n, nil
+	return 0, false, io.EOF
 }
 
 func (c *Conn) endOfInput() error {

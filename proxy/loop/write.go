@@ -32,6 +32,14 @@ func (c *Conn) writeState() error {
 // it back and marks the connection for the flush at the end of the turn.
 // Nothing else may happen to the connection between the two.
 func (c *Conn) Begin(n int) []byte {
+	if c.layer != nil {
+		return c.layer.begin(c.w, n)
+	}
+	return c.room(n)
+}
+
+// room is the socket's queue, with room for n bytes more.
+func (c *Conn) room(n int) []byte {
 	if c.out == nil {
 		return c.w.bufs.get(n)
 	}
@@ -49,12 +57,25 @@ func (c *Conn) Begin(n int) []byte {
 
 // Commit ends what Begin began.
 func (c *Conn) Commit(out []byte) {
-	if c.closed || c.finished || c.writeErr != nil {
+	over := c.closed || c.finished || c.writeErr != nil
+	switch l := c.layer; {
+	case l != nil && over:
+		c.w.FreeBuffer(out)
+		l.plain = nil
+	case l != nil:
+		l.plain = out
+		c.mark()
+	case over:
 		c.w.FreeBuffer(out)
 		c.out, c.outOff = nil, 0
-		return
+	default:
+		c.out = out
+		c.mark()
 	}
-	c.out = out
+}
+
+// mark has the queue written at the end of the turn.
+func (c *Conn) mark() {
 	if !c.dirty {
 		c.dirty = true
 		c.w.dirty = append(c.w.dirty, c)
@@ -70,6 +91,9 @@ func (c *Conn) SendTwo(a, b []byte) error {
 	if err := c.writeState(); err != nil {
 		return err
 	}
+	if c.layer != nil {
+		return c.sendSealed(a, b)
+	}
 	n := 0
 	if c.Unsent() == 0 && c.writable && !c.connecting {
 		c.w.count.Writes++
@@ -80,7 +104,7 @@ func (c *Conn) SendTwo(a, b []byte) error {
 			n, errno = c.w.k.writev(c.fd, a, b)
 		}
 		if errno != 0 && errno != syscall.EAGAIN {
-			return c.writeFailed(errno)
+			return c.writeFailed(sysError("write", errno))
 		}
 		if n == len(a)+len(b) {
 			return nil
@@ -93,9 +117,8 @@ func (c *Conn) SendTwo(a, b []byte) error {
 		n = len(a)
 	}
 	c.out = append(out, b[n-len(a):]...)
-	if c.writable && !c.connecting && !c.dirty {
-		c.dirty = true
-		c.w.dirty = append(c.w.dirty, c)
+	if c.writable && !c.connecting {
+		c.mark()
 	}
 	return nil
 }
@@ -104,6 +127,9 @@ func (c *Conn) SendTwo(a, b []byte) error {
 // the end of each turn in which something was queued, and when the socket
 // takes more.
 func (c *Conn) Flush() {
+	if c.layer != nil {
+		c.seal()
+	}
 	if c.outOff < len(c.out) && c.writable && !c.connecting && !c.closed {
 		c.w.count.Writes++
 		c.wrote(c.w.k.write(c.fd, c.out[c.outOff:]))
@@ -116,7 +142,7 @@ func (c *Conn) Flush() {
 // not take waits until it takes more.
 func (c *Conn) wrote(n int, errno syscall.Errno) {
 	if errno != 0 && errno != syscall.EAGAIN {
-		c.writeFailed(errno)
+		_ = c.writeFailed(sysError("write", errno))
 		return
 	}
 	if c.outOff += n; c.outOff < len(c.out) {
@@ -129,7 +155,7 @@ func (c *Conn) wrote(n int, errno syscall.Errno) {
 // flushed is what follows a write: an empty queue goes back, and whoever
 // waited for it is told.
 func (c *Conn) flushed() {
-	if c.Unsent() == 0 && c.out != nil {
+	if c.outOff == len(c.out) && c.out != nil {
 		c.w.bufs.put(c.out)
 		c.out, c.outOff, c.begun = nil, 0, false
 		if c.finished && !c.closed {
@@ -146,11 +172,15 @@ func (c *Conn) flushed() {
 
 // writeFailed keeps the error for whoever writes next and wakes those who
 // wait: the peer is gone.
-func (c *Conn) writeFailed(errno syscall.Errno) error {
-	c.writeErr = sysError("write", errno)
+func (c *Conn) writeFailed(err error) error {
+	c.writeErr = err
 	c.untaken = !c.begun
 	c.w.FreeBuffer(c.out)
 	c.out, c.outOff = nil, 0
+	if l := c.layer; l != nil {
+		c.w.FreeBuffer(l.plain)
+		l.plain, l.more = nil, true
+	}
 	c.writer.Wake(c.w)
 	// What it sent before it went can still be read, and says why.
 	if !c.closed {
@@ -168,7 +198,13 @@ func (c *Conn) writeFailed(errno syscall.Errno) error {
 }
 
 // Unsent is how many bytes are queued.
-func (c *Conn) Unsent() int { return len(c.out) - c.outOff }
+func (c *Conn) Unsent() int {
+	n := len(c.out) - c.outOff
+	if c.layer != nil {
+		n += len(c.layer.plain)
+	}
+	return n
+}
 
 // Untaken reports whether the write that failed was the first of what was
 // queued: the peer has nothing of it.
@@ -206,6 +242,7 @@ func (c *Conn) CloseWrite() {
 	if c.finished || c.closed {
 		return
 	}
+	c.farewell()
 	c.finished = true
 	if c.Unsent() == 0 {
 		c.w.k.shutdownWrite(c.fd)
