@@ -19,10 +19,10 @@ import (
 // something in the snapshot names it.
 //
 // A cluster is pending until there are Endpoints of its EDSName, and every
-// Collection that those name; a listener,
-// until its route table stands; a listener or route table, while it names a
+// Collection that those name; a listener, until its route table stands; both,
+// until their secrets are there; a listener or route table, while it names a
 // cluster that is pending and has no predecessor. Whoever has waited long
-// enough for endpoints gives empty ones.
+// enough for endpoints gives empty ones, and for a secret one that is Missing.
 func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Problem) {
 	if previous == nil {
 		previous = &Snapshot{}
@@ -38,10 +38,12 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 	}
 	a.endpoints = byName(a, now.Endpoints, "endpoints", func(e *Endpoints) string { return e.Cluster })
 	a.lists = byName(a, now.Collections, "collection", func(c *Collection) string { return c.Name })
+	a.secrets = byName(a, now.Secrets, "secret", func(s *Secret) string { return s.Key })
 	a.addClusters(now.Clusters)
 	a.addTables(now.RouteTables)
 	a.addListeners(now.Listeners)
 	a.keepWhatIsNamed()
+	a.addMaterials()
 	return a.s, a.pending, a.problems
 }
 
@@ -53,7 +55,8 @@ type assembly struct {
 	// What clusters are put together from.
 	endpoints map[string]*Endpoints
 	lists     map[string]*Collection
-	entries   uint64 // of hash tables, all clusters together
+	secrets   map[string]*Secret // by key
+	entries   uint64             // of hash tables, all clusters together
 	pending   []Pending
 	problems  []Problem
 }

@@ -31,6 +31,17 @@ func (a *assembly) addClusters(clusters []*Cluster) {
 // cluster gives what stands for c: itself, its predecessor, or nothing.
 func (a *assembly) cluster(c *Cluster, old *cluster) *cluster {
 	k := &cluster{value: c, asked: c}
+	for t := range c.contexts {
+		if missing := a.lacks(t); missing != "" {
+			a.wait(clusterName(c.Name), missing)
+			a.waiting[c.Name] = old == nil
+			return old
+		}
+		if text := a.mistaken(t); text != "" {
+			a.refuse(clusterName(c.Name), "%s", text)
+			return old
+		}
+	}
 	if missing := a.gather(k); missing != "" {
 		a.wait(clusterName(c.Name), missing)
 		a.waiting[c.Name] = old == nil

@@ -45,7 +45,7 @@ func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[
 	switch {
 	case text != "":
 		a.refuse(listenerName(l.Name), "%s", text)
-	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names):
+	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names) && a.secretsStand(l):
 		return st
 	}
 	if old == nil || taken(old.value, addresses) != "" {
@@ -59,6 +59,21 @@ func (a *assembly) tablesStand(l *Listener, n *names) bool {
 	for _, name := range n.tables {
 		if a.s.tables[name] == nil && a.before.tables[name] == nil {
 			a.wait(listenerName(l.Name), tableName(name))
+			return false
+		}
+	}
+	return true
+}
+
+// secretsStand reports whether every secret that l names is there.
+func (a *assembly) secretsStand(l *Listener) bool {
+	for c := range l.contexts {
+		if missing := a.lacks(c); missing != "" {
+			a.wait(listenerName(l.Name), missing)
+			return false
+		}
+		if text := a.mistaken(c); text != "" {
+			a.refuse(listenerName(l.Name), "%s", text)
 			return false
 		}
 	}

@@ -22,6 +22,10 @@ type Cluster struct {
 	// in progress, 1 to 3; 1 makes none ahead of need.
 	PreconnectPerHost float64
 	HTTP              UpstreamHTTP
+	// UpstreamTransport is what is between the socket and the protocol, unless one
+	// of TransportMatches takes the host: see TransportOf.
+	UpstreamTransport
+	TransportMatches []TransportMatch
 	// Backoff bounds the attempts to connect again to a host that refused.
 	Backoff Backoff
 	Pool    Pool
@@ -134,6 +138,13 @@ type UpstreamHTTP struct {
 	MaxHeadersKB   uint32        // response header KiB; default 60
 	MaxConnAge     time.Duration // max_connection_duration; 0 off
 	EnableTrailers bool
+	// Protocol is HTTP/1.1 by default. HTTP2 is read for the others.
+	Protocol UpstreamProtocol
+	HTTP2    H2Options
+	// AutoSNI sends the request's host as SNI, or the value of SNIHeader if that is
+	// there; AutoSANValidation wants the certificate to be for it.
+	AutoSNI, AutoSANValidation bool
+	SNIHeader                  string // lower case; "" for the host
 }
 
 // Backoff is full-jitter exponential: the nth wait is uniform in
@@ -194,6 +205,11 @@ type Endpoint struct {
 	Canary  bool
 	// Metadata of the namespace envoy.lb as text, for subset keys and display.
 	Metadata map[string]string
+	// SocketLabels are those of the namespace envoy.transport_socket_match, which
+	// TransportMatches compare; values are JSON.
+	SocketLabels map[string]string
+	// AddedTLVs are added to the PROXY header of a connection to this host.
+	AddedTLVs []TLV
 }
 
 // Health is what the configuration says of an endpoint.

@@ -66,6 +66,12 @@ type HTTP struct {
 	// UnderscoreHeaders says what to do with a name that has an underscore.
 	UnderscoreHeaders UnderscoreAction
 
+	// Codec is AUTO by default. HTTP2 is read unless it is CodecHTTP1.
+	Codec Codec
+	HTTP2 H2Options
+	// ClientCert says what x-forwarded-client-cert holds upstream.
+	ClientCert ClientCert
+
 	// Upgrades are the protocols that Upgrade may name, lower case.
 	Upgrades []string
 

@@ -26,6 +26,15 @@ type Listener struct {
 	// StatPrefix replaces the address in listener.<address>.* names.
 	StatPrefix string
 
+	// What looks at a connection before a chain is chosen, in this order; nil does
+	// not. The TLS inspector is there wherever a chain needs it.
+	ProxyProtocol *ProxyProtocol
+	TLSInspector  *TLSInspector
+	// FiltersTimeout bounds what they may take; 0 does not; default 15 s. Then the
+	// connection is closed, or goes on without if ContinueOnTimeout.
+	FiltersTimeout    time.Duration
+	ContinueOnTimeout bool
+
 	Chains []FilterChain
 	// DefaultChain takes what no chain matched; nil closes such connections.
 	DefaultChain *FilterChain
@@ -47,6 +56,12 @@ type Keepalive struct {
 type FilterChain struct {
 	Name  string
 	Match ChainMatch
+	// TLS is nil for plaintext. With StartTLS it begins when the protocol says so.
+	TLS      *DownstreamTLS
+	StartTLS bool
+	// HandshakeTimeout bounds the TLS handshake; 0 does not
+	// (transport_socket_connect_timeout).
+	HandshakeTimeout time.Duration
 	// Handler is never nil.
 	Handler Handler
 }
@@ -55,14 +70,19 @@ type FilterChain struct {
 // Each empty list matches anything; the most specific value wins, criterion by
 // criterion in the order of the fields, and there is no going back.
 type ChainMatch struct {
-	DestinationPort      uint32 // 0: any
-	DestinationPrefixes  []netip.Prefix
+	DestinationPort     uint32 // 0: any
+	DestinationPrefixes []netip.Prefix
+	// ServerNames are in lower case, and "*.example.com" takes names below
+	// example.com; they match the SNI that the TLS inspector found.
+	ServerNames []string
+	// TransportProtocol is "tls", "raw_buffer" or "" for any.
+	TransportProtocol string
+	// ApplicationProtocols match one that ALPN offered, "http/1.1" or "h2" say.
+	ApplicationProtocols []string
 	DirectSourcePrefixes []netip.Prefix
 	SourceType           SourceType
 	SourcePrefixes       []netip.Prefix
 	SourcePorts          []uint32
-	// TransportProtocol is "" or "raw_buffer" until listeners speak TLS.
-	TransportProtocol string
 }
 
 // SourceType tells local peers from others.
@@ -130,6 +150,18 @@ type PrefixRoute struct {
 	Prefix       string
 	RemovePrefix bool
 	Cluster      string
+}
+
+// AllChains yields the chains, the default one last.
+func (l *Listener) AllChains(yield func(*FilterChain) bool) {
+	for i := range l.Chains {
+		if !yield(&l.Chains[i]) {
+			return
+		}
+	}
+	if l.DefaultChain != nil {
+		yield(l.DefaultChain)
+	}
 }
 
 // Handlers yields what serves the connections of each chain.

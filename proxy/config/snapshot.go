@@ -18,6 +18,7 @@ type Resources struct {
 	RouteTables []*RouteTable // those that listeners name; inline ones are in their listener
 	Endpoints   []*Endpoints  // those that EDS clusters name
 	Collections []*Collection // those that localities name
+	Secrets     []*Secret     // those that contexts name, by SDS, static or their own
 }
 
 // Snapshot is closed: every cluster and route table that must be there for a
@@ -31,10 +32,14 @@ type Snapshot struct {
 	// Kept names the clusters that are not asked for any more and that a listener
 	// or route table still names: they go when it does.
 	Kept []string
+	// Secrets are those that contexts in the snapshot name, each once.
+	Secrets []*Secret
 
 	listeners map[string]*standing[Listener]
 	clusters  map[string]*cluster
 	tables    map[string]*standing[RouteTable]
+	secrets   map[string]*Secret // by key
+	materials map[*TLS]*Material
 }
 
 // standing is a listener or route table with the names in it.
@@ -87,7 +92,7 @@ func (s *Snapshot) Routes(h *HTTP) *RouteTable {
 // Problem is why a resource was refused. Its predecessor, if there is one,
 // stays.
 type Problem struct {
-	Resource string // "listener x", "cluster y", "route table z", "endpoints w", "collection v"
+	Resource string // "listener x", "cluster y", "route table z", "endpoints w", "collection v", "secret u"
 	Text     string
 }
 

@@ -125,18 +125,18 @@ const (
 // again when it was replaced.
 type Data struct {
 	Path   string
-	Inline string
+	Inline Hidden
 }
 
 // IsZero reports whether nothing was given.
-func (d Data) IsZero() bool { return d == Data{} }
+func (d Data) IsZero() bool { return d.Path == "" && d.Inline.IsZero() }
 
 // String says where the text is, never what: it may be a private key.
 func (d Data) String() string {
 	switch {
 	case d.Path != "":
 		return d.Path
-	case d.Inline != "":
+	case !d.Inline.IsZero():
 		return "[inline]"
 	}
 	return ""

@@ -34,6 +34,9 @@ type Options struct {
 	// Validated says that the rules that Envoy's API gives for each field have
 	// been applied already, as package load does with a document.
 	Validated bool
+
+	// everything decodes what is not served yet too: for tests of that.
+	everything bool
 }
 
 // Problem is one thing that is wrong with a message: a path such as

@@ -54,7 +54,8 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.required(p.dot("stat_prefix"), h.StatPrefix)
 	d.downstreamCommon(p.dot("common_http_protocol_options"), m.GetCommonHttpProtocolOptions(), h)
 	d.downstreamHTTP1(p.dot("http_protocol_options"), m.GetHttpProtocolOptions(), h)
-	d.http1Only(p, m)
+	d.downstreamHTTP2(p, m, h)
+	d.notTogether(p, m)
 	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
 	switch {
@@ -73,12 +74,8 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	return h
 }
 
-// http1Only reports values of honoured fields that ask for more than HTTP/1.1
-// on plain sockets.
-func (d *decoder) http1Only(p path, m *hcmv3.HttpConnectionManager) {
-	if c := m.GetCodecType(); c != hcmv3.HttpConnectionManager_AUTO && c != hcmv3.HttpConnectionManager_HTTP1 {
-		d.never(p.dot("codec_type"), "AUTO and HTTP1 only: "+hintHTTP2)
-	}
+// notTogether reports values that are not honoured, or not beside each other.
+func (d *decoder) notTogether(p path, m *hcmv3.HttpConnectionManager) {
 	if m.GetForwardClientCertDetails() == hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY {
 		d.unsupported(p.dot("forward_client_cert_details"), "x-forwarded-client-cert is always removed")
 	}

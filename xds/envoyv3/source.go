@@ -145,9 +145,9 @@ func (d *decoder) data(p path, m *corev3.DataSource) config.Data {
 		d.required(p.dot("filename"), s.Filename)
 		return config.Data{Path: s.Filename}
 	case *corev3.DataSource_InlineString:
-		return config.Data{Inline: s.InlineString}
+		return config.Data{Inline: config.Hide(s.InlineString)}
 	case *corev3.DataSource_InlineBytes:
-		return config.Data{Inline: string(s.InlineBytes)}
+		return config.Data{Inline: config.Hide(string(s.InlineBytes))}
 	case nil:
 		if m != nil {
 			d.refuse(p, "one of filename, inline_bytes or inline_string is required")

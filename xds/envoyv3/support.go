@@ -53,6 +53,7 @@ type table struct {
 	never    notes
 	// strict makes fields that are not listed never instead of refused.
 	strict bool
+	shut   []gate // what is not served yet, whatever the lists say
 }
 
 // fields is a table by field name.
@@ -71,8 +72,9 @@ func (f fields) field(name string) support {
 	return support{}
 }
 
-// tables lists every message type that decoding touches.
-func tables() []table {
+// allTables lists every message type that decoding touches, as if everything
+// were served: see serving.
+func allTables() []table {
 	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), ownTables())
 }
 
@@ -83,10 +85,11 @@ func concat(lists ...[]table) (all []table) {
 	return all
 }
 
-// supportTable is tables by message type, made on first use; controlPlaneTable
-// is controlPlaneTables.
+// supportTable is tables by message type, made on first use; everythingTable is
+// that of Options.everything, controlPlaneTable is controlPlaneTables.
 var (
 	supportTable      = sync.OnceValue(func() map[protoreflect.FullName]fields { return byType(tables()) })
+	everythingTable   = sync.OnceValue(func() map[protoreflect.FullName]fields { return byType(everything().tables()) })
 	controlPlaneTable = sync.OnceValue(func() map[protoreflect.FullName]fields { return byType(controlPlaneTables()) })
 )
 
@@ -108,6 +111,9 @@ func (t table) fields() fields {
 			f.byName[name] = support{level, note}
 		}
 	}
+	for _, g := range t.shut {
+		f.byName[g.field] = support{never, g.hint}
+	}
 	return f
 }
 
@@ -116,6 +122,7 @@ const (
 	hintLogs    = "access logs are not written yet; remove it or run with --allow-unsupported"
 	hintTLS     = "TLS is not supported yet"
 	hintHTTP2   = "HTTP/2 is not supported yet"
+	hintHTTP3   = "HTTP/3 is not supported"
 	hintRetry   = "retries are not supported yet"
 	hintFilters = "per-route filter configuration has no filter to configure"
 	labelOnly   = "describes the resource; nothing here reads it"

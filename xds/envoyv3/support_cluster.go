@@ -4,6 +4,7 @@ package envoyv3
 
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
@@ -31,7 +32,8 @@ func clusterTable() []table {
 			of: &clusterv3.Cluster{},
 			honoured: "name alt_stat_name cluster_type connect_timeout per_connection_buffer_limit_bytes " +
 				"load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options " +
-				"http_protocol_options typed_extension_protocol_options dns_refresh_rate dns_jitter " +
+				"http_protocol_options http2_protocol_options protocol_selection upstream_http_protocol_options " +
+				"typed_extension_protocol_options dns_refresh_rate dns_jitter " +
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server",
@@ -40,14 +42,13 @@ func clusterTable() []table {
 				"lb_policy": "not CLUSTER_PROVIDED",
 			},
 			noEffect: notes{
-				"metadata":                       labelOnly,
-				"ignore_health_on_host_removal":  "a host that leaves goes at once whatever its health",
-				"wait_for_warm_on_init":          "a cluster is ready when its endpoints are known",
-				"cleanup_interval":               "only with ORIGINAL_DST",
-				"upstream_http_protocol_options": "only with TLS",
-				"lrs_report_endpoint_metrics":    "only with load reporting",
-				"track_timeout_budgets":          "adds statistics that are not kept",
-				"track_cluster_stats":            "adds statistics that are not kept",
+				"metadata":                      labelOnly,
+				"ignore_health_on_host_removal": "a host that leaves goes at once whatever its health",
+				"wait_for_warm_on_init":         "a cluster is ready when its endpoints are known",
+				"cleanup_interval":              "only with ORIGINAL_DST",
+				"lrs_report_endpoint_metrics":   "only with load reporting",
+				"track_timeout_budgets":         "adds statistics that are not kept",
+				"track_cluster_stats":           "adds statistics that are not kept",
 			},
 			refused: notes{
 				"health_checks":                             "active health checks are not supported yet",
@@ -62,8 +63,6 @@ func clusterTable() []table {
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
 			},
 			never: notes{
-				"http2_protocol_options":   hintHTTP2,
-				"protocol_selection":       hintHTTP2,
 				"original_dst_lb_config":   "",
 				"transport_socket_matches": hintTLS,
 				"transport_socket_matcher": hintTLS,
@@ -106,9 +105,9 @@ func clusterTable() []table {
 			refused:  notes{"predictive_preconnect_ratio": "connecting to hosts that are not picked yet is not supported yet"},
 		},
 		{
-			of:       &upstreamv3.HttpProtocolOptions{},
-			honoured: "common_http_protocol_options explicit_http_config",
-			noEffect: notes{"upstream_http_protocol_options": "only with TLS"},
+			of: &upstreamv3.HttpProtocolOptions{},
+			honoured: "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config " +
+				"upstream_http_protocol_options",
 			refused: notes{
 				"outlier_detection":        "outlier detection is not supported yet",
 				"request_mirror_policies":  "mirroring is not supported yet",
@@ -117,19 +116,28 @@ func clusterTable() []table {
 				"header_validation_config": "headers are always checked as RFC 9110 says",
 			},
 			never: notes{
-				"use_downstream_protocol_config": "use explicit_http_config.http_protocol_options: " + hintHTTP2,
-				"auto_config":                    "use explicit_http_config.http_protocol_options: " + hintHTTP2,
-				"http_filters":                   "there are no upstream filters",
+				"http_filters": "there are no upstream filters",
 			},
 		},
 		{
 			of:       &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{},
-			honoured: "http_protocol_options",
-			never: notes{
-				"http2_protocol_options": hintHTTP2,
-				"http3_protocol_options": "HTTP/3 is not supported",
+			honoured: "http_protocol_options http2_protocol_options",
+			never:    notes{"http3_protocol_options": hintHTTP3},
+		},
+		{
+			of:       &upstreamv3.HttpProtocolOptions_UseDownstreamHttpConfig{},
+			honoured: "http_protocol_options http2_protocol_options",
+			noEffect: notes{"http3_protocol_options": "no downstream connection is HTTP/3"},
+		},
+		{
+			of:       &upstreamv3.HttpProtocolOptions_AutoHttpConfig{},
+			honoured: "http_protocol_options http2_protocol_options",
+			refused: notes{
+				"http3_protocol_options":            hintHTTP3,
+				"alternate_protocols_cache_options": hintHTTP3,
 			},
 		},
+		{of: &corev3.UpstreamHttpProtocolOptions{}, honoured: "auto_sni auto_san_validation override_auto_sni_header"},
 	}
 }
 

@@ -17,11 +17,13 @@ func httpTables() []table {
 				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
-				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port",
+				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
+				"http2_protocol_options",
 			partly: notes{
-				"codec_type":                  "AUTO and HTTP1 only: " + hintHTTP2,
-				"access_log":                  "/dev/null only: " + hintLogs,
-				"forward_client_cert_details": "not ALWAYS_FORWARD_ONLY: without TLS the others all remove the header",
+				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
+				"stream_error_on_invalid_http_message": "HTTP/2 only; an invalid HTTP/1 message always ends its connection",
+				"access_log":                           "/dev/null only: " + hintLogs,
+				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY: without TLS the others all remove the header",
 			},
 			noEffect: notes{
 				"access_log_flush_interval":           "no access log is written",
@@ -32,8 +34,7 @@ func httpTables() []table {
 			},
 			refused: notes{
 				"tracing":                    hintTracing,
-				"http2_protocol_options":     hintHTTP2,
-				"http3_protocol_options":     "HTTP/3 is not supported",
+				"http3_protocol_options":     hintHTTP3,
 				"local_reply_config":         "local replies are Envoy's defaults",
 				"request_id_extension":       "request ids are UUIDs",
 				"add_user_agent":             "",
@@ -94,6 +95,25 @@ func httpTables() []table {
 			noEffect: notes{"use_balsa_parser": "attache has its own parser"},
 			never:    notes{"allow_chunked_length": "a message with both lengths is always refused (RFC 9112 section 6.1)"},
 		},
+		{
+			of: &corev3.Http2ProtocolOptions{},
+			honoured: "max_concurrent_streams initial_stream_window_size initial_connection_window_size allow_connect " +
+				"max_outbound_frames max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload " +
+				"max_inbound_priority_frames_per_stream max_inbound_window_update_frames_per_data_frame_sent " +
+				"stream_error_on_invalid_http_messaging override_stream_error_on_invalid_http_message connection_keepalive",
+			partly: notes{
+				"hpack_table_size":           "at most 1 MiB",
+				"allow_metadata":             "false only: METADATA frames are not passed on",
+				"custom_settings_parameters": "at most 32, none that has a field of its own",
+			},
+			noEffect: notes{
+				"max_metadata_size":       "METADATA frames are not passed on",
+				"use_oghttp2_codec":       "attache has its own codec",
+				"enable_huffman_encoding": "what is shorter is sent",
+			},
+		},
+		{of: &corev3.Http2ProtocolOptions_SettingsParameter{}, honoured: "identifier value"},
+		{of: &corev3.KeepaliveSettings{}, honoured: "interval timeout interval_jitter connection_idle_interval"},
 		{
 			of:       &corev3.Http1ProtocolOptions_HeaderKeyFormat{},
 			honoured: "stateful_formatter",

@@ -26,11 +26,9 @@ func (d *decoder) upstreamHTTP(p path, m *clusterv3.Cluster, c *config.Cluster) 
 		pt := p.dot("typed_extension_protocol_options").key("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
 		d.unusedOptions(p, m)
 		common, pc = typed.GetCommonHttpProtocolOptions(), pt.dot("common_http_protocol_options")
-		http1, ph = typed.GetExplicitHttpConfig().GetHttpProtocolOptions(), pt.dot("explicit_http_config").dot("http_protocol_options")
-		if typed.GetUpstreamProtocolOptions() == nil {
-			d.refuse(pt, "explicit_http_config is required")
-		}
+		http1, ph = d.typedHTTP1(pt, typed)
 	}
+	d.upstreamProtocol(p, m, typed, c)
 	d.upstreamCommon(pc, common, c)
 	d.upstreamHTTP1(ph, http1, c)
 	if m.GetMaxRequestsPerConnection() != nil {
@@ -41,6 +39,20 @@ func (d *decoder) upstreamHTTP(p path, m *clusterv3.Cluster, c *config.Cluster) 
 	}
 }
 
+// typedHTTP1 finds the settings of HTTP/1.1 in the one that is given.
+func (d *decoder) typedHTTP1(p path, m *upstreamv3.HttpProtocolOptions) (*corev3.Http1ProtocolOptions, path) {
+	switch o := m.GetUpstreamProtocolOptions().(type) {
+	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
+		return o.ExplicitHttpConfig.GetHttpProtocolOptions(), p.dot("explicit_http_config").dot("http_protocol_options")
+	case *upstreamv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
+		return o.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), p.dot("use_downstream_protocol_config").dot("http_protocol_options")
+	case *upstreamv3.HttpProtocolOptions_AutoConfig:
+		return o.AutoConfig.GetHttpProtocolOptions(), p.dot("auto_config").dot("http_protocol_options")
+	}
+	d.refuse(p, "one of explicit_http_config, use_downstream_protocol_config or auto_config is required")
+	return nil, p
+}
+
 // unusedOptions warns of the old fields, which Envoy ignores beside typed ones.
 func (d *decoder) unusedOptions(p path, m *clusterv3.Cluster) {
 	if m.GetCommonHttpProtocolOptions() != nil {
@@ -48,6 +60,12 @@ func (d *decoder) unusedOptions(p path, m *clusterv3.Cluster) {
 	}
 	if m.GetHttpProtocolOptions() != nil {
 		d.warn(p.dot("http_protocol_options"), "has no effect beside typed_extension_protocol_options")
+	}
+	if m.GetHttp2ProtocolOptions() != nil {
+		d.warn(p.dot("http2_protocol_options"), "has no effect beside typed_extension_protocol_options")
+	}
+	if m.GetUpstreamHttpProtocolOptions() != nil {
+		d.warn(p.dot("upstream_http_protocol_options"), "has no effect beside typed_extension_protocol_options")
 	}
 }
 

@@ -32,6 +32,9 @@ func (d *decoder) table(of protoreflect.FullName) fields {
 	if t, own := controlPlaneTable()[of]; own && d.dialled {
 		return t
 	}
+	if d.opts.everything {
+		return everythingTable()[of]
+	}
 	return supportTable()[of]
 }
 

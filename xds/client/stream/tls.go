@@ -67,7 +67,7 @@ func keyPair(c *config.ClientTLS) (tls.Certificate, error) {
 
 func read(d config.Data) ([]byte, error) {
 	if d.Path == "" {
-		return []byte(d.Inline), nil
+		return []byte(d.Inline.Reveal()), nil
 	}
 	info, err := os.Stat(d.Path)
 	switch {

@@ -1,0 +1,163 @@
+package config
+
+// What a context is served with now: its secrets, resolved.
+
+import "fmt"
+
+// Material is what the secrets of one TLS context say at one moment. Immutable;
+// the next Snapshot has the same pointer if none of them changed. Whoever serves
+// the context swaps it in for the next handshake: no connection is touched.
+type Material struct {
+	// Missing names a secret that never came in its time; "" if all are there. The
+	// context cannot be served without: connections are refused and counted
+	// (ssl_context_update…, *_context_secrets_not_ready).
+	Missing      string
+	Certificates []*Certificate
+	// Validation is nil if nothing is asked of the peer's certificate.
+	Validation *Validation
+	Tickets    *Tickets // nil: keys of the process
+
+	from []*Secret
+}
+
+// From lists the secrets that it was made of, in the context's order.
+func (m *Material) From() []*Secret { return m.from }
+
+// Material is what the secrets of c say, nil if c is in no listener or cluster of
+// the snapshot. c is the TLS in a DownstreamTLS or UpstreamTLS, by its address.
+func (s *Snapshot) Material(c *TLS) *Material { return s.materials[c] }
+
+// Secret finds a secret that something in the snapshot names; nil if there is
+// none.
+func (s *Snapshot) Secret(key string) *Secret { return s.secrets[key] }
+
+// context is a context in the snapshot: what both sides have, and the tickets.
+type context struct {
+	tls     *TLS
+	tickets *SecretRef
+}
+
+func (l *Listener) contexts(yield func(context) bool) {
+	for c := range l.AllChains {
+		if c.TLS != nil && !yield(context{&c.TLS.TLS, c.TLS.Tickets}) {
+			return
+		}
+	}
+}
+
+func (c *Cluster) contexts(yield func(context) bool) {
+	for t := range c.Transports {
+		if t.TLS != nil && !yield(context{&t.TLS.TLS, nil}) {
+			return
+		}
+	}
+}
+
+// secrets yields the references with the kind that each has to be of.
+func (c context) secrets(yield func(r *SecretRef, kind string) bool) {
+	for i := range c.tls.Certificates {
+		if !yield(&c.tls.Certificates[i], "tls_certificate") {
+			return
+		}
+	}
+	for i := range c.tls.Validation {
+		if !yield(&c.tls.Validation[i], "validation_context") {
+			return
+		}
+	}
+	if c.tickets != nil {
+		yield(c.tickets, "session_ticket_keys")
+	}
+}
+
+// secret finds what a reference names, or what it named before.
+func (a *assembly) secret(r *SecretRef) *Secret {
+	if s := a.secrets[r.Key]; s != nil {
+		return s
+	}
+	return a.before.secrets[r.Key]
+}
+
+// lacks names a secret of a context that is not there; "" if all are.
+func (a *assembly) lacks(c context) string {
+	for r := range c.secrets {
+		if a.secret(r) == nil {
+			return secretName(r.Name)
+		}
+	}
+	return ""
+}
+
+// mistaken says which secret of a context is of another kind than it is named
+// for; "" if none is.
+func (a *assembly) mistaken(c context) string {
+	for r, kind := range c.secrets {
+		if s := a.secret(r); s.Kind() != kind && !s.Missing {
+			return fmt.Sprintf("secret '%s' is a %s, not a %s", r.Name, s.Kind(), kind)
+		}
+	}
+	return ""
+}
+
+// addMaterials resolves every context of the snapshot, last of all.
+func (a *assembly) addMaterials() {
+	for _, l := range a.s.Listeners {
+		for c := range l.contexts {
+			a.addMaterial(c)
+		}
+	}
+	for _, cluster := range a.s.Clusters {
+		for c := range cluster.contexts {
+			a.addMaterial(c)
+		}
+	}
+}
+
+func (a *assembly) addMaterial(c context) {
+	if a.s.materials == nil {
+		a.s.materials, a.s.secrets = map[*TLS]*Material{}, map[string]*Secret{}
+	}
+	m := &Material{}
+	for r := range c.secrets {
+		s := a.secret(r)
+		m.add(s)
+		if a.s.secrets[r.Key] == nil {
+			a.s.secrets[r.Key] = s
+			a.s.Secrets = append(a.s.Secrets, s)
+		}
+	}
+	if old := a.before.materials[c.tls]; old != nil && sameSecrets(old.from, m.from) {
+		m = old
+	}
+	a.s.materials[c.tls] = m
+}
+
+func (m *Material) add(s *Secret) {
+	m.from = append(m.from, s)
+	switch {
+	case s.Missing:
+		m.Missing = s.Name
+	case s.Certificate != nil:
+		m.Certificates = append(m.Certificates, s.Certificate)
+	case s.Validation != nil && m.Validation != nil:
+		m.Validation = m.Validation.Merge(s.Validation)
+	case s.Validation != nil:
+		m.Validation = s.Validation
+	case s.Tickets != nil:
+		m.Tickets = s.Tickets
+	}
+}
+
+func sameSecrets(a, b []*Secret) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && (a[i].Missing || b[i].Missing || !a[i].Equal(b[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func secretName(name string) string { return "secret " + name }
