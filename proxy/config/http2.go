@@ -13,6 +13,9 @@ const (
 	CodecHTTP2
 )
 
+// String is Envoy's name.
+func (c Codec) String() string { return [...]string{"AUTO", "HTTP1", "HTTP2"}[c] }
+
 // UpstreamProtocol says what is spoken to the hosts of a cluster.
 type UpstreamProtocol uint8
 
@@ -23,6 +26,11 @@ const (
 	UpstreamDownstream                  // what the downstream connection speaks
 	UpstreamAuto                        // ALPN's choice: h2 or http/1.1; HTTP/1.1 without one
 )
+
+// String is the protocol, or how it is chosen.
+func (p UpstreamProtocol) String() string {
+	return [...]string{"HTTP1", "HTTP2", "use_downstream_protocol", "auto"}[p]
+}
 
 // H2Options are the HTTP/2 settings of one side (Envoy core.v3.Http2ProtocolOptions).
 // Sizes are in bytes. Defaults are Envoy's (http_option_limits.h).
@@ -58,6 +66,21 @@ type H2Options struct {
 	// Settings are further parameters of the SETTINGS frame, none of them one that
 	// has a field here.
 	Settings []H2Setting
+}
+
+// H2Defaults are the settings of a side that asks for none.
+func H2Defaults() H2Options {
+	return H2Options{
+		HPACKTable:              4096,
+		MaxStreams:              1024,
+		StreamWindow:            16 << 20,
+		ConnectionWindow:        24 << 20,
+		MaxOutboundFrames:       10_000,
+		MaxOutboundControl:      1000,
+		MaxEmptyFrames:          1,
+		MaxPriorityPerStream:    100,
+		MaxWindowUpdatesPerData: 10,
+	}
 }
 
 // H2Keepalive are PINGs (Envoy core.v3.KeepaliveSettings).

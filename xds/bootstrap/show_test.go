@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/attache-mesh/attache/proxy/config"
 )
 
 // show prints a config value: fields that are not zero, a line each, indented;
@@ -22,6 +24,9 @@ func show(name string, v any) string {
 
 func showValue(b *strings.Builder, indent, name string, v reflect.Value) {
 	if !v.IsValid() || v.IsZero() || (v.Kind() == reflect.Map || v.Kind() == reflect.Slice) && v.Len() == 0 {
+		return
+	}
+	if h, ok := v.Interface().(config.H2Options); ok && reflect.DeepEqual(h, config.H2Defaults()) {
 		return
 	}
 	if text, ok := leaf(v); ok {

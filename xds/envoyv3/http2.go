@@ -16,19 +16,8 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
-// Defaults of HTTP/2 (http_option_limits.h); windows in bytes.
-const (
-	defaultHPACKTable       = 4096
-	defaultStreams          = 1024
-	defaultStreamWindow     = 16 << 20
-	defaultConnectionWindow = 24 << 20
-	defaultOutboundFrames   = 10_000
-	defaultOutboundControl  = 1000
-	defaultEmptyFrames      = 1
-	defaultPriorityFrames   = 100
-	defaultWindowUpdates    = 10
-	defaultPingJitter       = 15
-)
+// defaultPingJitter is interval_jitter, in percent.
+const defaultPingJitter = 15
 
 // Bounds of HTTP/2 (protocol.proto). maxHPACKTable is ours: the tables of every
 // connection may grow that large.
@@ -62,17 +51,18 @@ func (d *decoder) codec(p path, c hcmv3.HttpConnectionManager_CodecType) config.
 
 // h2 reads the settings of one side, nil for the defaults.
 func (d *decoder) h2(p path, m *corev3.Http2ProtocolOptions) config.H2Options {
+	def := config.H2Defaults()
 	o := config.H2Options{
-		HPACKTable:              d.between(p.dot("hpack_table_size"), orUint32(m.GetHpackTableSize(), defaultHPACKTable), 0, maxHPACKTable),
-		MaxStreams:              d.between(p.dot("max_concurrent_streams"), orUint32(m.GetMaxConcurrentStreams(), defaultStreams), 1, maxStreams),
-		StreamWindow:            d.between(p.dot("initial_stream_window_size"), orUint32(m.GetInitialStreamWindowSize(), defaultStreamWindow), minWindow, maxWindow),
-		ConnectionWindow:        d.between(p.dot("initial_connection_window_size"), orUint32(m.GetInitialConnectionWindowSize(), defaultConnectionWindow), minWindow, maxWindow),
+		HPACKTable:              d.between(p.dot("hpack_table_size"), orUint32(m.GetHpackTableSize(), def.HPACKTable), 0, maxHPACKTable),
+		MaxStreams:              d.between(p.dot("max_concurrent_streams"), orUint32(m.GetMaxConcurrentStreams(), def.MaxStreams), 1, maxStreams),
+		StreamWindow:            d.between(p.dot("initial_stream_window_size"), orUint32(m.GetInitialStreamWindowSize(), def.StreamWindow), minWindow, maxWindow),
+		ConnectionWindow:        d.between(p.dot("initial_connection_window_size"), orUint32(m.GetInitialConnectionWindowSize(), def.ConnectionWindow), minWindow, maxWindow),
 		AllowConnect:            m.GetAllowConnect(),
-		MaxOutboundFrames:       d.atLeastOne(p.dot("max_outbound_frames"), orUint32(m.GetMaxOutboundFrames(), defaultOutboundFrames)),
-		MaxOutboundControl:      d.atLeastOne(p.dot("max_outbound_control_frames"), orUint32(m.GetMaxOutboundControlFrames(), defaultOutboundControl)),
-		MaxEmptyFrames:          orUint32(m.GetMaxConsecutiveInboundFramesWithEmptyPayload(), defaultEmptyFrames),
-		MaxPriorityPerStream:    orUint32(m.GetMaxInboundPriorityFramesPerStream(), defaultPriorityFrames),
-		MaxWindowUpdatesPerData: d.atLeastOne(p.dot("max_inbound_window_update_frames_per_data_frame_sent"), orUint32(m.GetMaxInboundWindowUpdateFramesPerDataFrameSent(), defaultWindowUpdates)),
+		MaxOutboundFrames:       d.atLeastOne(p.dot("max_outbound_frames"), orUint32(m.GetMaxOutboundFrames(), def.MaxOutboundFrames)),
+		MaxOutboundControl:      d.atLeastOne(p.dot("max_outbound_control_frames"), orUint32(m.GetMaxOutboundControlFrames(), def.MaxOutboundControl)),
+		MaxEmptyFrames:          orUint32(m.GetMaxConsecutiveInboundFramesWithEmptyPayload(), def.MaxEmptyFrames),
+		MaxPriorityPerStream:    orUint32(m.GetMaxInboundPriorityFramesPerStream(), def.MaxPriorityPerStream),
+		MaxWindowUpdatesPerData: d.atLeastOne(p.dot("max_inbound_window_update_frames_per_data_frame_sent"), orUint32(m.GetMaxInboundWindowUpdateFramesPerDataFrameSent(), def.MaxWindowUpdatesPerData)),
 		ResetInvalid:            orBool(m.GetOverrideStreamErrorOnInvalidHttpMessage(), m.GetStreamErrorOnInvalidHttpMessaging()),
 		Keepalive:               d.h2Keepalive(p.dot("connection_keepalive"), m.GetConnectionKeepalive()),
 		Settings:                d.h2Settings(p.dot("custom_settings_parameters"), m),
