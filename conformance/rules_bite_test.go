@@ -63,6 +63,19 @@ func TestRulesBite(t *testing.T) {
 			[]string{"rule 2"},
 		},
 		{
+			"a codec that fills in another's message", brokenRules,
+			map[string]string{"proxy/codec/http2/h.go": imports("http2", ours+"proxy/codec/http1"), "proxy/codec/http1/h.go": "package http1"},
+			nil,
+		},
+		{
+			"two codecs that know each other", brokenFloors,
+			map[string]string{
+				"proxy/codec/http2/h.go": imports("http2", ours+"proxy/codec/http1"),
+				"proxy/codec/http1/h.go": imports("http1", ours+"proxy/codec/http2"),
+			},
+			[]string{"proxy/codec/http1 (floor 0) imports proxy/codec/http2 (floor 1)"},
+		},
+		{
 			"a room in a room", brokenRules,
 			map[string]string{"proxy/httpproxy/h.go": imports("httpproxy", ours+"proxy/tcpproxy"), "proxy/tcpproxy/t.go": "package tcpproxy"},
 			[]string{"rule 3"},

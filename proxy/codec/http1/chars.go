@@ -134,6 +134,12 @@ func ValidValue(s string) bool {
 	return s == "" || !isOWS(s[0]) && !isOWS(s[len(s)-1])
 }
 
+// CleanValue says whether v has no control characters but HTAB. Any goroutine.
+func CleanValue(v []byte) bool { return valueEnd(v, 0) == len(v) }
+
+// CleanTarget says whether v has visible ASCII characters alone and no '#'. Any goroutine.
+func CleanTarget(v []byte) bool { return targetEnd(v, 0) == len(v) }
+
 // equalFold compares a token with lower-case letters, digits and dashes; upper case in b counts as lower.
 // Or-ing 0x20 into a token's characters gives no letter, digit or dash that the character was not, but for
 // case: so b must be a token, or the caller must not mind that a control character equals a digit or dash.

@@ -211,10 +211,10 @@ func noteTrailer(_ *Head, hd *Header) Error {
 func (h *Head) checkTrailers() Error {
 	for i := range h.Headers {
 		hd := &h.Headers[i]
-		if hd.ID != FieldOther && hd.ID <= lastCodecField {
+		if hd.ID.FramesMessage() {
 			return ErrTrailerField
 		}
-		hd.Hop = hd.ID.trusted() || lateInTrailer(hd.ID)
+		hd.Hop = hd.ID.LateInTrailer()
 	}
 	return noError
 }

@@ -124,7 +124,8 @@ const (
 	FieldXB3Sampled
 	FieldXB3Flags
 
-	fieldCount
+	// FieldCount is how many numbers there are.
+	FieldCount
 )
 
 const (
@@ -142,7 +143,7 @@ func (f FieldID) trusted() bool { return f != FieldOther && f <= lastTrustedFiel
 // String is the name in lower case, or "" for FieldOther and FieldXEnvoyOther.
 func (f FieldID) String() string { return fieldNames[f] }
 
-var fieldNames = [fieldCount]string{
+var fieldNames = [FieldCount]string{
 	FieldHost:                               "host",
 	FieldContentLength:                      "content-length",
 	FieldTransferEncoding:                   "transfer-encoding",
@@ -322,6 +323,18 @@ func loadString32(s string, i int) uint32 {
 func loadString64(s string, i int) uint64 {
 	return uint64(loadString32(s, i)) | uint64(loadString32(s, i+4))<<32
 }
+
+// LooksTrusted says that name differs from one that a proxy believes by underscores only. name is a token with an
+// underscore in it. Any goroutine.
+func LooksTrusted(name []byte) bool { return lookupUnderscored(name).trusted() }
+
+// FramesMessage says that the name frames, routes or directs a message or a connection: such a field has no
+// place in a trailer section.
+func (f FieldID) FramesMessage() bool { return f != FieldOther && f <= lastCodecField }
+
+// LateInTrailer says that a field in a trailer section must not be passed on: someone decided by it already, or
+// would now (RFC 9110 6.5.1).
+func (f FieldID) LateInTrailer() bool { return f.trusted() || lateInTrailer(f) }
 
 // lookupUnderscored finds the name that would be meant if underscores were dashes.
 func lookupUnderscored(name []byte) FieldID {

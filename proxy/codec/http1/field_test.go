@@ -7,7 +7,7 @@ import (
 )
 
 func TestFieldIndexIsPerfect(t *testing.T) {
-	for id := FieldID(1); id < fieldCount; id++ {
+	for id := FieldID(1); id < FieldCount; id++ {
 		name := id.String()
 		if name == "" && id != FieldXEnvoyOther {
 			t.Errorf("field %d has no name", id)

@@ -12,6 +12,8 @@ type Header struct {
 	// Keep-Alive, Proxy-*, Upgrade, HTTP2-Settings, TE (but "trailers"), Transfer-Encoding (see AppendFraming).
 	// The caller may set or clear it.
 	Hop bool
+	// Sensitive says that HTTP/2 sent it never to be put into a table, and so it is passed on (RFC 7541 6.2.3).
+	Sensitive bool
 }
 
 // Body says where a message's body ends (RFC 9112 6.3).
@@ -238,31 +240,37 @@ func (h *Head) note(hd *Header) Error {
 	return noError
 }
 
-// noteLength takes one plain decimal and cuts off its leading zeros, so that the text is the number.
+// noteLength takes one length and makes the text the number.
 func (h *Head) noteLength(hd *Header) Error {
 	if h.seen&seenLength != 0 {
 		return ErrContentLengthRepeated
 	}
 	h.seen |= seenLength
-	v := hd.Value
+	n, text, ok := ParseContentLength(hd.Value)
+	if !ok {
+		return ErrContentLength
+	}
+	h.ContentLength, hd.Value = n, text
+	return noError
+}
+
+// ParseContentLength takes one plain decimal up to 2^63-1. text is v without leading zeros, so that what is
+// copied is what was counted. Any goroutine.
+func ParseContentLength(v []byte) (n int64, text []byte, ok bool) {
 	for len(v) > 1 && v[0] == '0' {
 		v = v[1:]
 	}
 	if len(v) == 0 || len(v) > 19 {
-		return ErrContentLength
+		return 0, nil, false
 	}
-	var n uint64
+	var sum uint64
 	for _, c := range v {
 		if c < '0' || c > '9' {
-			return ErrContentLength
+			return 0, nil, false
 		}
-		n = n*10 + uint64(c-'0') // at most 10^19-1: no overflow
+		sum = sum*10 + uint64(c-'0') // at most 10^19-1: no overflow
 	}
-	if n > 1<<63-1 {
-		return ErrContentLength
-	}
-	h.ContentLength, hd.Value = int64(n), v
-	return noError
+	return int64(sum), v, sum <= 1<<63-1
 }
 
 func (h *Head) noteTransferEncoding(hd *Header) {

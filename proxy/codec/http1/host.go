@@ -26,11 +26,28 @@ func (r *Request) effectiveHost() Error {
 	return noError
 }
 
-// checkHost wants host[:port] without userinfo: RFC 3986 reg-name or a bracketed address, up to five digits.
+// checkHost is hostError; userinfo leaves the framing whole.
 func (r *Request) checkHost(v []byte) Error {
-	if v[0] != '[' && bytes.IndexByte(v, '@') >= 0 {
-		r.refuse(ErrHostUserinfo)
+	err := hostError(v)
+	if err == ErrHostUserinfo {
+		r.refuse(err)
 		return noError
+	}
+	return err
+}
+
+// CheckHost is nil or an Error: a host is host[:port] without userinfo. v is not empty. Any goroutine.
+func CheckHost(v []byte) error {
+	if err := hostError(v); err != noError {
+		return err
+	}
+	return nil
+}
+
+// hostError wants RFC 3986 reg-name or a bracketed address, up to five digits of port.
+func hostError(v []byte) Error {
+	if v[0] != '[' && bytes.IndexByte(v, '@') >= 0 {
+		return ErrHostUserinfo
 	}
 	colons, open := 0, v[0] == '['
 	closed := !open

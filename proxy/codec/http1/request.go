@@ -62,11 +62,22 @@ func (r *Request) Reset() {
 	*r = Request{Head: Head{Headers: r.Headers[:0]}, path: r.path[:0]}
 }
 
-func (r *Request) parse(buf []byte, lim *Limits) (int, Error) {
+// Begin forgets the previous head, for a codec of another version that fills the Request in itself. version is
+// 10 times the major one.
+func (r *Request) Begin(version uint8) {
+	r.forget()
+	r.Method, r.Target = nil, nil
+	r.Version, r.KeepAlive = version, true
+}
+
+func (r *Request) forget() {
 	r.begin()
 	r.MethodID, r.Form, r.Expect100 = MethodOther, FormOrigin, false
 	r.Scheme, r.Authority, r.Path, r.Host = nil, nil, nil, nil
+}
 
+func (r *Request) parse(buf []byte, lim *Limits) (int, Error) {
+	r.forget()
 	i, err := r.requestLine(buf)
 	if err != noError {
 		return 0, err

@@ -30,6 +30,13 @@ func (r *Response) Reset() {
 	*r = Response{Head: Head{Headers: r.Headers[:0]}}
 }
 
+// Begin forgets the previous head, as Request.Begin does.
+func (r *Response) Begin(version uint8) {
+	r.begin()
+	r.Status, r.Reason = 0, nil
+	r.Version, r.KeepAlive = version, true
+}
+
 func (r *Response) parse(buf []byte, method MethodID, lim *Limits) (int, Error) {
 	r.begin()
 	i, err := r.statusLine(buf)
@@ -51,6 +58,26 @@ func (r *Response) parse(buf []byte, method MethodID, lim *Limits) (int, Error) 
 		r.KeepAlive = false
 	}
 	return n, noError
+}
+
+// SetBody settles body and length for a codec of another version: length is the Content-Length header's number
+// or -1, more says that the message did not end with its head. As in HTTP/1, status and method have the last
+// word; where they say that there is no body, more only says that its end is still to come.
+func (r *Response) SetBody(method MethodID, length int64, more bool) {
+	r.ContentLength, r.Body = length, BodyNone
+	switch {
+	case length > 0:
+		r.Body = BodyLength
+	case more && length < 0:
+		r.Body = BodyChunked
+	}
+	switch {
+	case r.Status < 200 || r.Status == 204 || method == MethodConnect && r.Status < 300:
+		r.dropLength()
+		r.Body = BodyNone
+	case method == MethodHead || r.Status == 304:
+		r.Body = BodyNone
+	}
 }
 
 // bodyless applies what status and method say of the body to what the fields said.
