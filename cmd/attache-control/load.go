@@ -30,7 +30,7 @@ func loadFirst(f *flags, stderr io.Writer) (*loaded, bool) {
 		fmt.Fprintf(stderr, "attache-control: %v\n", err)
 		return nil, false
 	}
-	l, problems := loadDoc(doc, f.configPath, nil)
+	l, problems := loadDoc(doc, f, nil)
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
@@ -47,11 +47,12 @@ func loadFirst(f *flags, stderr io.Writer) (*loaded, bool) {
 
 // loadDoc makes of a content what can be served. Sources of before whose
 // settings have not changed are taken over.
-func loadDoc(doc []byte, path string, before *loaded) (*loaded, []ambassador.Problem) {
-	c, problems := ambassador.Load(doc, path)
+func loadDoc(doc []byte, f *flags, before *loaded) (*loaded, []ambassador.Problem) {
+	c, problems := ambassador.Load(doc, f.configPath)
 	if c == nil {
 		return nil, problems
 	}
+	problems = append(problems, c.CheckKeys(address(f.listen, c.Server.Address))...)
 	m, more := openSources(c, before)
 	problems = append(problems, more...)
 	problems = append(problems, c.CheckServices(m.check)...)

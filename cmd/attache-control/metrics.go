@@ -52,6 +52,7 @@ func (p *program) metrics() []byte {
 	p.fileMetrics(s)
 	serviceMetrics(s, st)
 	planMetrics(s, st)
+	secretMetrics(s, st)
 	streamMetrics(s, st)
 	p.meter.write(s)
 	var memory runtime.MemStats
@@ -132,6 +133,19 @@ func planMetrics(s *sheet, st status) {
 	oldest, held := planTimes(st.Sets, st.Now)
 	s.one("plans_held", "gauge", "Changes that are held back.", float64(held))
 	s.one("plans_held_oldest_seconds", "gauge", "How long the oldest of them has waited.", oldest)
+}
+
+func secretMetrics(s *sheet, st status) {
+	s.family("secret_expires_timestamp_seconds", "gauge", "When what is sent as a secret ends.")
+	for _, v := range st.Secrets {
+		if v.Until != nil {
+			s.sample("secret_expires_timestamp_seconds", float64(v.Until.Unix()), "secret", v.Name)
+		}
+	}
+	s.family("secret_failing", "gauge", "1 while a secret is not to be had, or not renewed.")
+	for _, v := range st.Secrets {
+		s.sample("secret_failing", truth(v.State == "failing"), "secret", v.Name)
+	}
 }
 
 func streamMetrics(s *sheet, st status) {

@@ -74,12 +74,21 @@ func (b *lockedBuffer) text() string {
 	return b.String()
 }
 
-// start runs the program until the test is over; it must then end well.
+// start runs the program with the test's configuration until the test is over;
+// it must then end well.
 func start(t *testing.T) *plane {
 	t.Helper()
 	p := &plane{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
-	p.write("services.yaml", testServices)
 	p.write("control.yaml", fmt.Sprintf(testConfig, p.dir))
+	p.run()
+	return p
+}
+
+// run runs the program with what control.yaml says.
+func (p *plane) run() {
+	t := p.t
+	t.Helper()
+	p.write("services.yaml", testServices)
 	f, err := parseFlags([]string{
 		"-c", filepath.Join(p.dir, "control.yaml"), "--status-address", "127.0.0.1:0",
 		"--addresses-path", filepath.Join(p.dir, "addresses"), "--shutdown-time-s", "1",
@@ -109,7 +118,6 @@ func start(t *testing.T) *plane {
 		_, err = fmt.Sscanf(string(text), "xds %s\nstatus %s\n", &p.xds, &p.status)
 		return err == nil
 	})
-	return p
 }
 
 // write replaces a file as one should: whole.

@@ -116,7 +116,7 @@ func (p *program) readAgain(first *ambassador.Server) {
 		p.file.good()
 		return
 	}
-	l, problems := loadDoc(doc, p.f.configPath, before)
+	l, problems := loadDoc(doc, p.f, before)
 	if l == nil {
 		p.refuseDoc(sum, problems)
 		return

@@ -40,6 +40,7 @@ type program struct {
 	state   atomic.Int32 // a runState
 	file    fileState
 	catalog atomic.Pointer[discovery.Catalog]
+	keyring atomic.Pointer[keyring]
 }
 
 // runState is how far the program is.
@@ -140,11 +141,14 @@ func inspectors(ids []string) func(string) error {
 // take makes l what is served.
 func (p *program) take(l *loaded) {
 	before := p.file.config()
-	catalog := p.catalog.Load()
+	catalog, keys := p.catalog.Load(), p.keyring.Load()
 	if catalog == nil || before == nil || !l.mounts.same(before.mounts) {
-		catalog = l.mounts.catalog()
+		catalog, keys = l.mounts.catalog(), newKeyring(l.mounts, p.log)
 	}
-	p.loop.Apply(l.config, catalog)
+	p.loop.Apply(l.config, catalog, keys)
+	if old := p.keyring.Swap(keys); old != nil && old != keys {
+		old.Close()
+	}
 	if old := p.catalog.Swap(catalog); old != nil && old != catalog {
 		old.Close()
 	}
@@ -154,8 +158,11 @@ func (p *program) take(l *loaded) {
 	p.file.use(l)
 }
 
-// release ends the catalog and its sources.
+// release ends the catalog, the keyring and their sources.
 func (p *program) release() {
+	if k := p.keyring.Load(); k != nil {
+		k.Close()
+	}
 	if c := p.catalog.Load(); c != nil {
 		c.Close()
 	}
@@ -164,12 +171,16 @@ func (p *program) release() {
 	}
 }
 
-// waitForSources waits until every service has been answered for once, or has
-// failed, but no longer than the file says.
+// waitForSources waits until every service and secret has been answered for
+// once, or has failed, but no longer than the file says.
 func (p *program) waitForSources(ctx context.Context, c *ambassador.Config) {
 	waiting, cancel := context.WithTimeout(ctx, c.Server.WaitForSources)
 	defer cancel()
-	if err := p.catalog.Load().Synced(waiting, c.Services()); err != nil && ctx.Err() == nil {
+	err := p.catalog.Load().Synced(waiting, c.Services())
+	if err == nil {
+		err = p.keyring.Load().synced(waiting)
+	}
+	if err != nil && ctx.Err() == nil {
 		p.log.Warn("serving without first answers", "reason", err)
 	}
 }

@@ -31,13 +31,13 @@ type mount struct {
 	discovery.Mount
 }
 
-// openSources makes the sources that services of the configuration name. None of
+// openSources makes the sources that services and secrets of the configuration
+// name. None of
 // them asks anybody anything yet.
 func openSources(c *ambassador.Config, before *loaded) (mounts, []ambassador.Problem) {
 	all := mounts{}
 	var problems []ambassador.Problem
-	for _, service := range c.Services() {
-		scheme := service.Source
+	for _, scheme := range schemes(c) {
 		if _, open := all[scheme]; open {
 			continue
 		}
@@ -52,6 +52,20 @@ func openSources(c *ambassador.Config, before *loaded) (mounts, []ambassador.Pro
 		all[scheme] = m
 	}
 	return all, problems
+}
+
+// schemes are of the sources that services and secrets of the configuration
+// name.
+func schemes(c *ambassador.Config) (all []string) {
+	for _, service := range c.Services() {
+		all = append(all, service.Source)
+	}
+	for _, s := range c.Secrets() {
+		if s.Service.Source != "" {
+			all = append(all, s.Service.Source)
+		}
+	}
+	return all
 }
 
 func openSource(settings ambassador.Source, before *loaded, scheme string) (mount, error) {

@@ -21,6 +21,7 @@ type status struct {
 	Config      configStatus       `json:"config"`
 	Services    []serviceStatus    `json:"services"`
 	Sets        []setStatus        `json:"sets"`
+	Secrets     []secretStatus     `json:"secrets"`
 	Ambassadors []ambassadorStatus `json:"ambassadors"`
 	Sidecars    []sidecarStatus    `json:"sidecars"`
 	Quarantine  []quarantineStatus `json:"quarantine"`
@@ -163,7 +164,7 @@ func (p *program) status() status {
 	now := time.Now()
 	s := status{
 		Version: version, State: runState(p.state.Load()).String(), Started: p.started, Now: now,
-		Config: p.configStatus(), Services: p.services(now), Totals: totals(p.server.Counts()),
+		Config: p.configStatus(), Services: p.services(now), Secrets: p.keyring.Load().status(), Totals: totals(p.server.Counts()),
 		Sidecars: sidecars(p.server.Clients()), Quarantine: quarantine(p.server.Quarantined()),
 	}
 	loop, _ := p.loop.Status()

@@ -63,10 +63,13 @@ func NewBuilder(c *Config, before *Builder) *Builder {
 	return b
 }
 
+// Secrets answers what a secret is; nil while it is not known.
+type Secrets func(Secret) *server.Resource
+
 // Build makes all resources of a group: what its ambassador declares and nothing
 // else. A service of which nothing was ever heard has no endpoints resource yet:
 // a client waits for it and does not take it for empty.
-func (b *Builder) Build(g Group, states States) *server.Bundle {
+func (b *Builder) Build(g Group, states States, secrets Secrets) *server.Bundle {
 	byType := map[string]map[string]*server.Resource{}
 	for typeURL, resources := range b.fixedOf(g) {
 		byType[typeURL] = make(map[string]*server.Resource, len(resources))
@@ -88,6 +91,11 @@ func (b *Builder) Build(g Group, states States) *server.Bundle {
 		put(byType, resource.EndpointType, made.resource)
 		for _, m := range made.members {
 			put(byType, lbEndpointType, m.resource)
+		}
+	}
+	for _, s := range g.Secrets() {
+		if r := secrets(s); r != nil {
+			put(byType, resource.SecretType, r)
 		}
 	}
 	return server.NewBundle(byType)

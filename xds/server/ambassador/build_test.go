@@ -61,8 +61,8 @@ func TestBuildSharesWhatDidNotChange(t *testing.T) {
 	b := NewBuilder(c, nil)
 	web, other := Group{Ambassador: c.Ambassadors[0]}, Group{Ambassador: c.Ambassadors[1]}
 	one, two, three := instances(3, 0), instances(2, 9), instances(4, 0)
-	before := b.Build(web, fixedStates(one, two))
-	after := b.Build(web, fixedStates(three, two))
+	before := b.Build(web, fixedStates(one, two), nil)
+	after := b.Build(web, fixedStates(three, two), nil)
 	for _, typeURL := range before.Types() {
 		for _, name := range before.Names(typeURL) {
 			same := before.Resource(typeURL, name) == after.Resource(typeURL, name)
@@ -71,13 +71,13 @@ func TestBuildSharesWhatDidNotChange(t *testing.T) {
 			}
 		}
 	}
-	theirs := b.Build(other, fixedStates(three, two))
+	theirs := b.Build(other, fixedStates(three, two), nil)
 	const name = "file://a#rendezvous"
 	if theirs.Resource(resource.EndpointType, name) != after.Resource(resource.EndpointType, name) {
 		t.Error("two ambassadors have the same endpoints in two copies")
 	}
 	again := NewBuilder(mustLoad(t, twoPorts), b)
-	reloaded := again.Build(Group{Ambassador: again.config.Ambassadors[0]}, fixedStates(three, two))
+	reloaded := again.Build(Group{Ambassador: again.config.Ambassadors[0]}, fixedStates(three, two), nil)
 	if reloaded.Resource(resource.EndpointType, name) != after.Resource(resource.EndpointType, name) {
 		t.Error("the same endpoints were encoded again because the file was read again")
 	}
@@ -87,7 +87,7 @@ func TestBuildSharesWhatDidNotChange(t *testing.T) {
 func TestBuildIsDeterministic(t *testing.T) {
 	build := func() []byte {
 		c := mustLoad(t, twoPorts)
-		b := NewBuilder(c, nil).Build(Group{Ambassador: c.Ambassadors[0]}, fixedStates(instances(9, 0), instances(9, 0)))
+		b := NewBuilder(c, nil).Build(Group{Ambassador: c.Ambassadors[0]}, fixedStates(instances(9, 0), instances(9, 0)), nil)
 		var all bytes.Buffer
 		for _, typeURL := range b.Types() {
 			for _, name := range b.Names(typeURL) {
@@ -144,7 +144,7 @@ func TestEndpointsStayWithinEnvoysBounds(t *testing.T) {
 func TestBundlesAreWellFormed(t *testing.T) {
 	for _, client := range []Client{Attache, Envoy, GRPC} {
 		c := mustLoad(t, twoPorts)
-		b := NewBuilder(c, nil).Build(Group{Ambassador: c.Ambassadors[0], Client: client}, fixedStates(instances(2, 0), instances(2, 0)))
+		b := NewBuilder(c, nil).Build(Group{Ambassador: c.Ambassadors[0], Client: client}, fixedStates(instances(2, 0), instances(2, 0)), nil)
 		for _, typeURL := range b.Types() {
 			for _, name := range b.Names(typeURL) {
 				m := b.Resource(typeURL, name).Message
@@ -204,7 +204,7 @@ func FuzzLoad(f *testing.F) {
 		b := NewBuilder(c, nil)
 		for _, a := range c.Ambassadors {
 			for client := Attache; client <= GRPC; client++ {
-				b.Build(Group{Ambassador: a, Client: client}, func(Use) discovery.State { return discovery.State{Set: instances(1, 0)} })
+				b.Build(Group{Ambassador: a, Client: client}, func(Use) discovery.State { return discovery.State{Set: instances(1, 0)} }, nil)
 			}
 		}
 	})
@@ -217,11 +217,11 @@ func TestCollections(t *testing.T) {
 	b := NewBuilder(c, nil)
 	delta, whole := Group{Ambassador: c.Ambassadors[0], Collections: true}, Group{Ambassador: c.Ambassadors[0]}
 	small, large := instances(collectionFrom-1, 0), instances(collectionFrom, 0)
-	before := b.Build(delta, fixedStates(large, small))
+	before := b.Build(delta, fixedStates(large, small), nil)
 	if n := before.Count(lbEndpointType); n != collectionFrom {
 		t.Fatalf("%d members, want those of the larger set alone", n)
 	}
-	if n := b.Build(whole, fixedStates(large, small)).Count(lbEndpointType); n != 0 {
+	if n := b.Build(whole, fixedStates(large, small), nil).Count(lbEndpointType); n != 0 {
 		t.Errorf("%d members for who takes none", n)
 	}
 	assigned := before.Resource(resource.EndpointType, "file://a#rendezvous").Message.(*endpointv3.ClusterLoadAssignment)
@@ -232,7 +232,7 @@ func TestCollections(t *testing.T) {
 
 	changed := instances(collectionFrom, 0)
 	changed.Instances[7].Health = discovery.Draining
-	after := b.Build(delta, fixedStates(changed, small))
+	after := b.Build(delta, fixedStates(changed, small), nil)
 	var other []string
 	for _, typeURL := range after.Types() {
 		for _, name := range after.Names(typeURL) {
@@ -250,7 +250,7 @@ func TestCollections(t *testing.T) {
 	for i := range long.Instances {
 		long.Instances[i].ID = strings.Repeat("x", namesRoom/collectionFrom) + fmt.Sprintf("%05d", i)
 	}
-	if n := b.Build(delta, fixedStates(long, large)).Count(lbEndpointType); n != collectionFrom {
+	if n := b.Build(delta, fixedStates(long, large), nil).Count(lbEndpointType); n != collectionFrom {
 		t.Errorf("%d members, want those of the set with short names", n)
 	}
 }

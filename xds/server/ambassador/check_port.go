@@ -27,6 +27,7 @@ func (r *reader) port(c *Config, p *Port, path string) {
 	r.onlyFor(p, path)
 	r.sharding(p, path)
 	r.webSettings(p, path)
+	r.tls(c, p, dot(path, "tls"))
 	p.defaults(c)
 	r.clients(p, path)
 	p.targets()
@@ -134,9 +135,6 @@ func (r *reader) webSettings(p *Port, path string) {
 		case !strings.HasPrefix(p.HealthChecks.Path, "/"):
 			r.refuse(dot(path, "health_checks.path"), "%q: want a path from / on", p.HealthChecks.Path)
 		}
-	}
-	if p.TLS != nil && (p.TLS.Certificate == "") != (p.TLS.Key == "") {
-		r.refuse(dot(path, "tls"), "certificate and key: want both or neither")
 	}
 }
 

@@ -21,7 +21,7 @@ func (p *Port) cluster(t *target, client Client) *clusterv3.Cluster {
 		CircuitBreakers:      p.breakers(),
 		OutlierDetection:     p.outlierDetection(),
 		HealthChecks:         p.healthChecks(),
-		TransportSocket:      p.transportSocket(),
+		TransportSocket:      p.transportSocket(t.use.Service),
 	}
 	p.balance(c)
 	if p.Protocol == ProtocolGRPC && client != GRPC {

@@ -119,13 +119,16 @@ type Outlier struct {
 	MaxPercent  uint32        `yaml:"max_ejection_percent" default:"10" range:"1..100" doc:"Part of the instances that may be left out at once."`
 }
 
-// TLS is what a sidecar shows to instances and wants to see of them. The files
-// are the sidecar's.
+// TLS is what a sidecar shows to instances and wants to see of them. Files are
+// the sidecar's, unless they are sent.
 type TLS struct {
-	CA          string `yaml:"ca" need:"" doc:"File of the roots that an instance's certificate must come from."`
-	Certificate string `yaml:"certificate" doc:"File of the sidecar's own certificate chain."`
-	Key         string `yaml:"key" doc:"File of its private key."`
-	ServerName  string `yaml:"server_name" doc:"Name to ask for (SNI) and to find in the certificate."`
+	Identity    discovery.Service `yaml:"identity" doc:"A service of Consul's Connect CA, such as consul://web: the sidecar shows its certificate, and trusts the CA's roots. attache-control has both of Consul's agent, and sends them as secrets (SDS)."`
+	CA          string            `yaml:"ca" doc:"File of the roots that an instance's certificate must come from; required without identity."`
+	Certificate string            `yaml:"certificate" doc:"File of the sidecar's own certificate chain."`
+	Key         string            `yaml:"key" doc:"File of its private key."`
+	Send        bool              `yaml:"send" doc:"The files are attache-control's, which sends what is in them as secrets (SDS), again when it changes; else they are the sidecar's."`
+	ServerName  string            `yaml:"server_name" doc:"Name to ask for (SNI) and, without sans, to find in the certificate."`
+	SANs        []string          `yaml:"sans" doc:"DNS names, or URIs such as SPIFFE ids, of which an instance's certificate must carry one. With identity and neither this nor server_name it is the SPIFFE id of the service behind the port."`
 }
 
 // Memcached is what only memcached has.

@@ -124,6 +124,12 @@ func playNode(t *testing.T, out *strings.Builder, c *Config, sets map[discovery.
 			return discovery.State{Set: set, Kind: discovery.Fresh}
 		}
 		return discovery.State{}
+	}, func(s Secret) *server.Resource {
+		r, err := s.Encode("a chain, or roots", "a key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	})
 	writeBundle(t, out, bundle)
 	if g.Client == Attache {

@@ -10,15 +10,15 @@ import (
 	"github.com/attache-mesh/attache/xds/server/plan"
 )
 
-// Apply makes c what clients are served by, and follows its services in catalog,
-// which may be the one before. What is known of services that stay stays, and so
-// do gates and what they hold. When it returns nothing of another catalog is
-// followed any more. It reports false if the loop has ended.
-func (l *Loop) Apply(c *ambassador.Config, catalog Catalog) bool {
-	return l.do(func() { l.apply(c, catalog) })
+// Apply makes c what clients are served by, and follows its services in catalog
+// and its secrets in keys, which may be those before. What is known of services that stay stays, and so
+// do gates and what they hold. When it returns nothing of another catalog
+// or keyring is followed any more. It reports false if the loop has ended.
+func (l *Loop) Apply(c *ambassador.Config, catalog Catalog, keys Keyring) bool {
+	return l.do(func() { l.apply(c, catalog, keys) })
 }
 
-func (l *Loop) apply(c *ambassador.Config, catalog Catalog) {
+func (l *Loop) apply(c *ambassador.Config, catalog Catalog, keys Keyring) {
 	if l.config.Load() != nil {
 		l.turn() // what came in under the configuration before
 	}
@@ -31,6 +31,7 @@ func (l *Loop) apply(c *ambassador.Config, catalog Catalog) {
 	}
 	l.builder = ambassador.NewBuilder(c, l.builder)
 	l.takeUses(c)
+	l.takeSecrets(c, keys)
 	l.takeGroups(c)
 	l.follow(c)
 	l.schedule()

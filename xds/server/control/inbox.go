@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/attache-mesh/attache/discovery"
+	"github.com/attache-mesh/attache/xds/server"
 	"github.com/attache-mesh/attache/xds/server/ambassador"
 )
 
@@ -20,8 +21,10 @@ type inbox struct {
 
 	mu     sync.Mutex
 	states map[discovery.Service]arrival
-	groups map[string]ambassador.Group
-	known  map[string]bool // groups that were ever asked for
+	// secrets are the newest of each.
+	secrets map[ambassador.Secret]arrivedSecret
+	groups  map[string]ambassador.Group
+	known   map[string]bool // groups that were ever asked for
 }
 
 // arrival is a service's newest state, and when the first unread one came.
@@ -30,10 +33,16 @@ type arrival struct {
 	at    time.Time
 }
 
+type arrivedSecret struct {
+	resource *server.Resource
+	at       time.Time
+}
+
 func newInbox() inbox {
 	return inbox{
 		woken:  make(chan struct{}, 1),
-		states: map[discovery.Service]arrival{}, groups: map[string]ambassador.Group{}, known: map[string]bool{},
+		states: map[discovery.Service]arrival{}, secrets: map[ambassador.Secret]arrivedSecret{},
+		groups: map[string]ambassador.Group{}, known: map[string]bool{},
 	}
 }
 
@@ -53,6 +62,14 @@ func (i *inbox) state(s discovery.Service, state discovery.State) {
 		a.at = before.at
 	}
 	i.states[s] = a
+	i.wake()
+}
+
+// secret takes a secret as it is now.
+func (i *inbox) secret(s ambassador.Secret, r *server.Resource) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.secrets[s] = arrivedSecret{r, time.Now()}
 	i.wake()
 }
 
@@ -81,12 +98,12 @@ func (i *inbox) forget(name string) {
 }
 
 // take empties the inbox.
-func (i *inbox) take() (map[discovery.Service]arrival, map[string]ambassador.Group) {
+func (i *inbox) take() (map[discovery.Service]arrival, map[ambassador.Secret]arrivedSecret, map[string]ambassador.Group) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	states, groups := i.states, i.groups
-	i.states, i.groups = map[discovery.Service]arrival{}, map[string]ambassador.Group{}
-	return states, groups
+	states, secrets, groups := i.states, i.secrets, i.groups
+	i.states, i.secrets, i.groups = map[discovery.Service]arrival{}, map[ambassador.Secret]arrivedSecret{}, map[string]ambassador.Group{}
+	return states, secrets, groups
 }
 
 // Select is server.Options.Select: the group of a client, whose bundle is built

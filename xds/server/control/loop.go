@@ -65,6 +65,8 @@ type Loop struct {
 	follows   map[discovery.Service]func()
 	uses      map[ambassador.Use]*use
 	groups    map[string]*group
+	keyring   Keyring
+	secrets   map[ambassador.Secret]*secret
 	holds     *time.Timer // the next held change that goes on by itself
 }
 
@@ -83,6 +85,7 @@ func New(o Options) *Loop {
 		options: o, calls: make(chan func()), ended: make(chan struct{}),
 		inbox:   newInbox(),
 		follows: map[discovery.Service]func(){}, uses: map[ambassador.Use]*use{}, groups: map[string]*group{},
+		secrets: map[ambassador.Secret]*secret{},
 	}
 	l.pushes.tell = o.Pushed
 	return l
@@ -120,6 +123,7 @@ func (l *Loop) leave() {
 	for _, stop := range l.follows {
 		stop()
 	}
+	l.leaveSecrets()
 	l.holds.Stop()
 }
 

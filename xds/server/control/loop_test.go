@@ -180,7 +180,7 @@ func (s *stage) client(t *testing.T, cluster string) string {
 
 func TestOnlyWhatIsConcernedIsPublished(t *testing.T) {
 	play(t, func(s *stage) {
-		s.Apply(config(t, twoServices), s.catalog)
+		s.Apply(config(t, twoServices), s.catalog, nil)
 		if got := s.catalog.services(); !slices.Equal(got, []string{"file://cache", "file://web"}) {
 			t.Fatalf("followed: %v", got)
 		}
@@ -212,7 +212,7 @@ func TestOnlyWhatIsConcernedIsPublished(t *testing.T) {
 
 func TestDebounce(t *testing.T) {
 	play(t, func(s *stage) {
-		s.Apply(config(t, twoServices), s.catalog)
+		s.Apply(config(t, twoServices), s.catalog, nil)
 		s.client(t, "b")
 		rest()
 		began := time.Now()
@@ -227,7 +227,7 @@ func TestDebounce(t *testing.T) {
 
 func TestHeldChange(t *testing.T) {
 	play(t, func(s *stage) {
-		s.Apply(config(t, twoServices), s.catalog)
+		s.Apply(config(t, twoServices), s.catalog, nil)
 		s.client(t, "a")
 		s.catalog.say(t, "file://cache", "a b")
 		rest()
@@ -267,7 +267,7 @@ func TestHeldChange(t *testing.T) {
 
 func TestAnotherConfiguration(t *testing.T) {
 	play(t, func(s *stage) {
-		s.Apply(config(t, twoServices), s.catalog)
+		s.Apply(config(t, twoServices), s.catalog, nil)
 		s.client(t, "a")
 		s.client(t, "b")
 		s.catalog.say(t, "file://cache", "a b")
@@ -283,7 +283,7 @@ ambassadors:
 - name: c
   sidecars: {cluster: a}
   ports: [{name: web, port: 3, protocol: http, service: "file://other"}]
-`), s.catalog)
+`), s.catalog, nil)
 		if got := s.wire.took(); got != "publish b/attache, reselect, remove a/attache" {
 			t.Errorf("another configuration: %s", got)
 		}
@@ -305,7 +305,7 @@ ambassadors:
 			t.Error("endpoints of a service of which nothing is known")
 		}
 		other := &catalog{}
-		s.Apply(s.config.Load(), other)
+		s.Apply(s.config.Load(), other, nil)
 		if len(s.catalog.services()) != 0 || len(other.services()) != 2 {
 			t.Errorf("another catalog: %v and %v are followed", s.catalog.services(), other.services())
 		}
@@ -317,7 +317,7 @@ func TestEndedLoop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.Run(ctx, &wire{})
-	if s.Apply(nil, nil) {
+	if s.Apply(nil, nil, nil) {
 		t.Error("a loop that has ended takes a configuration")
 	}
 	if _, ok := s.Status(); ok {

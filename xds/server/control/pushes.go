@@ -11,7 +11,7 @@ import (
 
 // Push is one turn's changes on their way to the clients.
 type Push struct {
-	// Services changed; none if the file did, or a client came.
+	// Services and secrets that changed; none if the file did, or a client came.
 	Services []string
 	// Began is when the first change came from its source, Turned when bundles
 	// began to be built, and Ended when the last client that was concerned

@@ -26,6 +26,7 @@ type use struct {
 type group struct {
 	ambassador.Group
 	uses       []ambassador.Use
+	secrets    []ambassador.Secret
 	generation uint64
 	published  time.Time
 	counts     map[string]int // resources by type URL
@@ -33,9 +34,9 @@ type group struct {
 
 // turn takes what came in, and publishes the groups that it concerns.
 func (l *Loop) turn() {
-	states, groups := l.inbox.take()
+	states, secrets, groups := l.inbox.take()
 	concerned := map[*group]bool{}
-	services := map[discovery.Service]bool{}
+	names := map[string]bool{} // of services and secrets that changed
 	first := time.Time{}
 	for service, a := range states {
 		for u, of := range l.uses {
@@ -46,19 +47,20 @@ func (l *Loop) turn() {
 			if !l.offer(u, of) {
 				continue
 			}
-			services[service] = true
+			names[service.String()] = true
 			if first.IsZero() || a.at.Before(first) {
 				first = a.at
 			}
 			maps.Copy(concerned, of.groups)
 		}
 	}
+	l.takeNew(secrets, concerned, names, &first)
 	for _, g := range groups {
 		if added := l.add(g); added != nil {
 			concerned[added] = true
 		}
 	}
-	l.publish(concerned, services, first)
+	l.publish(concerned, names, first)
 	l.schedule()
 }
 
@@ -130,7 +132,7 @@ func (l *Loop) add(g ambassador.Group) *group {
 
 // join enters the group with the uses that it depends on.
 func (l *Loop) join(g *group) {
-	g.uses = g.Uses()
+	g.uses, g.secrets = g.Uses(), g.Secrets()
 	for _, u := range g.uses {
 		if of := l.uses[u]; of != nil {
 			of.groups[g] = true
@@ -139,8 +141,8 @@ func (l *Loop) join(g *group) {
 }
 
 // publish builds and publishes groups; first is when the first of the changes of
-// services came in.
-func (l *Loop) publish(groups map[*group]bool, services map[discovery.Service]bool, first time.Time) {
+// services and secrets, those names, came in.
+func (l *Loop) publish(groups map[*group]bool, changed map[string]bool, first time.Time) {
 	if len(groups) == 0 {
 		return
 	}
@@ -148,10 +150,7 @@ func (l *Loop) publish(groups map[*group]bool, services map[discovery.Service]bo
 	if first.IsZero() {
 		push.Began = push.Turned
 	}
-	for s := range services {
-		push.Services = append(push.Services, s.String())
-	}
-	slices.Sort(push.Services)
+	push.Services = slices.Sorted(maps.Keys(changed))
 	names := slices.SortedFunc(maps.Keys(groups), func(a, b *group) int { return strings.Compare(a.String(), b.String()) })
 	l.pushes.begin(push)
 	for _, g := range names {
@@ -160,7 +159,7 @@ func (l *Loop) publish(groups map[*group]bool, services map[discovery.Service]bo
 			state := of.state
 			state.Set = of.sent
 			return state
-		})
+		}, l.secretOf)
 		g.counts = map[string]int{}
 		for _, typeURL := range b.Types() {
 			g.counts[typeURL] = b.Count(typeURL)
@@ -176,14 +175,14 @@ func (l *Loop) publish(groups map[*group]bool, services map[discovery.Service]bo
 
 // expire lets go of what was held for its time.
 func (l *Loop) expire() {
-	concerned, services := map[*group]bool{}, map[discovery.Service]bool{}
+	concerned, names := map[*group]bool{}, map[string]bool{}
 	for u, of := range l.uses {
 		if of.gate != nil && of.gate.Held() && l.offer(u, of) {
 			maps.Copy(concerned, of.groups)
-			services[u.Service] = true
+			names[u.Service.String()] = true
 		}
 	}
-	l.publish(concerned, services, time.Time{})
+	l.publish(concerned, names, time.Time{})
 	l.schedule()
 }
 
@@ -215,7 +214,7 @@ func (l *Loop) Approve(name string) (held bool) {
 			held = true
 			l.options.Log.Info("held change approved", "use", name)
 			if l.offer(u, of) {
-				l.publish(of.groups, map[discovery.Service]bool{u.Service: true}, time.Time{})
+				l.publish(of.groups, map[string]bool{u.Service.String(): true}, time.Time{})
 			}
 			l.schedule()
 		}
