@@ -61,14 +61,6 @@ func (m *meter) planned(u ambassador.Use, p plan.Plan) {
 	m.plans[planKey{u.String(), outcome}]++
 }
 
-// events are the server's; settled gets the ends of publishes.
-func (m *meter) events(settled func(server.Settled)) server.Events {
-	return server.Events{
-		Nacked:  m.nacked,
-		Settled: settled,
-	}
-}
-
 // maxRefusals bounds the labels that clients choose.
 const maxRefusals = 256
 

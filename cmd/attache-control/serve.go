@@ -41,6 +41,8 @@ type program struct {
 	file    fileState
 	catalog atomic.Pointer[discovery.Catalog]
 	keyring atomic.Pointer[keyring]
+	// reporter is nil where there is no Kubernetes.
+	reporter atomic.Pointer[reporter]
 }
 
 // runState is how far the program is.
@@ -103,7 +105,7 @@ func (p *program) newServer(c *ambassador.Config) (*server.Server, error) {
 	s := &c.Server
 	o := server.Options{
 		Select: p.loop.Select, Log: p.log, Beside: p.health.register,
-		Events: p.meter.events(p.loop.Settled),
+		Events: p.events(),
 		Limits: server.Limits{
 			Streams: int(s.MaxStreams), StreamRate: s.Admission.PerSecond, StreamBurst: int(s.Admission.Burst),
 			ConnectionAge: s.MaxConnectionAge,
@@ -126,6 +128,11 @@ func (p *program) newServer(c *ambassador.Config) (*server.Server, error) {
 		}
 	}
 	return server.New(o), nil
+}
+
+// events go to the meter, the loop and Kubernetes.
+func (p *program) events() server.Events {
+	return server.Events{Nacked: p.meter.nacked, Settled: p.loop.Settled, Quarantined: p.quarantined}
 }
 
 // inspectors lets those read what all clients have whose SPIFFE ids are listed.
@@ -152,6 +159,7 @@ func (p *program) take(l *loaded) {
 	if old := p.catalog.Swap(catalog); old != nil && old != catalog {
 		old.Close()
 	}
+	p.report(newReporter(l, p.reporter.Load()))
 	if before != nil {
 		before.mounts.closeUnless(l)
 	}
@@ -160,6 +168,7 @@ func (p *program) take(l *loaded) {
 
 // release ends the catalog, the keyring and their sources.
 func (p *program) release() {
+	p.report(nil)
 	if k := p.keyring.Load(); k != nil {
 		k.Close()
 	}

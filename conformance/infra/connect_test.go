@@ -21,15 +21,16 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/hashicorp/consul/api"
+	statusv1 "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/attache-mesh/attache/conformance/infra/real"
 )
 
-// subscribe asks for secrets on a stream of its own and hands on each as it
-// comes.
-func subscribe(t *testing.T, control string, names ...string) <-chan *tlsv3.Secret {
+// subscribe asks for resources on a stream of its own and hands on each as it
+// comes. If refusal is given all are refused with it.
+func subscribe(t *testing.T, control, typeURL, refusal string, names ...string) <-chan *discoveryv3.Resource {
 	t.Helper()
 	conn, err := grpc.NewClient(control, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -41,12 +42,12 @@ func subscribe(t *testing.T, control string, names ...string) <-chan *tlsv3.Secr
 		t.Fatal(err)
 	}
 	err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-		Node: &corev3.Node{Id: "e1", Cluster: "tests", UserAgentName: "envoy"}, TypeUrl: resource.SecretType, ResourceNamesSubscribe: names,
+		Node: &corev3.Node{Id: "e1", Cluster: "tests", UserAgentName: "envoy"}, TypeUrl: typeURL, ResourceNamesSubscribe: names,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard, ended := make(chan *tlsv3.Secret, 100), make(chan struct{})
+	heard, ended := make(chan *discoveryv3.Resource, 100), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
@@ -55,12 +56,13 @@ func subscribe(t *testing.T, control string, names ...string) <-chan *tlsv3.Secr
 				return
 			}
 			for _, one := range r.GetResources() {
-				m := &tlsv3.Secret{}
-				if one.GetResource().UnmarshalTo(m) == nil {
-					heard <- m
-				}
+				heard <- one
 			}
-			_ = stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce()})
+			answer := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce()}
+			if refusal != "" && len(r.GetResources()) > 0 {
+				answer.ErrorDetail = &statusv1.Status{Code: 3, Message: refusal}
+			}
+			_ = stream.Send(answer)
 		}
 	}()
 	t.Cleanup(func() {
@@ -75,19 +77,25 @@ func subscribe(t *testing.T, control string, names ...string) <-chan *tlsv3.Secr
 type connectPair struct{ chain, key, roots string }
 
 // holds takes secrets until the leaf is good by the roots and is none of before.
-func (c *connectPair) holds(t *testing.T, heard <-chan *tlsv3.Secret, before string) {
+func (c *connectPair) holds(t *testing.T, heard <-chan *discoveryv3.Resource, before string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	// After a change of its CA an agent renews leaves at a random moment of 30 s
+	// (consul, agent/leafcert).
+	late := time.After(45 * time.Second)
 	for c.chain == before || c.verify() != nil {
 		select {
-		case m := <-heard:
+		case r := <-heard:
+			m := &tlsv3.Secret{}
+			if err := r.GetResource().UnmarshalTo(m); err != nil {
+				t.Fatal(err)
+			}
 			if v := m.GetValidationContext(); v != nil {
 				c.roots = v.GetTrustedCa().GetInlineString()
 			} else {
 				c.chain, c.key = m.GetTlsCertificate().GetCertificateChain().GetInlineString(), m.GetTlsCertificate().GetPrivateKey().GetInlineString()
 			}
 		case <-late:
-			t.Fatalf("no new leaf that the roots vouch for within 20 s: %v", c.verify())
+			t.Fatalf("no new leaf that the roots vouch for within 45 s: %v", c.verify())
 		}
 	}
 }
@@ -132,7 +140,7 @@ ambassadors:
 	control := real.Start(t, "attache-control", program(t, "attache-control"), "-c", path, "--status-address", status)
 	c := &chain{T: t, status: status}
 	control.Ready(20*time.Second, func() bool { return c.page("/ready") != "" })
-	heard := subscribe(t, xds, "consul://web#leaf", "consul://#roots")
+	heard := subscribe(t, xds, resource.SecretType, "", "consul://web#leaf", "consul://#roots")
 	var has connectPair
 	has.holds(t, heard, "")
 	keys := []string{has.key}
@@ -156,7 +164,7 @@ ambassadors:
 		return strings.Contains(c.page("/status"), `"failing"`)
 	})
 	var again connectPair
-	again.holds(t, subscribe(t, xds, "consul://web#leaf", "consul://#roots"), "")
+	again.holds(t, subscribe(t, xds, resource.SecretType, "", "consul://web#leaf", "consul://#roots"), "")
 	if again != has {
 		t.Error("while Consul is away a new client gets other secrets")
 	}

@@ -6,9 +6,17 @@ package infra
 // come again, and what it holds on to while the API server is away.
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/attache-mesh/attache/conformance/infra/real"
 	"github.com/attache-mesh/attache/discovery"
@@ -65,6 +73,7 @@ func TestKubeSource(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an Event tells of what a sidecar refuses", func(t *testing.T) { refusalIsAnEvent(t, k) })
 	t.Run("the API server is killed", func(t *testing.T) {
 		away := time.Now()
 		k.RestartAPIServer(func() {
@@ -80,4 +89,39 @@ func TestKubeSource(t *testing.T) {
 			return s.Kind == discovery.HeldEmpty && s.Set != nil && len(s.Set.Instances) > 0
 		})
 	})
+}
+
+// refusalIsAnEvent: a client refuses the listener of a port; the Service behind
+// it has an Event that names listener, client and reason.
+func refusalIsAnEvent(t *testing.T, k *real.Kube) {
+	ports := real.Ports(t, 2)
+	xds, status := fmt.Sprint("127.0.0.1:", ports[0]), fmt.Sprint("127.0.0.1:", ports[1])
+	path := filepath.Join(t.TempDir(), "control.yaml")
+	text := fmt.Sprintf(`
+server: {address: "%s"}
+sources: {k8s: {kind: kubernetes, kubeconfig: %s}}
+ambassadors:
+- {name: tests, clients: [envoy], ports: [{name: front, port: 1, protocol: tcp, service: "k8s://default/cache:main"}]}
+`, xds, k.Kubeconfig)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	control := real.Start(t, "attache-control", program(t, "attache-control"), "-c", path, "--status-address", status)
+	c := &chain{T: t, status: status}
+	control.Ready(20*time.Second, func() bool { return c.page("/ready") != "" })
+	subscribe(t, xds, resource.ListenerType, "front: address: taken by a test", "*")
+	var events []corev1.Event
+	real.Until(t, 20*time.Second, "there is an Event", func() bool {
+		list, err := k.Client.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ResourceRefused"})
+		if err == nil {
+			events = list.Items
+		}
+		return len(events) > 0
+	})
+	e := events[0]
+	t.Logf("%s on %s %s: %s", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Message)
+	if e.Type != "Warning" || e.InvolvedObject.Kind != "Service" || e.InvolvedObject.Name != "cache" ||
+		!strings.Contains(e.Message, "Listener front") || !strings.Contains(e.Message, "sidecar e1") || !strings.Contains(e.Message, "address: taken by a test") {
+		t.Errorf("%+v", e)
+	}
 }
