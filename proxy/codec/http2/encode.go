@@ -12,9 +12,9 @@ import "github.com/attache-mesh/attache/proxy/codec/http1"
 type Encoder struct {
 	table table
 	bound uint32 // the largest table that we keep, whatever the peer allows
-	// Sizes to announce before the next field: the smallest that was set since the last block, and the last.
-	lowest, pending uint32
-	update          bool
+	// A size to announce before the next field, and whether others were set before it.
+	pending         uint32
+	update, several bool
 
 	memory *memory // nil until a field is worth remembering
 	name   []byte  // scratch for names in other than lower case
@@ -30,23 +30,25 @@ func NewEncoder(bound uint32) *Encoder {
 
 // Init is NewEncoder for an Encoder that lies in the caller's memory.
 func (e *Encoder) Init(bound uint32) {
-	*e = Encoder{bound: bound, lowest: InitialTable}
+	*e = Encoder{bound: bound}
 	e.table.max = InitialTable
 	if bound < InitialTable {
 		e.SetMaxTable(InitialTable)
 	}
 }
 
-// SetMaxTable takes in the peer's SETTINGS_HEADER_TABLE_SIZE; the next block announces the table's new size.
+// SetMaxTable takes in the peer's SETTINGS_HEADER_TABLE_SIZE; the next block announces the table's new size. After
+// several changes it would have to announce the smallest too (RFC 7541 4.2); it announces 0, for x/net's decoder
+// takes a second size only while its table is empty.
 func (e *Encoder) SetMaxTable(n uint32) {
 	n = min(n, e.bound)
-	if n == e.table.max && !e.update {
+	if n == e.table.max {
 		return
 	}
-	if !e.update {
-		e.lowest = n
+	if e.update {
+		e.several = true
+		e.table.setMax(0)
 	}
-	e.lowest = min(e.lowest, n)
 	e.pending, e.update = n, true
 	e.table.setMax(n)
 }
@@ -56,10 +58,10 @@ func (e *Encoder) Begin(dst []byte) []byte {
 	if !e.update {
 		return dst
 	}
-	if e.lowest < e.pending {
-		dst = appendInt(dst, 0x20, 5, e.lowest)
+	if e.several {
+		dst = append(dst, 0x20)
 	}
-	e.update = false
+	e.update, e.several = false, false
 	return appendInt(dst, 0x20, 5, e.pending)
 }
 
