@@ -50,6 +50,10 @@ type layer struct {
 // Wire is the connection below its layer. It is for the layer alone.
 func (c *Conn) Wire() net.Conn { return (*wire)(c) }
 
+// Above gives the connection of a Wire, for a layer's callbacks that are told of
+// the wire alone.
+func Above(x net.Conn) *Conn { return (*Conn)(x.(*wire)) }
+
 // Secure puts a layer, made on Wire, between the connection and its socket, and
 // agrees on keys. What came before and was not discarded is the layer's to
 // read; what was queued before goes out as it is. pace, if not nil, is called

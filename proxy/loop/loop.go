@@ -271,7 +271,11 @@ func (w *Worker) guard(f func()) {
 	f()
 }
 
-// later queues a task behind the next look at the poller.
+// Next runs f at the beginning of the next turn's work, which comes at once. f
+// runs on the loop itself and must not yield. Worker only.
+func (w *Worker) Next(f func()) { w.nextTurn(task{f: f}) }
+
+// nextTurn queues a task behind the next look at the poller.
 func (w *Worker) nextTurn(t task) { w.later.push(t) }
 
 // closeAll closes what is open, tells those who waited, and then closes what

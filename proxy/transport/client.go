@@ -1,0 +1,175 @@
+package transport
+
+// The side that connects to hosts.
+
+import (
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"sync/atomic"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// Client is a config.UpstreamTLS and what its secrets say now. Use is for any
+// goroutine, Secure worker only.
+type Client struct {
+	asked *config.UpstreamTLS
+	env   Env
+	tally *Tally
+	now   atomic.Pointer[credentials]
+}
+
+// credentials is a client context with one version of its secrets. Immutable but
+// for the sessions, which are each worker's.
+type credentials struct {
+	missing  bool
+	cfg      *tls.Config
+	own      *tls.Certificate
+	verifier *verifier
+	sessions []*sessions // by worker ID; what other credentials have agreed on is not resumed
+}
+
+// NewClient compiles a context with its secrets; asked is kept and must not
+// change. What happens is counted in tally. Errors name the field.
+func NewClient(asked *config.UpstreamTLS, m *config.Material, env *Env, tally *Tally) (*Client, error) {
+	k := &Client{asked: asked, env: env.filled(), tally: tally}
+	if asked.KeyLog != nil {
+		if err := checkKeyLog(asked.KeyLog); err != nil {
+			return nil, err
+		}
+	}
+	return k, k.Use(m)
+}
+
+// Use makes the handshakes that begin from now on use other secrets. On an error
+// nothing has changed.
+func (k *Client) Use(m *config.Material) error {
+	cr := &credentials{missing: m == nil || m.Missing != ""}
+	if !cr.missing {
+		var err error
+		if cr.verifier, err = newVerifier(m.Validation, x509.ExtKeyUsageServerAuth); err != nil {
+			return err
+		}
+		if cr.verifier != nil {
+			cr.verifier.byServerName = k.asked.AutoSNISAN
+		}
+		k.compile(cr, m)
+	}
+	k.now.Store(cr)
+	return nil
+}
+
+func (k *Client) compile(cr *credentials, m *config.Material) {
+	cfg := baseConfig(&k.asked.TLS, k.env.Wall)
+	cfg.InsecureSkipVerify = true // verify takes its place
+	if len(m.Certificates) > 0 {
+		cr.own = m.Certificates[0].TLS()
+		// Shown to whoever asks, whatever authorities the host names, as in Envoy.
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cr.own, nil }
+	}
+	cr.cfg = cfg
+	for range k.env.Queues {
+		cr.sessions = append(cr.sessions, &sessions{most: int(k.asked.MaxSessions)})
+	}
+}
+
+// Peer is what a handshake is told of the host.
+type Peer struct {
+	// Hostname is the host's own name, "" if it has none (auto_host_sni).
+	Hostname string
+	// ServerName, if not "", is sent whatever the context says (auto_sni).
+	ServerName string
+	// VerifyServerName wants the certificate to be for the name that is sent,
+	// whatever the context says (auto_san_validation).
+	VerifyServerName bool
+	// ALPN, if not empty, is offered in place of what the context says.
+	ALPN []string
+}
+
+// ServerName is the SNI for a host, "" for none.
+func (k *Client) ServerName(p *Peer) string {
+	switch {
+	case p.ServerName != "":
+		return p.ServerName
+	case k.asked.AutoHostSNI && p.Hostname != "":
+		return p.Hostname
+	}
+	return k.asked.SNI
+}
+
+// Secure agrees on keys with the host that c is connected to, in at most
+// timeout (0: without bound). Errors: a *Failure, loop.ErrTimeout, or the
+// socket's; c is then to be closed. For coroutines only.
+func (k *Client) Secure(c *loop.Conn, p *Peer, timeout time.Duration) error {
+	w := c.Worker()
+	n := k.tally.On(w)
+	cr := k.now.Load()
+	if cr.missing {
+		n.NotReady++
+		return &Failure{"TLS error: Secret is not supplied by SDS", errNotReady}
+	}
+	q := k.env.Queues[w.ID]
+	if !q.enter() {
+		return &Failure{"TLS_error:|too many handshakes:TLS_error_end", errBusy}
+	}
+	defer q.leave()
+	c.SetReadTimeout(timeout)
+	q.paceHost()
+	var log keyLog
+	y := tls.Client(c.Wire(), log.watch(k.config(cr, p, w), k.asked.KeyLog, c))
+	err := c.Secure(y, q.paceHost)
+	log.write(k.asked.KeyLog, w)
+	if err != nil {
+		if !c.Closed() {
+			n.failed(err)
+		}
+		return failure(err)
+	}
+	c.SetReadTimeout(0)
+	st := settled(c, y, n)
+	st.Verified = cr.verifier.vouches(st.Peer, k.env.Wall)
+	if cr.own != nil {
+		st.Own = cr.own.Leaf
+	}
+	return nil
+}
+
+// config is a handshake's own.
+func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
+	cfg := cr.cfg.Clone()
+	cfg.ServerName = k.ServerName(p)
+	if len(p.ALPN) > 0 {
+		cfg.NextProtos = p.ALPN
+	}
+	if k.asked.MaxSessions > 0 {
+		cfg.ClientSessionCache = cr.sessions[w.ID]
+	}
+	v, name := cr.verifier, cfg.ServerName
+	if p.VerifyServerName && v != nil && !v.byServerName {
+		by := *v
+		by.byServerName = true
+		v = &by
+	}
+	if v != nil || k.asked.EnforceRSAKeyUsage {
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			if k.asked.EnforceRSAKeyUsage && !signs(cs.PeerCertificates[0]) {
+				return &VerifyError{badChain, "KEY_USAGE_BIT_INCORRECT"}
+			}
+			if v == nil {
+				return nil
+			}
+			_, err := v.verify(cs.PeerCertificates, name, k.env.Wall())
+			return err
+		}
+	}
+	return cfg
+}
+
+// signs reports whether a certificate's key may sign, if it is RSA's.
+func signs(c *x509.Certificate) bool {
+	_, isRSA := c.PublicKey.(*rsa.PublicKey)
+	return !isRSA || c.KeyUsage == 0 || c.KeyUsage&x509.KeyUsageDigitalSignature != 0
+}
