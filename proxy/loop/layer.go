@@ -77,11 +77,25 @@ func (c *Conn) Secure(l Layer, pace func()) error {
 	case c.closed:
 		return ErrClosed
 	case err != nil:
+		c.dropShaking()
 		return err
 	}
 	y.shaking, y.pace = false, nil
 	y.more, c.readable = c.readable, true // the layer may have read more than the handshake
 	return nil
+}
+
+// dropShaking reads what has come and is of no use any more: the kernel answers
+// bytes that are unread at the end with a RST, which would overtake the alert.
+func (c *Conn) dropShaking() {
+	p := c.w.bufs.get(smallest)
+	for left := lingerBytes; left > 0 && c.readable && !c.layer.ended; {
+		n, more, err := c.receive(p[:cap(p)])
+		c.readable = more
+		c.layer.ended = err != nil
+		left -= n
+	}
+	c.w.FreeBuffer(p)
 }
 
 // Describe keeps what the handshake has agreed on: the protocol that is spoken
