@@ -14,6 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 // Bounds of a chain and of a bundle of roots.
@@ -29,9 +34,10 @@ type Certificate struct {
 	// Others are the rest of the chain, parsed.
 	Others []*x509.Certificate
 	Key    PrivateKey
-	// OCSP is the DER response that is stapled; nil if there is none. It is good,
-	// and for Leaf, until OCSPExpires.
-	OCSP []byte
+	// OCSP is the DER response that is stapled, one for Leaf; nil if there is none.
+	// It holds until OCSPExpires; zero: for ever.
+	OCSP        []byte
+	OCSPExpires time.Time
 	// Path is the file of the chain, "<inline>" if it is in none.
 	Path string
 }
@@ -65,47 +71,104 @@ func (k PrivateKey) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted
 // certificate reads and checks s. What Envoy checks of keys is checked:
 // ECDSA on P-256, P-384 and P-521, RSA of 2048 bits and more (context_impl.cc).
 func (l *loading) certificate(s *CertificateSpec) (*Certificate, error) {
+	c := &Certificate{Path: s.Chain.Path}
 	if !s.PKCS12.IsZero() {
-		return nil, badField("pkcs12", "not supported: give certificate_chain and private_key as PEM")
+		c.Path = s.PKCS12.Path
 	}
-	chain, err := l.text("certificate_chain", s.Chain)
-	if err != nil {
-		return nil, err
-	}
-	key, err := l.text("private_key", s.Key)
-	if err != nil {
-		return nil, err
+	if c.Path == "" {
+		c.Path = "<inline>"
 	}
 	password, err := l.text("password", s.Password)
 	if err != nil {
 		return nil, err
 	}
-	c := &Certificate{Path: s.Chain.Path}
-	if c.Path == "" {
-		c.Path = "<inline>"
+	read := l.pem
+	if !s.PKCS12.IsZero() {
+		read = l.pkcs12
 	}
-	all, err := certificates(chain, maxChain)
+	all, signer, err := read(s, password)
 	if err != nil {
-		return nil, &FieldError{"certificate_chain", err}
+		return nil, err
 	}
 	c.Leaf, c.Others = all[0], all[1:]
 	for _, x := range all {
 		c.Chain = append(c.Chain, x.Raw)
 	}
-	signer, err := privateKey(key, password)
-	if err != nil {
-		return nil, &FieldError{"private_key", err}
-	}
-	if err := pair(c.Leaf, signer); err != nil {
-		return nil, &FieldError{"private_key", err}
-	}
 	c.Key = PrivateKey{&signer}
-	if !s.OCSP.IsZero() {
-		if c.OCSP, err = l.text("ocsp_staple", s.OCSP); err != nil {
-			return nil, err
-		}
+	return c, l.staple(s, c)
+}
+
+// pem reads a chain and its key that stand apart.
+func (l *loading) pem(s *CertificateSpec, password []byte) ([]*x509.Certificate, crypto.Signer, error) {
+	chain, err := l.text("certificate_chain", s.Chain)
+	if err != nil {
+		return nil, nil, err
 	}
-	return c, nil
+	key, err := l.text("private_key", s.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := certificates(chain, maxChain)
+	if err != nil {
+		return nil, nil, &FieldError{"certificate_chain", err}
+	}
+	signer, err := privateKey(key, password)
+	if err == nil {
+		err = pair(all[0], signer)
+	}
+	if err != nil {
+		return nil, nil, &FieldError{"private_key", err}
+	}
+	return all, signer, nil
+}
+
+// pkcs12 reads a chain and its key from one file.
+func (l *loading) pkcs12(s *CertificateSpec, password []byte) ([]*x509.Certificate, crypto.Signer, error) {
+	text, err := l.text("pkcs12", s.PKCS12)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !modest(text, maxNesting) {
+		return nil, nil, badField("pkcs12", "a key of more than %d iterations", maxIterations)
+	}
+	key, leaf, others, err := pkcs12.DecodeChain(text, string(password))
+	if err != nil {
+		return nil, nil, badField("pkcs12", "cannot be read, or not with this password")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, nil, badField("pkcs12", "a key of type %T cannot sign", key)
+	}
+	if err := pair(leaf, signer); err != nil {
+		return nil, nil, &FieldError{"pkcs12", err}
+	}
+	return append([]*x509.Certificate{leaf}, others...), signer, nil
+}
+
+// staple reads the OCSP response, which has to be for the certificate and to say
+// that it is good. An issuer that the chain has not does not matter.
+func (l *loading) staple(s *CertificateSpec, c *Certificate) error {
+	if s.OCSP.IsZero() {
+		return nil
+	}
+	text, err := l.text("ocsp_staple", s.OCSP)
+	if err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	r, err := ocsp.ParseResponse(text, nil)
+	switch {
+	case err != nil:
+		return &FieldError{"ocsp_staple", err}
+	case r.SerialNumber.Cmp(c.Leaf.SerialNumber) != 0: // Envoy's text (server_context_impl.cc)
+		return badField("ocsp_staple", "OCSP response does not match its TLS certificate")
+	case r.Status == ocsp.Revoked:
+		return badField("ocsp_staple", "the response says that the certificate is revoked")
+	}
+	c.OCSP, c.OCSPExpires = text, r.NextUpdate
+	return nil
 }
 
 // certificates parses the certificates of a PEM text, at least one and at most
@@ -142,24 +205,19 @@ func privateKey(text, password []byte) (crypto.Signer, error) {
 		if block, rest = pem.Decode(rest); block == nil {
 			return nil, errors.New("no PEM private key in it")
 		}
-		if len(block.Type) < len("PRIVATE KEY") || block.Type[len(block.Type)-len("PRIVATE KEY"):] != "PRIVATE KEY" {
-			continue
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return parseKey(block, password)
 		}
-		return parseKey(block, password)
 	}
 }
 
 func parseKey(block *pem.Block, password []byte) (crypto.Signer, error) {
-	der := block.Bytes
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("an encrypted key is not supported: give it without a password")
-	}
-	if len(password) > 0 {
-		return nil, errors.New("a password is given, and the key is not encrypted")
+	kind, der, err := decrypt(block, password)
+	if err != nil {
+		return nil, err
 	}
 	var parsed any
-	var err error
-	switch block.Type {
+	switch kind {
 	case "RSA PRIVATE KEY":
 		parsed, err = x509.ParsePKCS1PrivateKey(der)
 	case "EC PRIVATE KEY":
@@ -170,7 +228,7 @@ func parseKey(block *pem.Block, password []byte) (crypto.Signer, error) {
 	signer, ok := parsed.(crypto.Signer)
 	switch {
 	case err != nil: // its text might hold a part of the key
-		return nil, fmt.Errorf("a %s that cannot be parsed", block.Type)
+		return nil, fmt.Errorf("a %s that cannot be parsed", kind)
 	case !ok:
 		return nil, fmt.Errorf("a key of type %T cannot sign", parsed)
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -55,16 +57,18 @@ func (s *SecretSpec) Files() (all []string) {
 	return all
 }
 
-// Watched is the directory that is to be watched instead of those of the files;
-// "" for those.
-func (s *SecretSpec) Watched() string {
-	switch {
-	case s.Certificate != nil:
-		return s.Certificate.WatchedDirectory
-	case s.Validation != nil:
-		return s.Validation.WatchedDirectory
+// Directories lists where a move says that a file was replaced, each once.
+func (s *SecretSpec) Directories() (all []string) {
+	for d := range s.data {
+		at := d.Directory
+		if at == "" {
+			at = filepath.Dir(d.Path)
+		}
+		if d.Path != "" && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
 	}
-	return ""
+	return all
 }
 
 // data yields all texts.
@@ -98,6 +102,13 @@ type loading struct {
 // text gives what d says, and counts it into the sum.
 func (l *loading) text(field string, d Data) ([]byte, error) {
 	text := []byte(d.Inline.Reveal())
+	if d.Env != "" {
+		value, set := os.LookupEnv(d.Env)
+		if !set { // Envoy's text (config/datasource.cc)
+			return nil, badField(field, "Environment variable doesn't exist: %s", d.Env)
+		}
+		text = []byte(value)
+	}
 	if d.Path != "" {
 		var err error
 		if text, err = l.read(d.Path); err != nil {

@@ -28,9 +28,6 @@ type CertificateSpec struct {
 	PKCS12 Data
 	// OCSP is a DER response that is stapled.
 	OCSP Data
-	// WatchedDirectory, if not empty, is where a move says that files were
-	// replaced; else the directories of the files are watched.
-	WatchedDirectory string
 }
 
 // ValidationSpec says how a certificate is checked
@@ -39,7 +36,6 @@ type ValidationSpec struct {
 	// Roots are PEM certificates, and CRLs if there are any; RevocationLists are
 	// PEM CRLs.
 	Roots, RevocationLists Data
-	WatchedDirectory       string
 	// Domains are the trust domains of the SPIFFE validator; DomainMap is its
 	// bundle map in JSON, instead of Domains.
 	Domains   []DomainSpec

@@ -40,6 +40,8 @@ type APISource struct {
 	Delta bool
 	// Servers are tried in turn; at least one.
 	Servers []XDSServer
+	// Sum is a hash of all that was said: sources with one sum are the same.
+	Sum string
 	// SetNodeOnFirstMessageOnly leaves the node out of all but the first request
 	// of a stream.
 	SetNodeOnFirstMessageOnly bool
@@ -120,22 +122,28 @@ const (
 	SANIP
 )
 
-// Data is text that stands in a file or in the configuration itself; at most
-// one is given (Envoy core.v3.DataSource). A file is read when it is used, and
-// again when it was replaced.
+// Data is text that stands in a file, an environment variable or the
+// configuration itself; at most one is given (Envoy core.v3.DataSource). A file
+// is read when it is used, and again when it was replaced.
 type Data struct {
 	Path   string
 	Inline Hidden
+	Env    string
+	// Directory, if not empty, is where a move says that the file was replaced; else
+	// its own is.
+	Directory string
 }
 
 // IsZero reports whether nothing was given.
-func (d Data) IsZero() bool { return d.Path == "" && d.Inline.IsZero() }
+func (d Data) IsZero() bool { return d.Path == "" && d.Env == "" && d.Inline.IsZero() }
 
 // String says where the text is, never what: it may be a private key.
 func (d Data) String() string {
 	switch {
 	case d.Path != "":
 		return d.Path
+	case d.Env != "":
+		return "$" + d.Env
 	case !d.Inline.IsZero():
 		return "[inline]"
 	}

@@ -33,7 +33,8 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		Pool:           config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting},
 	}
 	d.required(p.dot("name"), c.Name)
-	d.transportSocket(p.dot("transport_socket"), m.GetTransportSocket())
+	c.UpstreamTransport = d.hostTransport(p.dot("transport_socket"), m.GetTransportSocket())
+	d.transportMatches(p, m, c)
 	d.preconnect(p.dot("preconnect_policy"), m.GetPreconnectPolicy(), c)
 	d.upstreamHTTP(p, m, c)
 	if d.discovery(p, m, c) {
@@ -43,6 +44,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		s := d.source(p.dot("lrs_server"), m.GetLrsServer())
 		c.LoadReports = &s
 	}
+	d.alpnFits(p, c)
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
 	d.balance(p, m, c)
 	return c

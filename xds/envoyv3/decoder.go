@@ -85,6 +85,9 @@ func (d *decoder) never(p path, hint string) {
 	d.report(Problem{Path: string(p), Text: text})
 }
 
+// refusals counts what was refused so far.
+func (d *decoder) refusals() int { return len(d.problems) - min(d.warnings, maxProblems) + d.more }
+
 // begin looks at a whole message before it is decoded.
 func (d *decoder) begin(p path, m proto.Message) {
 	d.validate(p, m)

@@ -34,6 +34,9 @@ type Options struct {
 	// Validated says that the rules that Envoy's API gives for each field have
 	// been applied already, as package load does with a document.
 	Validated bool
+	// ReadFile reads the file of a secret, so that what is wrong with it is found;
+	// nil leaves files alone.
+	ReadFile config.Reader
 
 	// everything decodes what is not served yet too: for tests of that.
 	everything bool

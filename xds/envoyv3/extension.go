@@ -11,6 +11,9 @@ import (
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
@@ -19,7 +22,9 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	proxysocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	starttlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/starttls/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
@@ -38,15 +43,18 @@ import (
 type kind string
 
 const (
-	networkFilter   kind = "network filter"
-	httpFilter      kind = "HTTP filter"
-	transportSocket kind = "transport socket"
-	accessLogger    kind = "access logger"
-	clusterKind     kind = "cluster type"
-	balancePolicy   kind = "load balancing policy"
-	protocolOptions kind = "upstream protocol options"
-	headerFormatter kind = "header formatter"
-	xdsSocket       kind = "transport socket of a control plane"
+	networkFilter    kind = "network filter"
+	httpFilter       kind = "HTTP filter"
+	listenerFilter   kind = "listener filter"
+	downstreamSocket kind = "transport socket of a listener"
+	upstreamSocket   kind = "transport socket of a cluster"
+	certValidator    kind = "certificate validator"
+	accessLogger     kind = "access logger"
+	clusterKind      kind = "cluster type"
+	balancePolicy    kind = "load balancing policy"
+	protocolOptions  kind = "upstream protocol options"
+	headerFormatter  kind = "header formatter"
+	xdsSocket        kind = "transport socket of a control plane"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.
@@ -63,7 +71,17 @@ func extensions() []extension {
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},
 		{httpFilter, "envoy.filters.http.router", func() proto.Message { return &routerv3.Router{} }},
-		{transportSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{listenerFilter, "envoy.filters.listener.tls_inspector", func() proto.Message { return &tlsinspectorv3.TlsInspector{} }},
+		{listenerFilter, "envoy.filters.listener.proxy_protocol", func() proto.Message { return &proxyfilterv3.ProxyProtocol{} }},
+		{listenerFilter, "envoy.filters.listener.http_inspector", func() proto.Message { return &httpinspectorv3.HttpInspector{} }},
+		{downstreamSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{downstreamSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.DownstreamTlsContext{} }},
+		{downstreamSocket, "envoy.transport_sockets.starttls", func() proto.Message { return &starttlsv3.StartTlsConfig{} }},
+		{upstreamSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
+		{upstreamSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},
+		{upstreamSocket, "envoy.transport_sockets.starttls", func() proto.Message { return &starttlsv3.UpstreamStartTlsConfig{} }},
+		{upstreamSocket, "envoy.transport_sockets.upstream_proxy_protocol", func() proto.Message { return &proxysocketv3.ProxyProtocolUpstreamTransport{} }},
+		{certValidator, "envoy.tls.cert_validator.spiffe", func() proto.Message { return &tlsv3.SPIFFECertValidatorConfig{} }},
 		{xdsSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
 		{xdsSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},
 		{accessLogger, "envoy.access_loggers.file", func() proto.Message { return &filelogv3.FileAccessLog{} }},
@@ -139,6 +157,10 @@ func (d *decoder) extension(p path, k kind, name string, a *anypb.Any) proto.Mes
 		return nil
 	} else {
 		d.validate(p, m)
+	}
+	if hint := d.serves().lacks(m); hint != "" && k != xdsSocket {
+		d.never(p, hint)
+		return nil
 	}
 	d.check(p, m)
 	return m

@@ -55,6 +55,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.downstreamCommon(p.dot("common_http_protocol_options"), m.GetCommonHttpProtocolOptions(), h)
 	d.downstreamHTTP1(p.dot("http_protocol_options"), m.GetHttpProtocolOptions(), h)
 	d.downstreamHTTP2(p, m, h)
+	d.clientCert(p, m, h)
 	d.notTogether(p, m)
 	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
@@ -76,9 +77,6 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 
 // notTogether reports values that are not honoured, or not beside each other.
 func (d *decoder) notTogether(p path, m *hcmv3.HttpConnectionManager) {
-	if m.GetForwardClientCertDetails() == hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY {
-		d.unsupported(p.dot("forward_client_cert_details"), "x-forwarded-client-cert is always removed")
-	}
 	if m.GetStripMatchingHostPort() && m.GetStripAnyHostPort() {
 		d.refuse(p, "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.")
 	}
@@ -188,4 +186,32 @@ func escapedSlashes(a hcmv3.HttpConnectionManager_PathWithEscapedSlashesAction) 
 		return config.EscapedSlashesForward
 	}
 	return config.EscapedSlashesKeep
+}
+
+// clientCert reads what becomes of x-forwarded-client-cert. Until TLS is served
+// it is always removed, which is what all but one ask for without TLS.
+func (d *decoder) clientCert(p path, m *hcmv3.HttpConnectionManager, h *config.HTTP) {
+	details := m.GetSetCurrentClientCertDetails()
+	h.ClientCert = config.ClientCert{
+		Forward: forwardClientCert(m.GetForwardClientCertDetails()),
+		Subject: details.GetSubject().GetValue(), Cert: details.GetCert(), Chain: details.GetChain(),
+		DNS: details.GetDns(), URI: details.GetUri(),
+	}
+	if h.ClientCert.Forward == config.ClientCertKeepAlways && !d.serves().tls {
+		d.unsupported(p.dot("forward_client_cert_details"), "x-forwarded-client-cert is always removed")
+	}
+}
+
+func forwardClientCert(f hcmv3.HttpConnectionManager_ForwardClientCertDetails) config.ForwardClientCert {
+	switch f {
+	case hcmv3.HttpConnectionManager_FORWARD_ONLY:
+		return config.ClientCertKeep
+	case hcmv3.HttpConnectionManager_APPEND_FORWARD:
+		return config.ClientCertAppend
+	case hcmv3.HttpConnectionManager_SANITIZE_SET:
+		return config.ClientCertSet
+	case hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY:
+		return config.ClientCertKeepAlways
+	}
+	return config.ClientCertRemove
 }

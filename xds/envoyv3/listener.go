@@ -5,7 +5,6 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
@@ -41,6 +40,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Keepalive)
 	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.chains(p, m, l)
+	d.listenerFilters(p, m, l)
 	return l
 }
 
@@ -58,19 +58,13 @@ func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
 }
 
 func (d *decoder) chain(p path, m *listenerv3.FilterChain) config.FilterChain {
-	d.transportSocket(p.dot("transport_socket"), m.GetTransportSocket())
-	return config.FilterChain{
+	c := config.FilterChain{
 		Name:    m.GetName(),
 		Match:   d.chainMatch(p.dot("filter_chain_match"), m.GetFilterChainMatch()),
 		Handler: d.filters(p.dot("filters"), m.GetFilters()),
 	}
-}
-
-// transportSocket accepts the plain socket, by name or by leaving it out.
-func (d *decoder) transportSocket(p path, m *corev3.TransportSocket) {
-	if m != nil {
-		d.extension(p.dot("typed_config"), transportSocket, m.GetName(), m.GetTypedConfig())
-	}
+	d.chainTransport(p, m, &c)
+	return c
 }
 
 func (d *decoder) chainMatch(p path, m *listenerv3.FilterChainMatch) config.ChainMatch {
@@ -80,16 +74,15 @@ func (d *decoder) chainMatch(p path, m *listenerv3.FilterChainMatch) config.Chai
 		DirectSourcePrefixes: d.prefixes(p.dot("direct_source_prefix_ranges"), m.GetDirectSourcePrefixRanges()),
 		SourcePrefixes:       d.prefixes(p.dot("source_prefix_ranges"), m.GetSourcePrefixRanges()),
 		SourcePorts:          m.GetSourcePorts(),
-		TransportProtocol:    m.GetTransportProtocol(),
+		ServerNames:          d.serverNames(p.dot("server_names"), m.GetServerNames()),
+		TransportProtocol:    d.transportProtocol(p.dot("transport_protocol"), m.GetTransportProtocol()),
+		ApplicationProtocols: m.GetApplicationProtocols(),
 	}
 	switch m.GetSourceType() {
 	case listenerv3.FilterChainMatch_SAME_IP_OR_LOOPBACK:
 		c.SourceType = config.SourceSameIPOrLoopback
 	case listenerv3.FilterChainMatch_EXTERNAL:
 		c.SourceType = config.SourceExternal
-	}
-	if t := m.GetTransportProtocol(); t != "" && t != "raw_buffer" {
-		d.never(p.dot("transport_protocol"), "raw_buffer only: "+hintTLS)
 	}
 	return c
 }

@@ -99,6 +99,9 @@ func (d *decoder) direct(p path, m *routev3.DirectResponseAction, limit uint32) 
 	if m.GetBody().GetFilename() != "" {
 		d.never(p.dot("body").dot("filename"), "give the text inline")
 	}
+	if m.GetBody().GetEnvironmentVariable() != "" {
+		d.never(p.dot("body").dot("environment_variable"), "give the text inline")
+	}
 	body := m.GetBody().GetInlineString()
 	if body == "" {
 		body = string(m.GetBody().GetInlineBytes())

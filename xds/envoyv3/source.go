@@ -48,7 +48,7 @@ const (
 )
 
 func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource {
-	s := &config.APISource{SetNodeOnFirstMessageOnly: m.GetSetNodeOnFirstMessageOnly()}
+	s := &config.APISource{SetNodeOnFirstMessageOnly: m.GetSetNodeOnFirstMessageOnly(), Sum: sumOf(m)}
 	switch m.GetApiType() {
 	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_AGGREGATED_GRPC:
 	case corev3.ApiConfigSource_DELTA_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
@@ -141,6 +141,9 @@ func (d *decoder) keyPair(p path, t *config.ClientTLS) {
 // data reads text that may stand in a file, which is not opened here.
 func (d *decoder) data(p path, m *corev3.DataSource) config.Data {
 	switch s := m.GetSpecifier().(type) {
+	case *corev3.DataSource_EnvironmentVariable:
+		d.required(p.dot("environment_variable"), s.EnvironmentVariable)
+		return config.Data{Env: s.EnvironmentVariable}
 	case *corev3.DataSource_Filename:
 		d.required(p.dot("filename"), s.Filename)
 		return config.Data{Path: s.Filename}
@@ -150,7 +153,7 @@ func (d *decoder) data(p path, m *corev3.DataSource) config.Data {
 		return config.Data{Inline: config.Hide(string(s.InlineBytes))}
 	case nil:
 		if m != nil {
-			d.refuse(p, "one of filename, inline_bytes or inline_string is required")
+			d.refuse(p, "one of filename, inline_bytes, inline_string or environment_variable is required")
 		}
 	}
 	return config.Data{}

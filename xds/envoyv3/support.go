@@ -75,7 +75,7 @@ func (f fields) field(name string) support {
 // allTables lists every message type that decoding touches, as if everything
 // were served: see serving.
 func allTables() []table {
-	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), ownTables())
+	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), tlsTables(), ownTables())
 }
 
 func concat(lists ...[]table) (all []table) {
@@ -121,6 +121,7 @@ func (t table) fields() fields {
 const (
 	hintLogs    = "access logs are not written yet; remove it or run with --allow-unsupported"
 	hintTLS     = "TLS is not supported yet"
+	hintProxy   = "the PROXY protocol is not supported yet"
 	hintHTTP2   = "HTTP/2 is not supported yet"
 	hintHTTP3   = "HTTP/3 is not supported"
 	hintRetry   = "retries are not supported yet"

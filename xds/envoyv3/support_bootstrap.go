@@ -41,7 +41,7 @@ func bootstrapTables() []table {
 				"typed_dns_resolver_config":      "names are resolved as the system is configured",
 				"use_tcp_for_dns_lookups":        "names are resolved as the system is configured",
 				"application_log_config":         "use --log-level",
-				"certificate_provider_instances": hintTLS,
+				"certificate_provider_instances": "use SDS",
 				"flags_path":                     "there is no file with flags",
 			},
 			never: notes{
@@ -50,8 +50,7 @@ func bootstrapTables() []table {
 		},
 		{
 			of:       &bootstrapv3.Bootstrap_StaticResources{},
-			honoured: "listeners clusters",
-			refused:  notes{"secrets": hintTLS},
+			honoured: "listeners clusters secrets",
 		},
 		{
 			of:       &bootstrapv3.Bootstrap_DynamicResources{},

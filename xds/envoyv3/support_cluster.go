@@ -36,7 +36,8 @@ func clusterTable() []table {
 				"typed_extension_protocol_options dns_refresh_rate dns_jitter " +
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
-				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server",
+				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
+				"transport_socket_matches",
 			partly: notes{
 				"type":      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy": "not CLUSTER_PROVIDED",
@@ -64,8 +65,7 @@ func clusterTable() []table {
 			},
 			never: notes{
 				"original_dst_lb_config":   "",
-				"transport_socket_matches": hintTLS,
-				"transport_socket_matcher": hintTLS,
+				"transport_socket_matcher": "use transport_socket_matches",
 				"filters":                  "there are no upstream filters",
 				"upstream_config":          "",
 			},

@@ -18,18 +18,17 @@ func httpTables() []table {
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
 				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
-				"http2_protocol_options",
+				"http2_protocol_options set_current_client_cert_details",
 			partly: notes{
 				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
 				"stream_error_on_invalid_http_message": "HTTP/2 only; an invalid HTTP/1 message always ends its connection",
 				"access_log":                           "/dev/null only: " + hintLogs,
-				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY: without TLS the others all remove the header",
+				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY before TLS is served",
 			},
 			noEffect: notes{
 				"access_log_flush_interval":           "no access log is written",
 				"flush_access_log_on_new_request":     "no access log is written",
 				"access_log_options":                  "no access log is written",
-				"set_current_client_cert_details":     "only with TLS",
 				"add_proxy_protocol_connection_state": "there is no filter state",
 			},
 			refused: notes{
@@ -47,6 +46,7 @@ func httpTables() []table {
 				"typed_header_validation_config":   "headers are always checked as RFC 9110 says",
 			},
 		},
+		{of: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{}, honoured: "subject cert chain dns uri"},
 		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges"},
 		{
 			of:       &hcmv3.HttpConnectionManager_UpgradeConfig{},

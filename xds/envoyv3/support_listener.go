@@ -14,15 +14,13 @@ func listenerTables() []table {
 			of: &listenerv3.Listener{},
 			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
-				"bind_to_port deprecated_v1",
+				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout",
 			partly: notes{"access_log": "/dev/null only: " + hintLogs},
 			noEffect: notes{
-				"metadata":                                   labelOnly,
-				"traffic_direction":                          labelOnly,
-				"listener_filters_timeout":                   "there are no listener filters to wait for",
-				"continue_on_listener_filters_timeout":       "there are no listener filters to wait for",
-				"reuse_port":                                 "each worker always has its own socket",
-				"enable_reuse_port":                          "each worker always has its own socket",
+				"metadata":          labelOnly,
+				"traffic_direction": labelOnly,
+				"reuse_port":        "each worker always has its own socket",
+				"enable_reuse_port": "each worker always has its own socket",
 				"max_connections_to_accept_per_socket_event": "a worker bounds its turns by itself",
 				"ignore_global_conn_limit":                   "there is no global limit of connections",
 				"bypass_overload_manager":                    "there is no overload manager",
@@ -38,7 +36,6 @@ func listenerTables() []table {
 				"fcds_config":          "give filter_chains",
 				"filter_chain_matcher": "use filter_chain_match",
 				"use_original_dst":     "connections are taken where they arrive",
-				"listener_filters":     "there are no listener filters yet",
 				"udp_listener_config":  "only TCP and unix sockets are served",
 				"api_listener":         "there is no API listener",
 				"internal_listener":    "there are no internal listeners",
@@ -55,24 +52,18 @@ func listenerTables() []table {
 		},
 		{
 			of:       &listenerv3.FilterChain{},
-			honoured: "name filter_chain_match filters transport_socket",
-			noEffect: notes{
-				"metadata":                         labelOnly,
-				"transport_socket_connect_timeout": "a plain socket has no handshake",
-			},
-			never: notes{"use_proxy_proto": "the PROXY protocol is not supported yet"},
+			honoured: "name filter_chain_match filters transport_socket transport_socket_connect_timeout use_proxy_proto",
+			noEffect: notes{"metadata": labelOnly},
 		},
 		{
 			of: &listenerv3.FilterChainMatch{},
 			honoured: "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges " +
-				"source_ports",
-			partly: notes{"transport_protocol": "raw_buffer only: " + hintTLS},
+				"source_ports server_names application_protocols",
+			partly: notes{"transport_protocol": "tls and raw_buffer only; tls when it is served"},
 			strict: true,
 			never: notes{
-				"server_names":          hintTLS,
-				"application_protocols": hintTLS,
-				"address_suffix":        "Envoy does not implement it either",
-				"suffix_len":            "Envoy does not implement it either",
+				"address_suffix": "Envoy does not implement it either",
+				"suffix_len":     "Envoy does not implement it either",
 			},
 		},
 		{

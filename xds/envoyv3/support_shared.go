@@ -79,10 +79,14 @@ func sharedTables() []table {
 				"log_format":        "the log is not written",
 			},
 		},
-		{of: &corev3.Metadata{}, honoured: "filter_metadata", noEffect: notes{"typed_filter_metadata": noMeta}},
+		{of: &corev3.Metadata{}, honoured: "filter_metadata", partly: notes{
+			"typed_filter_metadata": "envoy.transport_sockets.proxy_protocol of endpoints; nothing reads the others",
+		}},
 		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string", strict: true, partly: notes{
-			"filename": "certificates and keys only; give other text inline",
-		}, never: notes{"environment_variable": "give the text inline, or the name of a file"}},
+			"filename":             "secrets only; give other text inline",
+			"environment_variable": "secrets only; give other text inline",
+			"watched_directory":    "secrets only",
+		}},
 		{of: &corev3.RuntimeFractionalPercent{}, honoured: "default_value runtime_key"},
 		{of: &corev3.RuntimeDouble{}, honoured: "default_value runtime_key"},
 		{

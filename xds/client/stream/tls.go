@@ -66,6 +66,13 @@ func keyPair(c *config.ClientTLS) (tls.Certificate, error) {
 }
 
 func read(d config.Data) ([]byte, error) {
+	if d.Env != "" {
+		text, set := os.LookupEnv(d.Env)
+		if !set {
+			return nil, fmt.Errorf("environment variable %s is not set", d.Env)
+		}
+		return []byte(text), nil
+	}
 	if d.Path == "" {
 		return []byte(d.Inline.Reveal()), nil
 	}

@@ -1,0 +1,115 @@
+package envoyv3
+
+// Listener filters: what looks at a connection before its chain is chosen.
+
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// listenerFilters reads the filters, and adds the TLS inspector where a chain
+// needs it, as Envoy does (listener_impl.cc, buildListenerFilters).
+func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.Listener) {
+	l.FiltersTimeout = d.duration(p.dot("listener_filters_timeout"), m.GetListenerFiltersTimeout(), config.DefaultFiltersTimeout)
+	l.ContinueOnTimeout = m.GetContinueOnListenerFiltersTimeout()
+	for i, f := range m.GetListenerFilters() {
+		if f.GetTypedConfig() == nil {
+			d.refuse(p.dot("listener_filters").at(i), "typed_config is required")
+			continue
+		}
+		p := p.dot("listener_filters").at(i).dot("typed_config")
+		switch t := d.extension(p, listenerFilter, f.GetName(), f.GetTypedConfig()).(type) {
+		case *tlsinspectorv3.TlsInspector:
+			l.TLSInspector = &config.TLSInspector{CloseOnError: t.GetCloseConnectionOnClientHelloParsingErrors()}
+		case *proxyfilterv3.ProxyProtocol:
+			if l.TLSInspector != nil {
+				d.refuse(p, "must come before the TLS inspector: a PROXY header comes before TLS")
+			}
+			if l.ProxyProtocol != nil {
+				d.refuse(p, "the PROXY header is taken once")
+			}
+			l.ProxyProtocol = d.proxyProtocol(p, t)
+		case *httpinspectorv3.HttpInspector: // what it tells is found without it
+		}
+	}
+	for i := range m.GetFilterChains() {
+		if m.GetFilterChains()[i].GetUseProxyProto().GetValue() && l.ProxyProtocol == nil {
+			l.ProxyProtocol = &config.ProxyProtocol{}
+		}
+	}
+	if l.TLSInspector == nil && needsInspector(l) {
+		d.warn(p.dot("listener_filters"), "a filter chain match needs the TLS inspector: it is added")
+		l.TLSInspector = &config.TLSInspector{}
+	}
+}
+
+func needsInspector(l *config.Listener) bool {
+	for c := range l.AllChains {
+		m := &c.Match
+		if m.TransportProtocol == "tls" || m.TransportProtocol == "" && len(m.ServerNames)+len(m.ApplicationProtocols) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decoder) proxyProtocol(p path, m *proxyfilterv3.ProxyProtocol) *config.ProxyProtocol {
+	f := &config.ProxyProtocol{StatPrefix: m.GetStatPrefix(), Optional: m.GetAllowRequestsWithoutProxyProtocol()}
+	f.PassAll, f.Pass = d.passTLVs(p.dot("pass_through_tlvs"), m.GetPassThroughTlvs())
+	for _, v := range m.GetDisallowedVersions() {
+		f.NoV1 = f.NoV1 || v == corev3.ProxyProtocolConfig_V1
+		f.NoV2 = f.NoV2 || v == corev3.ProxyProtocolConfig_V2
+	}
+	for i, r := range m.GetRules() {
+		p := p.dot("rules").at(i)
+		if r.GetTlvType() > 255 {
+			d.refuse(p.dot("tlv_type"), "value must be less than 256")
+		}
+		if r.GetOnTlvPresent() == nil {
+			continue // nothing to do
+		}
+		d.required(p.dot("on_tlv_present").dot("key"), r.GetOnTlvPresent().GetKey())
+		f.Rules = append(f.Rules, config.TLVRule{
+			Type:      byte(r.GetTlvType()),
+			Namespace: r.GetOnTlvPresent().GetMetadataNamespace(),
+			Key:       r.GetOnTlvPresent().GetKey(),
+		})
+	}
+	return f
+}
+
+// serverNames reads what SNI is matched by: whole names, and "*." before one. The
+// texts are Envoy's (filter_chain_manager_impl.cc).
+func (d *decoder) serverNames(p path, names []string) (all []string) {
+	for i, name := range names {
+		name = strings.ToLower(name)
+		if strings.Contains(strings.TrimPrefix(name, "*."), "*") {
+			d.refuse(p.at(i), "partial wildcards are not supported in server_names")
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// transportProtocol reads the protocol that a chain is for.
+func (d *decoder) transportProtocol(p path, name string) string {
+	switch name {
+	case "", "raw_buffer":
+	case "tls":
+		if !d.serves().tls {
+			d.never(p, "raw_buffer only: "+hintTLS)
+		}
+	default:
+		d.never(p, "tls and raw_buffer only")
+	}
+	return name
+}
