@@ -6,9 +6,10 @@ import "github.com/attache-mesh/attache/proxy/codec/http1"
 
 // Encoder makes one connection's header blocks, in the order in which they are sent.
 //
-// What goes into the table is what pays: fields that are alike in every message of a connection at once, all
-// others when the same field comes a second time within a short while. So a path with an id in it, a request id
-// or a trace never pushes out what is used, and a gRPC method or the date of this second is sent once.
+// What goes into the table is what pays: fields that are alike in every message of a connection at once, and one
+// of each name that no table has, for the name's sake; all others when the same field comes a second time within
+// a short while. So a path with an id in it, a request id or a trace never pushes out what is used, and a gRPC
+// method or the date of this second is sent once.
 type Encoder struct {
 	table table
 	bound uint32 // the largest table that we keep, whatever the peer allows
@@ -142,7 +143,7 @@ func (e *Encoder) append(dst []byte, n named, value []byte) []byte {
 	if seq, ok := e.pair(h, n, value); ok {
 		return appendInt(dst, 0x80, 7, e.index(seq))
 	}
-	if n.policy != once && !e.memory.again(h) {
+	if n.policy != once && !e.memory.again(h) && e.hasName(n) {
 		return e.literal(dst, 0, 4, n, value)
 	}
 	dst = e.literal(dst, 0x40, 6, n, value)

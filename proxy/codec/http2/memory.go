@@ -176,6 +176,15 @@ func (e *Encoder) nameOf(n named) (seq uint64, ok bool) {
 	return seq, bytes.Equal(e.table.bytes(f)[:f.name], n.name)
 }
 
+// hasName says that a literal of this name need not spell it.
+func (e *Encoder) hasName(n named) bool {
+	if n.static != 0 {
+		return true
+	}
+	_, ok := e.nameOf(n)
+	return ok
+}
+
 // remember puts a field into the table.
 func (e *Encoder) remember(h uint64, n named, value []byte) {
 	seq := uint32(e.table.next)
