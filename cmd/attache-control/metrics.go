@@ -53,6 +53,7 @@ func (p *program) metrics() []byte {
 	serviceMetrics(s, st)
 	planMetrics(s, st)
 	secretMetrics(s, st)
+	loadMetrics(s, st)
 	streamMetrics(s, st)
 	p.meter.write(s)
 	var memory runtime.MemStats
@@ -145,6 +146,26 @@ func secretMetrics(s *sheet, st status) {
 	s.family("secret_failing", "gauge", "1 while a secret is not to be had, or not renewed.")
 	for _, v := range st.Secrets {
 		s.sample("secret_failing", truth(v.State == "failing"), "secret", v.Name)
+	}
+}
+
+func loadMetrics(s *sheet, st status) {
+	s.one("load_reports_total", "counter", "Load reports of sidecars (LRS).", float64(st.LoadReports))
+	figures := []struct {
+		name, help string
+		of         func(loadStatus) uint64
+	}{
+		{"load_issued_total", "Requests that sidecars report to have sent.", func(l loadStatus) uint64 { return l.Issued }},
+		{"load_success_total", "Of those, the good ones.", func(l loadStatus) uint64 { return l.Success }},
+		{"load_failed_total", "Of those, the failed ones.", func(l loadStatus) uint64 { return l.Failed }},
+		{"load_dropped_total", "Requests that limits of sidecars turned away.", func(l loadStatus) uint64 { return l.Dropped }},
+	}
+	for _, f := range figures {
+		s.family(f.name, "counter", f.help)
+		for _, l := range st.Loads {
+			s.sample(f.name, float64(f.of(l)), "ambassador", l.Ambassador, "cluster", l.Cluster,
+				"region", l.Region, "zone", l.Zone, "sub_zone", l.SubZone, "priority", strconv.FormatUint(uint64(l.Priority), 10))
+		}
 	}
 }
 

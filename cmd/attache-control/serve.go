@@ -36,6 +36,7 @@ type program struct {
 	loop    *control.Loop
 	server  *server.Server
 	health  *health
+	loads   *loads
 
 	state   atomic.Int32 // a runState
 	file    fileState
@@ -64,7 +65,7 @@ func serve(f *flags, l *loaded, stderr io.Writer) error {
 }
 
 func newProgram(f *flags, stderr io.Writer) *program {
-	return &program{f: f, log: newLog(stderr, f), started: time.Now(), meter: newMeter(), health: newHealth()}
+	return &program{f: f, log: newLog(stderr, f), started: time.Now(), meter: newMeter(), health: newHealth(), loads: newLoads()}
 }
 
 func (p *program) run(ctx context.Context, l *loaded) error {
@@ -105,7 +106,7 @@ func (p *program) newServer(c *ambassador.Config) (*server.Server, error) {
 	s := &c.Server
 	o := server.Options{
 		Select: p.loop.Select, Log: p.log, Beside: p.health.register,
-		Events: p.events(),
+		Events: p.events(), Load: p.reported, LoadInterval: s.LoadReports,
 		Limits: server.Limits{
 			Streams: int(s.MaxStreams), StreamRate: s.Admission.PerSecond, StreamBurst: int(s.Admission.Burst),
 			ConnectionAge: s.MaxConnectionAge,

@@ -25,6 +25,8 @@ type status struct {
 	Ambassadors []ambassadorStatus `json:"ambassadors"`
 	Sidecars    []sidecarStatus    `json:"sidecars"`
 	Quarantine  []quarantineStatus `json:"quarantine"`
+	Loads       []loadStatus       `json:"loads"`
+	LoadReports uint64             `json:"load_reports"`
 	Totals      totals             `json:"totals"`
 }
 
@@ -167,6 +169,7 @@ func (p *program) status() status {
 		Config: p.configStatus(), Services: p.services(now), Secrets: p.keyring.Load().status(), Totals: totals(p.server.Counts()),
 		Sidecars: sidecars(p.server.Clients()), Quarantine: quarantine(p.server.Quarantined()),
 	}
+	s.Loads, s.LoadReports = p.loads.status()
 	loop, _ := p.loop.Status()
 	for _, u := range loop.Uses {
 		s.Sets = append(s.Sets, setOf(u))

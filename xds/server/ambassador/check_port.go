@@ -31,6 +31,7 @@ func (r *reader) port(c *Config, p *Port, path string) {
 	p.defaults(c)
 	r.clients(p, path)
 	p.targets()
+	p.reports = c.Server.LoadReports > 0
 }
 
 // portName is also part of statistics and the name in xds:///NAME.

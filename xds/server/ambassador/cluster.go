@@ -23,6 +23,11 @@ func (p *Port) cluster(t *target, client Client) *clusterv3.Cluster {
 		HealthChecks:         p.healthChecks(),
 		TransportSocket:      p.transportSocket(t.use.Service),
 	}
+	if p.reports && client != Envoy { // Envoy reports as its bootstrap says
+		c.LrsServer = &corev3.ConfigSource{
+			ConfigSourceSpecifier: &corev3.ConfigSource_Self{Self: &corev3.SelfConfigSource{}}, ResourceApiVersion: corev3.ApiVersion_V3,
+		}
+	}
 	p.balance(c)
 	if p.Protocol == ProtocolGRPC && client != GRPC {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{

@@ -31,6 +31,7 @@ type Server struct {
 	WaitForSources   time.Duration `yaml:"wait_for_sources" default:"15s" range:"0s..10m" doc:"How long the port stays closed at start for services that no source has answered for."`
 	MaxConnectionAge time.Duration `yaml:"max_connection_age" default:"30m" range:"1s..24h" doc:"A stream is ended in order after this time, give or take a tenth, so that sidecars spread over replicas."`
 	Admission        Admission     `yaml:"admission" doc:"How fast new streams are taken on."`
+	LoadReports      time.Duration `yaml:"load_reports" default:"0s" range:"0s..1h" doc:"How often sidecars report the load of their clusters (LRS), attache and gRPC; 0s: not at all. A raw cluster with lrs_server reports every 10s if this is 0s."`
 	MaxStreams       uint32        `yaml:"max_streams" default:"20000" range:"1..1000000" doc:"Streams at once; more are turned away."`
 }
 

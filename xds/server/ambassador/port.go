@@ -33,6 +33,7 @@ type Port struct {
 	Memcached    *Memcached    `yaml:"memcached" doc:"What only memcached has."`
 	Plan         *Plan         `yaml:"plan" doc:"As at the top, for this port alone."`
 
+	reports  bool // load, by LRS
 	clients  clientSet
 	clusters []*target // service first, then those of routes, each once
 }
