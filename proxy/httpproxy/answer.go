@@ -4,7 +4,6 @@ package httpproxy
 
 import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
-	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 )
@@ -15,7 +14,10 @@ const maxInterim = 10
 // readAnswer reads the head of the answer; it has n bytes, still buffered. 1xx
 // heads are dropped: an expectation was answered here.
 func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
-	up := x.lease.Conn
+	if x.up.s != nil {
+		return 0, x.readHeaders()
+	}
+	up := x.up.c
 	for interim := 0; ; {
 		if up.Pending() > 0 {
 			n, err := x.resp.Parse(up.Buffered(), x.method, &x.limits)
@@ -45,69 +47,63 @@ func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
 	}
 }
 
-// switched says that the upstream took up the protocol that was asked for.
-func (x *exchange) switched() bool {
-	if !x.upgrades {
-		return false
-	}
-	if x.method == http1.MethodConnect {
-		return x.resp.Status >= 200 && x.resp.Status < 300
-	}
-	return x.resp.Status == 101 && x.resp.Upgrade != nil
-}
-
 // respond sends the answer on. Its head has n bytes.
 func (x *exchange) respond(n int) outcome.Outcome {
-	up, c, res := x.lease.Conn, x.client, &x.resp
+	if x.down.s != nil {
+		return x.respondStream(n)
+	}
+	c, res := x.down.c, &x.resp
 	kind := res.Body
 	x.back.reset(kind, res.ContentLength)
 	raw := kind == http1.BodyLength || x.http10
 	chunked := kind != http1.BodyNone && !raw
 	x.closes = x.closes || x.mustClose() || kind != http1.BodyLength && kind != http1.BodyNone && x.http10
-	head := x.answerHead(x.here.scratch[:0], chunked)
-	x.here.scratch = head[:0]
-	up.Discard(n)
+	text := x.answerHead(x.here.scratch[:0], chunked)
+	x.here.scratch = text[:0]
 	x.started = true
+	if x.up.s != nil {
+		c.Commit(append(c.Begin(len(text)), text...))
+		return x.respondBody(chunked)
+	}
+	up := x.up.c
+	up.Discard(n)
 	if raw && kind == http1.BodyLength {
 		data, n, _ := x.back.next(up.Buffered(), nil)
 		if len(data) > gathered {
-			_ = c.SendTwo(head, data)
+			_ = c.SendTwo(text, data)
 		} else {
-			c.Commit(append(append(c.Begin(len(head)+len(data)), head...), data...))
+			c.Commit(append(append(c.Begin(len(text)+len(data)), text...), data...))
 		}
 		up.Discard(n)
 	} else {
-		c.Commit(append(c.Begin(len(head)), head...))
+		c.Commit(append(c.Begin(len(text)), text...))
 	}
 	return x.respondBody(chunked)
 }
 
 // respondBody sends the rest.
 func (x *exchange) respondBody(chunked bool) outcome.Outcome {
-	up, c := x.lease.Conn, x.client
 	for {
-		if err := x.back.relay(c, up, chunked, x.trailers, &x.limits); err != nil {
+		if err := x.back.relay(&x.down, &x.up, chunked, x.trailers, &x.limits); err != nil {
 			x.cluster.Count.CxProtocolError++
 			return outcome.ProtocolError
 		}
-		if c.WriteError() != nil || c.Closed() {
+		if x.down.broken() {
 			return x.clientLost()
 		}
 		if x.back.done {
 			return outcome.OK
 		}
-		if o := x.ease(c, x.conn.limit); o != outcome.OK {
+		if o := x.ease(&x.down, x.conn.limit); o != outcome.OK {
 			return o
 		}
-		if x.back.kind == http1.BodyLength && x.back.left >= longBody {
+		if x.back.kind == http1.BodyLength && x.back.left >= longBody && x.down.c != nil && x.up.c != nil {
 			return x.stream()
 		}
 		if o := x.more(); o != outcome.OK {
 			if o == outcome.LostMidway && x.back.kind == http1.BodyUntilClose && x.ended() {
 				x.back.done = true
-				if chunked {
-					x.back.end(c, false)
-				}
+				x.down.finish(chunked, nil)
 				return outcome.OK
 			}
 			return o
@@ -125,7 +121,7 @@ const (
 
 // stream sends the rest of a long body of known length.
 func (x *exchange) stream() outcome.Outcome {
-	up, c, b := x.lease.Conn, x.client, &x.back
+	up, c, b := x.up.c, x.down.c, &x.back
 	for b.left > 0 {
 		p, err := up.Stream(int(min(b.left, int64(max(x.conn.limit-c.Unsent(), leastRead)))))
 		switch {
@@ -135,7 +131,7 @@ func (x *exchange) stream() outcome.Outcome {
 			if c.Send(p) != nil || c.Closed() {
 				return x.clientLost()
 			}
-			if o := x.ease(c, x.conn.limit); o != outcome.OK {
+			if o := x.ease(&x.down, x.conn.limit); o != outcome.OK {
 				return o
 			}
 			if up.Spent() {
@@ -170,20 +166,27 @@ func (x *exchange) mustClose() bool {
 		cfg.MaxConnectionDuration > 0 && x.w.Now()-cn.began >= int64(cfg.MaxConnectionDuration)
 }
 
-// answerHead writes the head that the client sees.
+// answerHead writes the head that an HTTP/1.1 client sees.
 func (x *exchange) answerHead(dst []byte, chunked bool) []byte {
-	cfg, res := x.here.room.cfg, &x.resp
+	x.changeAnswer()
+	res := &x.resp
+	h := head{text: http1.AppendStatusLine(dst, res.Status, nil)}
+	x.answerFields(&h, res.Headers, res.Body == http1.BodyNone && res.ContentLength < 0 && bodyExpected(res.Status, x.method))
+	return x.endHead(h.text, chunked)
+}
+
+// changeAnswer makes the upstream's head what the client shall see.
+func (x *exchange) changeAnswer() {
+	res := &x.resp
 	x.status = res.Status
 	lines := fields{&res.Headers}
-	if !cfg.SuppressEnvoyHeaders && x.complete != 0 {
+	if !x.here.room.cfg.SuppressEnvoyHeaders && x.complete != 0 {
 		ms := appendInt(x.text[:0], (x.w.Now()-x.complete)/1e6)
 		lines.put("x-envoy-upstream-service-time", ms)
 	}
 	if len(x.target.ResponseOps) > 0 {
 		route.Apply(x.target.ResponseOps, lines)
 	}
-	dst = http1.AppendStatusLine(dst, res.Status, nil)
-	return x.answerFields(dst, res.Headers, chunked, res.Body == http1.BodyNone && res.ContentLength < 0 && bodyExpected(res.Status, x.method))
 }
 
 // bodyExpected says whether an answer without a length would be read until the
@@ -192,18 +195,18 @@ func bodyExpected(status int, m http1.MethodID) bool {
 	return status >= 200 && status != 204 && status != 304 && m != http1.MethodHead
 }
 
-// answerFields writes the header lines of an answer and its end
+// answerFields writes the header lines of an answer
 // (ConnectionManagerUtility::mutateResponseHeaders, ConnectionManagerImpl::
 // ActiveStream::encodeHeaders).
-func (x *exchange) answerFields(dst []byte, lines []http1.Header, chunked, empty bool) []byte {
+func (x *exchange) answerFields(h *head, lines []http1.Header, empty bool) {
 	cfg := x.here.room.cfg
 	dated, served := false, false
 	for i := range lines {
-		h := &lines[i]
-		if h.Hop {
+		l := &lines[i]
+		if l.Hop {
 			continue
 		}
-		switch h.ID {
+		switch l.ID {
 		case http1.FieldServer:
 			if cfg.ServerHeader == 0 {
 				continue
@@ -212,33 +215,41 @@ func (x *exchange) answerFields(dst []byte, lines []http1.Header, chunked, empty
 		case http1.FieldDate:
 			dated = true
 		}
-		dst = http1.AppendHeader(dst, h.Name, h.Value)
+		h.add(l.Name, l.Value, l.ID)
 	}
 	if empty {
-		dst = append(dst, "content-length: 0\r\n"...)
+		h.add(nameLength, valueZero, http1.FieldContentLength)
 	}
-	for i := 0; x.hash.SetsCookie(); i++ {
-		before := len(dst)
-		dst = append(dst, "set-cookie: "...)
-		var ok bool
-		if dst, ok = x.route.AppendSetCookie(dst, &x.hash, i); !ok {
-			dst = dst[:before]
-			break
-		}
-		dst = append(dst, "\r\n"...)
+	if x.hash.SetsCookie() {
+		x.answerCookies(h)
 	}
 	if cfg.RequestIDInResponse && x.idn > 0 {
-		dst = http1.AppendHeader(dst, "x-request-id", x.id[:x.idn])
+		h.add(nameRequestID, x.id[:x.idn], http1.FieldXRequestID)
 	}
 	if !dated {
-		dst = append(append(append(dst, "date: "...), x.here.dateText()...), "\r\n"...)
+		h.add(nameDate, x.here.dateText(), http1.FieldDate)
 	}
 	if !served && cfg.ServerHeader != 2 {
-		dst = http1.AppendHeader(dst, "server", x.here.room.server)
+		h.add(nameServer, x.here.room.server, http1.FieldServer)
 	}
 	if len(x.here.room.via) > 0 {
-		dst = http1.AppendHeader(dst, "via", x.here.room.via)
+		h.add(nameVia, x.here.room.via, http1.FieldVia)
 	}
+}
+
+// answerCookies adds the cookies that hash policies have made.
+func (x *exchange) answerCookies(h *head) {
+	for i := 0; ; i++ {
+		cookie, ok := x.route.AppendSetCookie(x.text[:0], &x.hash, i)
+		if !ok {
+			return
+		}
+		h.add(nameSetCookie, cookie, http1.FieldSetCookie)
+	}
+}
+
+// endHead adds what an HTTP/1.1 head says of the connection and of the body.
+func (x *exchange) endHead(dst []byte, chunked bool) []byte {
 	switch {
 	case x.tunnel:
 	case x.closes:
@@ -250,88 +261,4 @@ func (x *exchange) answerFields(dst []byte, lines []http1.Header, chunked, empty
 		dst = http1.AppendFraming(dst, http1.BodyChunked)
 	}
 	return http1.AppendHeadEnd(dst)
-}
-
-// Tunnels.
-
-// join makes a tunnel of both connections after the upstream agreed: bytes go
-// both ways, and an end of one side is passed on as such. The answer's head
-// has n bytes.
-func (x *exchange) join(n int) outcome.Outcome {
-	up, c := x.lease.Conn, x.client
-	for x.pumping { // the rest of the request itself
-		x.joined.Wait(x.w)
-	}
-	if x.pumpEnd != outcome.OK {
-		return x.pumpEnd
-	}
-	x.tunnel, x.closes, x.deadline = true, true, 0
-	head := x.answerHead(x.here.scratch[:0], false)
-	if x.method != http1.MethodConnect {
-		head = head[:len(head)-2]
-		head = append(head, "connection: Upgrade\r\n"...)
-		head = http1.AppendHeadEnd(http1.AppendHeader(head, "upgrade", x.resp.Upgrade))
-	}
-	x.here.scratch = head[:0]
-	up.Discard(n)
-	x.started = true
-	if err := c.Send(head); err != nil {
-		return outcome.DownstreamGone
-	}
-	x.here.count.CxUpgrades++
-	x.pumping = true
-	x.w.Go(x.carry)
-	o := x.carryBack(up)
-	for o == outcome.OK && x.pumping {
-		x.joined.Wait(x.w)
-	}
-	if o == outcome.OK {
-		o = x.pumpEnd
-	}
-	return o
-}
-
-// carryBack passes the upstream's half on, up to its end.
-func (x *exchange) carryBack(up *loop.Conn) outcome.Outcome {
-	c := x.client
-	for {
-		if up.Pending() > 0 {
-			if c.Send(up.Buffered()) != nil {
-				return outcome.DownstreamGone
-			}
-			up.Discard(up.Pending())
-		}
-		if o := x.ease(c, x.conn.limit); o != outcome.OK {
-			return o
-		}
-		if o := x.more(); o == outcome.LostMidway && x.ended() {
-			c.CloseWrite()
-			return outcome.OK
-		} else if o != outcome.OK {
-			return o
-		}
-	}
-}
-
-// carryRaw passes the client's half on, up to its end.
-func (x *exchange) carryRaw(up *loop.Conn) outcome.Outcome {
-	c := x.client
-	for !x.stop {
-		if c.Pending() > 0 {
-			if up.Send(c.Buffered()) != nil {
-				return outcome.LostMidway
-			}
-			c.Discard(c.Pending())
-		}
-		if o := x.ease(up, x.conn.limit); o != outcome.OK {
-			return o
-		}
-		if o := x.moreRequest(); o == outcome.DownstreamGone && c.Ended() {
-			up.CloseWrite()
-			return outcome.OK
-		} else if o != outcome.OK {
-			return o
-		}
-	}
-	return outcome.OK
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
@@ -42,27 +44,52 @@ func (b *body) next(buf []byte, lim *http1.Limits) (data []byte, n int, err erro
 	return nil, 0, nil
 }
 
-// relay passes on what src has of a body. Chunks are made anew: how the data
-// was cut, and chunk extensions, end here. The error is the codec's; dst keeps
-// its own.
-func (b *body) relay(dst, src *loop.Conn, chunked, trailers bool, lim *http1.Limits) error {
-	for src.Pending() > 0 && !b.done {
-		data, n, err := b.next(src.Buffered(), lim)
+// relay passes on what src has of a body. Chunks and frames are made anew: how
+// the data was cut, and chunk extensions, end here. The error is the codec's; dst
+// keeps its own.
+func (b *body) relay(dst, src *end, chunked, trailers bool, lim *http1.Limits) error {
+	if src.s != nil {
+		b.relayStream(dst, src.s, chunked, trailers)
+		return nil
+	}
+	c := src.c
+	for c.Pending() > 0 && !b.done {
+		data, n, err := b.next(c.Buffered(), lim)
 		if err != nil {
 			return err
 		}
 		if len(data) > 0 {
-			put(dst, data, chunked)
+			dst.put(data, chunked, b.done && b.kind == http1.BodyLength)
 		}
-		if b.done && chunked {
-			b.end(dst, trailers)
+		if b.done {
+			b.end(dst, chunked, trailers)
 		}
 		if n == 0 {
 			return nil
 		}
-		src.Discard(n)
+		c.Discard(n)
 	}
 	return nil
+}
+
+// relayStream passes on what a stream has.
+func (b *body) relayStream(dst *end, s *h2.Stream, chunked, trailers bool) {
+	data, last := s.Buffered(), s.Last()
+	if b.done || len(data) == 0 && !last {
+		return
+	}
+	var lines []http1.Header
+	if last && trailers && s.Trailed() {
+		lines = s.Trailers.Headers
+	}
+	if len(data) > 0 {
+		dst.put(data, chunked, last && len(lines) == 0)
+		s.Discard(len(data))
+	}
+	if last {
+		b.done = true
+		dst.finish(chunked, lines)
+	}
 }
 
 // gathered is the size from which data is written at once instead of joined
@@ -90,17 +117,13 @@ func put(dst *loop.Conn, data []byte, chunked bool) {
 	dst.Commit(http1.AppendChunkEnd(dst.Begin(2)))
 }
 
-// end writes the end of a chunked body.
-func (b *body) end(dst *loop.Conn, trailers bool) {
+// end writes the end of a body that came over HTTP/1.1.
+func (b *body) end(dst *end, chunked, trailers bool) {
 	var lines []http1.Header
-	size := 16
 	if trailers && b.kind == http1.BodyChunked {
 		lines = b.chunks.Trailers()
-		for i := range lines {
-			size += len(lines[i].Name) + len(lines[i].Value) + 4
-		}
 	}
-	dst.Commit(http1.AppendLastChunk(dst.Begin(size), lines))
+	dst.finish(chunked, lines)
 }
 
 // The request's body, while the answer may already come.
@@ -112,8 +135,11 @@ const smallBody = 16 << 10
 // send writes the request as far as it is there. What is not is carried by a
 // second coroutine, so that the answer can come meanwhile.
 func (x *exchange) send() outcome.Outcome {
-	up := x.lease.Conn
 	x.moved = x.w.Now()
+	if x.up.s != nil {
+		return x.sendStream()
+	}
+	up := x.up.c
 	if x.whole {
 		// It goes out with what others have to send in this turn. Whether the
 		// socket took it is asked of the connection (again).
@@ -122,7 +148,7 @@ func (x *exchange) send() outcome.Outcome {
 	}
 	var data []byte
 	if x.in.kind == http1.BodyLength {
-		data = x.client.Buffered()
+		data = x.down.buffered()
 		data = data[:min(x.in.left, int64(len(data)))]
 	}
 	if err := up.SendTwo(x.out, data); err != nil {
@@ -131,8 +157,14 @@ func (x *exchange) send() outcome.Outcome {
 	}
 	x.in.left -= int64(len(data))
 	x.in.done = x.in.kind == http1.BodyLength && x.in.left == 0
-	x.client.Discard(len(data))
-	if o := x.carryBuffered(up); o != outcome.OK {
+	x.down.discard(len(data))
+	return x.sendRest()
+}
+
+// sendRest sends the body as far as it is there, and leaves the rest to the
+// second coroutine.
+func (x *exchange) sendRest() outcome.Outcome {
+	if o := x.carryBuffered(); o != outcome.OK {
 		return o
 	}
 	if x.in.done {
@@ -153,8 +185,9 @@ func (x *exchange) wholeCame() {
 }
 
 // carryBuffered sends what the client's connection has of the body.
-func (x *exchange) carryBuffered(up *loop.Conn) outcome.Outcome {
-	if err := x.in.relay(up, x.client, x.in.kind == http1.BodyChunked, x.trailers, &x.here.room.limits); err != nil {
+func (x *exchange) carryBuffered() outcome.Outcome {
+	chunked := x.in.kind == http1.BodyChunked
+	if err := x.in.relay(&x.up, &x.down, chunked, x.trailers, &x.here.room.limits); err != nil {
 		x.refused, _ = err.(http1.Error)
 		return outcome.BadRequest
 	}
@@ -162,51 +195,57 @@ func (x *exchange) carryBuffered(up *loop.Conn) outcome.Outcome {
 }
 
 // pump is the second coroutine: the rest of the request's body, or the
-// client's half of a tunnel. Where it fails it ends the upstream connection,
-// which wakes the first one.
+// client's half of a tunnel. Where it fails it ends the upstream's side, which
+// wakes the first one.
 func (x *exchange) pump() {
-	up := x.lease.Conn
+	up := x.up            // the exchange may have lost it when this ends
 	o := outcome.Overload // should it panic
-	defer func() { x.pumped(up, o) }()
+	defer func() { x.pumped(&up, o) }()
 	if x.tunnel {
-		o = x.carryRaw(up)
+		o = x.carryRaw()
 	} else {
-		o = x.carryBody(up)
+		o = x.carryBody()
 	}
 }
 
 // pumped tells the first coroutine how it went.
-func (x *exchange) pumped(up *loop.Conn, o outcome.Outcome) {
+func (x *exchange) pumped(up *end, o outcome.Outcome) {
 	x.pumping = false
 	x.joined.Wake(x.w)
 	if x.stop {
 		return
 	}
 	x.pumpEnd = o
-	x.client.SetReadTimeout(0)
+	if x.down.c != nil {
+		x.down.c.SetReadTimeout(0)
+	}
 	switch {
 	case o != outcome.OK:
-		up.Reset()
+		up.cut(http2.Cancel)
 	case x.in.done && !x.tunnel:
 		x.wholeCame()
-		up.SetReadTimeout(x.patience())
+		if up.s != nil {
+			up.s.Wake() // it shall wait no longer than the deadline that is now set
+		} else {
+			up.c.SetReadTimeout(x.patience())
+		}
 	}
 }
 
 // carryBody goes on until the body is complete, or the upstream takes no more:
 // then its answer, if there is one, says why.
-func (x *exchange) carryBody(up *loop.Conn) outcome.Outcome {
+func (x *exchange) carryBody() outcome.Outcome {
 	for !x.in.done && !x.stop {
 		if o := x.moreRequest(); o != outcome.OK || x.stop {
 			return o
 		}
-		if o := x.carryBuffered(up); o != outcome.OK {
+		if o := x.carryBuffered(); o != outcome.OK {
 			return o
 		}
-		if up.WriteError() != nil || up.Closed() {
+		if x.up.broken() {
 			return outcome.OK
 		}
-		if o := x.ease(up, x.conn.limit); o != outcome.OK {
+		if o := x.ease(&x.up, x.conn.limit); o != outcome.OK {
 			return o
 		}
 	}
@@ -215,7 +254,10 @@ func (x *exchange) carryBody(up *loop.Conn) outcome.Outcome {
 
 // moreRequest waits until the client has sent more than is buffered.
 func (x *exchange) moreRequest() outcome.Outcome {
-	c := x.client
+	if x.down.s != nil {
+		return x.moreOfStream()
+	}
+	c := x.down.c
 	for !x.stop {
 		if c.Spent() {
 			x.w.Yield()
@@ -230,6 +272,25 @@ func (x *exchange) moreRequest() outcome.Outcome {
 		}
 		c.SetReadTimeout(x.requestPatience())
 		if err := c.Wait(); err == loop.ErrTimeout {
+			if o := x.requestOverdue(); o != outcome.OK {
+				return o
+			}
+		} else if err != nil {
+			return outcome.DownstreamGone
+		}
+	}
+	return outcome.OK
+}
+
+// moreOfStream is moreRequest of a client that speaks HTTP/2.
+func (x *exchange) moreOfStream() outcome.Outcome {
+	s := x.down.s
+	for !x.stop {
+		if s.Pending() > 0 || s.Last() {
+			x.moved = x.w.Now()
+			return outcome.OK
+		}
+		if err := s.Wait(x.requestPatience()); err == h2.ErrTimeout {
 			if o := x.requestOverdue(); o != outcome.OK {
 				return o
 			}
@@ -268,19 +329,42 @@ func (x *exchange) requestOverdue() outcome.Outcome {
 
 // ease waits until dst has taken all but half of limit, if more than limit is
 // queued: back-pressure. Errors of dst are not its business.
-func (x *exchange) ease(dst *loop.Conn, limit int) outcome.Outcome {
-	if dst.Unsent() > gathered {
-		dst.Flush()
+func (x *exchange) ease(dst *end, limit int) outcome.Outcome {
+	if dst.s != nil {
+		return x.easeStream(dst.s, limit)
 	}
-	for dst.Unsent() > limit {
-		dst.SetWriteTimeout(x.idle)
-		before := dst.Unsent()
-		err := dst.Drain(limit / 2)
-		dst.SetWriteTimeout(0)
-		if dst.Unsent() < before {
+	c := dst.c
+	if c.Unsent() > gathered {
+		c.Flush()
+	}
+	for c.Unsent() > limit {
+		c.SetWriteTimeout(x.idle)
+		before := c.Unsent()
+		err := c.Drain(limit / 2)
+		c.SetWriteTimeout(0)
+		if c.Unsent() < before {
 			x.moved = x.w.Now()
 		}
 		if err == nil || err != loop.ErrTimeout {
+			return outcome.OK
+		}
+		if x.w.Now()-x.moved >= int64(x.idle) {
+			return outcome.IdleTimeout
+		}
+	}
+	return outcome.OK
+}
+
+// easeStream is ease of a side that speaks HTTP/2: what is queued there waits for
+// the peer's window.
+func (x *exchange) easeStream(s *h2.Stream, limit int) outcome.Outcome {
+	for s.Unsent() > limit && !x.stop {
+		before := s.Unsent()
+		err := s.Drain(limit/2, x.idle)
+		if s.Unsent() < before {
+			x.moved = x.w.Now()
+		}
+		if err == nil || err != h2.ErrTimeout {
 			return outcome.OK
 		}
 		if x.w.Now()-x.moved >= int64(x.idle) {
@@ -298,10 +382,15 @@ func (x *exchange) endPump() {
 	x.stop = true
 	x.drop()
 	for x.pumping {
-		if !x.client.Closed() {
-			x.client.SetReadTimeout(1)
+		switch {
+		case x.down.s != nil:
+			x.down.s.Wake()
+		case !x.down.c.Closed():
+			x.down.c.SetReadTimeout(1)
 		}
 		x.joined.Wait(x.w)
 	}
-	x.client.SetReadTimeout(0)
+	if x.down.c != nil {
+		x.down.c.SetReadTimeout(0)
+	}
 }

@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
@@ -14,7 +17,8 @@ import (
 type conn struct {
 	here  *local
 	c     *loop.Conn
-	x     *exchange // while a request is in progress
+	h     *h2.Conn  // of a client that speaks HTTP/2
+	x     *exchange // while a request is in progress, of one that speaks HTTP/1.1
 	peer  netip.AddrPort
 	self  netip.AddrPort
 	limit int   // of bytes queued
@@ -71,6 +75,12 @@ func (cn *conn) next(c *loop.Conn) bool {
 	l := cn.here
 	x := l.take(cn)
 	n, err := x.req.Parse(c.Buffered(), &l.room.limits)
+	if err == http1.ErrHTTP2Preface && cn.mayTurn() {
+		x.req.Reset()
+		l.give(x)
+		cn.turn()
+		return false
+	}
 	if n == 0 && err == nil {
 		cn.partial(len(c.Buffered()))
 		x.req.Reset()
@@ -89,6 +99,19 @@ func (cn *conn) next(c *loop.Conn) bool {
 	cn.x = nil
 	l.give(x)
 	return true
+}
+
+// mayTurn reports whether the connection may turn out to speak HTTP/2: it begins
+// with its preface, and AUTO is asked for.
+func (cn *conn) mayTurn() bool {
+	return cn.requests == 0 && cn.here.room.cfg.Codec == config.CodecAuto && cn.c.Protocol() == ""
+}
+
+// turn makes it one that speaks HTTP/2, from its first byte on.
+func (cn *conn) turn() {
+	cn.since, cn.scanned = 0, 0
+	cn.h = h2.Serve(cn.c, cn.here.room.h2, streams{cn}, &cn.here.count.H2, &cn.here.spare)
+	cn.over = true // for the coroutine that has looked
 }
 
 // grown says whether what came since the last look may complete a head: it has

@@ -4,7 +4,9 @@ package httpproxy
 
 import (
 	"errors"
+	"time"
 
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
@@ -15,11 +17,13 @@ import (
 // outlive the request that began it, whose time was over or whose client has
 // gone. The connection then waits for another one.
 type attempt struct {
-	lease *pool.Lease
-	err   error
-	over  bool
-	left  bool // nobody waits for it any more
-	done  loop.Waiter
+	lease   *pool.Lease
+	stream  *h2.Stream
+	err     error
+	breaker *pool.Breaker
+	over    bool
+	left    bool // nobody waits for it any more
+	done    loop.Waiter
 }
 
 // connect leases a connection; if the host leaves its cluster meanwhile, one to
@@ -36,26 +40,37 @@ func (x *exchange) connect() outcome.Outcome {
 // not known to be dead.
 func (x *exchange) reach() outcome.Outcome {
 	x.gone = false
+	if x.shared {
+		return x.reachStream()
+	}
 	p := x.hostOn.Exclusive
 	fresh := x.tries > 0
 	if fresh || p.Idle() == 0 {
-		return x.connectAside(p, fresh)
+		return x.connectAside(func(a *attempt, d time.Duration) { a.lease, a.err = p.GetWithin(a.breaker, fresh, d) })
 	}
 	l, err := p.GetWithin(x.breaker, false, x.left())
-	x.lease = l
-	return x.connected(err)
+	return x.got(l, nil, err)
+}
+
+// reachStream opens a stream: at once on a connection that takes one more.
+func (x *exchange) reachStream() outcome.Outcome {
+	p := x.hostOn.Shared()
+	if s := p.Open(); s != nil {
+		return x.got(nil, s, nil)
+	}
+	return x.connectAside(func(a *attempt, d time.Duration) { a.stream, a.err = p.OpenWithin(a.breaker, d) })
 }
 
 // connectAside waits for a connection as long as the request may wait.
-func (x *exchange) connectAside(p *pool.Exclusive, fresh bool) outcome.Outcome {
-	a, w, b, d := &attempt{}, x.w, x.breaker, x.left()
+func (x *exchange) connectAside(get func(a *attempt, d time.Duration)) outcome.Outcome {
+	a, w, d := &attempt{breaker: x.breaker}, x.w, x.left()
 	x.attempt = a
 	w.Go(func() {
-		a.lease, a.err = p.GetWithin(b, fresh, d)
+		get(a, d)
 		a.over = true
 		a.done.Wake(w)
-		if a.left && a.lease != nil {
-			a.lease.Put()
+		if a.left {
+			a.giveBack()
 		}
 	})
 	for !a.over {
@@ -70,8 +85,31 @@ func (x *exchange) connectAside(p *pool.Exclusive, fresh bool) outcome.Outcome {
 			return o
 		}
 	}
-	x.attempt, x.lease = nil, a.lease
-	return x.connected(a.err)
+	x.attempt = nil
+	return x.got(a.lease, a.stream, a.err)
+}
+
+// giveBack is what becomes of a connection that came too late.
+func (a *attempt) giveBack() {
+	switch {
+	case a.lease != nil:
+		a.lease.Put()
+	case a.stream != nil:
+		a.stream.Close()
+	}
+}
+
+// got takes a connection, or a stream.
+func (x *exchange) got(l *pool.Lease, s *h2.Stream, err error) outcome.Outcome {
+	x.lease, x.up.s = l, s
+	if l != nil {
+		x.up.c = l.Conn
+	}
+	if errors.Is(err, pool.ErrHTTP1) {
+		x.fallBack()
+		return x.reach()
+	}
+	return x.connected(err)
 }
 
 func (x *exchange) connected(err error) outcome.Outcome {

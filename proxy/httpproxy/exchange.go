@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
@@ -19,20 +21,24 @@ import (
 // exchange is a request in progress. The worker keeps it for other requests;
 // what a parsed head points to is gone after the first wait.
 type exchange struct {
-	here  *local
-	w     *loop.Worker
-	rng   *rand.Rand
-	carry func() // e.pump, bound once
+	here   *local
+	w      *loop.Worker
+	rng    *rand.Rand
+	carry  func() // x.pump, bound once
+	life   func() // x.serve, bound once
+	vanish func() // x.clientGone, bound once
 
 	// The client's side.
 	conn     *conn
-	client   *loop.Conn
+	down     end
 	req      http1.Request
 	hostName []byte // as the client writes it
 	head     int    // bytes of it that are still in the client's buffer
 	since    int64  // its first byte
 	in       body   // of the request
 	method   http1.MethodID
+	key      [32]byte // sec-websocket-key, of a client that is given an answer to it here
+	keyn     int
 	http10   bool
 	closes   bool // the connection ends after the answer
 
@@ -56,11 +62,14 @@ type exchange struct {
 	trailers bool         // are passed on
 	upgrades bool         // asks for another protocol, or for a tunnel
 
-	// The upstream's side.
+	// The upstream's side. lease is what up.c comes from.
+	up      end
 	lease   *pool.Lease
 	attempt *attempt // to get one
 	timer   loop.Timer
 	out     []byte // the head to send, and a small body; kept while it may go out again
+	bodyAt  int    // where that body begins, of a head that is sent as a header block
+	shared  bool   // the host is to be spoken to in HTTP/2
 	whole   bool   // out is the whole request
 	untaken bool   // the kernel took nothing of it
 	resp    http1.Response
@@ -80,6 +89,8 @@ type exchange struct {
 	replied bool // all of it, made here
 	reply   reply
 	refused http1.Error
+	grpc    bool  // an answer of our own is worded for gRPC
+	bad     error // what is wrong with the head of a stream
 
 	// The other coroutine, if there is one.
 	pumping bool
@@ -100,13 +111,14 @@ type exchange struct {
 
 func newExchange(l *local) *exchange {
 	x := &exchange{here: l, w: l.w, rng: l.w.Rand()}
-	x.carry = x.pump
+	x.carry, x.life, x.vanish = x.pump, x.serve, x.clientGone
 	return x
 }
 
 // clear makes x ready for another request; what it has allocated stays.
 func (x *exchange) clear() {
-	x.conn, x.client = nil, nil
+	x.conn, x.down, x.up = nil, end{}, end{}
+	x.bodyAt, x.shared, x.grpc, x.bad, x.keyn = 0, false, false, nil, 0
 	x.head, x.since = 0, 0
 	x.in.reset(http1.BodyNone, 0)
 	x.back.reset(http1.BodyNone, 0)
@@ -171,7 +183,13 @@ func (x *exchange) pick() outcome.Outcome {
 	x.host, x.hostOn = h, h.On(x.w)
 	x.hostOn.Begin()
 	c.Count.RqActive++
-	x.writeHead()
+	x.shared = x.speaksHTTP2()
+	x.trailers = x.passesTrailers()
+	if x.shared {
+		x.keepHead()
+	} else {
+		x.writeHead()
+	}
 	if x.whole {
 		x.wholeCame()
 	}
@@ -203,19 +221,38 @@ const maxTries = 3
 // already, and may go out once more: nothing of it was taken, or it is whole
 // and safe to repeat (RFC 9110, 9.2.2), and no byte of an answer came.
 func (x *exchange) again(o outcome.Outcome) bool {
-	if o != outcome.ConnectionLost || x.started || x.lease == nil || x.tries >= maxTries || x.pumpEnd != outcome.OK {
+	if o != outcome.ConnectionLost || x.started || x.tries >= maxTries || x.pumpEnd != outcome.OK || x.pumping {
 		return false
 	}
-	l := x.lease
-	if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && l.Conn.Untaken()) && !(x.whole && idempotent(x.method)) {
+	switch {
+	case x.up.s != nil:
+		if !x.whole || !unprocessed(x.up.s.Err()) {
+			return false
+		}
+	case x.lease == nil:
 		return false
+	default:
+		l := x.lease
+		if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && l.Conn.Untaken()) && !(x.whole && idempotent(x.method)) {
+			return false
+		}
 	}
 	x.drop()
+	x.leave()
 	x.tries++
 	x.upErr, x.untaken = nil, false
 	x.resp.Reset()
 	x.here.count.RqRetryStale++
 	return true
+}
+
+// unprocessed says that the host has told that it did nothing for the stream
+// (RFC 9113, 8.7).
+func unprocessed(err error) bool {
+	if e, ok := err.(*http2.Error); ok {
+		return e.Code == http2.RefusedStream
+	}
+	return err == h2.ErrUnprocessed
 }
 
 func idempotent(m http1.MethodID) bool {
@@ -226,29 +263,47 @@ func idempotent(m http1.MethodID) bool {
 	return false
 }
 
-// drop ends the upstream connection: something about it is in doubt.
+// drop ends the upstream's side: something about it is in doubt. Whoever waits
+// on it wakes.
 func (x *exchange) drop() {
 	if l := x.lease; l != nil {
 		x.lease = nil
 		l.Drop()
 	}
+	if x.up.s != nil {
+		x.up.s.Reset(http2.Cancel)
+	}
+}
+
+// leave gives the upstream's stream back, once nobody waits on it.
+func (x *exchange) leave() {
+	if s := x.up.s; s != nil {
+		s.Close()
+	}
+	x.up = end{}
 }
 
 // release gives back everything that the request held of the cluster.
 func (x *exchange) release(o outcome.Outcome) {
 	x.endPump()
-	if l := x.lease; l != nil {
-		if o == outcome.OK && x.back.done && x.complete != 0 && x.resp.KeepAlive && !x.tunnel && x.status != 101 {
-			if l.Conn.Pending() > 0 {
-				x.here.count.UpstreamExtra++
-			}
-			x.lease = nil
-			l.Conn.SetReadTimeout(0)
-			l.Put()
-		} else {
+	whole := o == outcome.OK && x.back.done && x.complete != 0
+	switch l := x.lease; {
+	case x.up.s != nil:
+		if !whole {
 			x.drop()
 		}
+	case l == nil:
+	case whole && x.resp.KeepAlive && !x.tunnel && x.status != 101:
+		if l.Conn.Pending() > 0 {
+			x.here.count.UpstreamExtra++
+		}
+		x.lease = nil
+		l.Conn.SetReadTimeout(0)
+		l.Put()
+	default:
+		x.drop()
 	}
+	x.leave()
 	if x.hostOn != nil {
 		x.hostOn.End()
 		x.breaker.Requests.Leave()
@@ -267,32 +322,35 @@ func (x *exchange) finish(o outcome.Outcome) {
 	switch {
 	case o == outcome.OK && !x.replied:
 	case o == outcome.DownstreamGone, o != outcome.OK && x.started:
-		x.client.Reset()
+		x.down.cut(http2.InternalError)
 	default:
 		x.answer(o)
 	}
 	x.count(o)
-	if !x.client.Closed() {
-		x.client.Discard(x.head)
-		if x.client.WriteError() != nil {
-			x.client.Reset()
+	if x.down.s != nil {
+		x.finishStream()
+		return
+	}
+	c := x.down.c
+	if !c.Closed() {
+		c.Discard(x.head)
+		if c.WriteError() != nil {
+			c.Reset()
 		} else if x.closes {
 			x.conn.over = true
-			x.client.CloseAfterReply(x.here.room.cfg.DelayedCloseTimeout)
+			c.CloseAfterReply(x.here.room.cfg.DelayedCloseTimeout)
 		}
 	}
 }
 
 // broken is finish after a panic: nothing is answered.
 func (x *exchange) broken() {
-	x.client.Reset()
+	x.down.cut(http2.InternalError)
 	x.stop = true
 	if x.attempt != nil {
 		x.attempt.left = true
 	}
-	if x.lease != nil {
-		x.drop()
-	}
+	x.drop()
 	if x.hostOn != nil {
 		x.hostOn.End()
 		x.breaker.Requests.Leave()
@@ -309,7 +367,10 @@ const glance = 250 * time.Millisecond
 
 // more waits until the upstream has sent more than is buffered.
 func (x *exchange) more() outcome.Outcome {
-	up := x.lease.Conn
+	if x.up.s != nil {
+		return x.moreOfAnswer()
+	}
+	up := x.up.c
 	for {
 		n, err := up.Fill()
 		if n > 0 {
@@ -352,6 +413,13 @@ func (x *exchange) lost(err error) outcome.Outcome {
 	if x.pumpEnd != outcome.OK {
 		return x.pumpEnd
 	}
+	if e, ok := err.(*http2.Error); ok && !unprocessed(err) {
+		if e.Reason != resetByPeer {
+			x.cluster.Count.CxProtocolError++
+			return outcome.ProtocolError
+		}
+		return outcome.UpstreamReset
+	}
 	if x.started {
 		return outcome.LostMidway
 	}
@@ -364,6 +432,9 @@ func (x *exchange) ended() bool { return x.upErr == io.EOF }
 // patience is how long to wait at most before overdue is asked.
 func (x *exchange) patience() time.Duration {
 	d, now := glance, x.w.Now()
+	if x.down.s != nil {
+		d = time.Hour // the client's reset wakes us
+	}
 	if x.deadline != 0 {
 		d = min(d, time.Duration(x.deadline-now))
 	}
@@ -389,10 +460,15 @@ func (x *exchange) overdue() outcome.Outcome {
 		return outcome.Timeout
 	case x.idle > 0 && now-x.moved >= int64(x.idle):
 		return outcome.IdleTimeout
-	case x.pumping || x.client.Pending() > x.conn.limit:
+	case x.down.s != nil:
+		if x.down.s.Err() != nil {
+			return outcome.DownstreamGone
+		}
+		return outcome.OK
+	case x.pumping || x.down.c.Pending() > x.conn.limit:
 		return outcome.OK
 	}
-	if _, err := x.client.Fill(); err != nil || x.client.Closed() {
+	if _, err := x.down.c.Fill(); err != nil || x.down.c.Closed() {
 		return outcome.DownstreamGone
 	}
 	return outcome.OK

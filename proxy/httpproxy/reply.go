@@ -4,6 +4,7 @@ package httpproxy
 
 import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 )
@@ -46,10 +47,14 @@ func (x *exchange) answer(o outcome.Outcome) {
 		r = x.replyTo(o)
 	}
 	if r.status == 0 {
-		x.client.Close()
+		x.down.cut(http2.InternalError)
 		return
 	}
 	x.status = r.status
+	if x.grpc {
+		x.answerGRPC(o, &r)
+		return
+	}
 	x.skipBody()
 	x.closes = x.closes || x.mustClose()
 	lines := x.resp.Headers[:0]
@@ -66,25 +71,32 @@ func (x *exchange) answer(o outcome.Outcome) {
 	if len(r.ops) > 0 {
 		route.Apply(r.ops, f)
 	}
-	dst := http1.AppendStatusLine(x.here.scratch[:0], r.status, nil)
-	dst = http1.AppendContentLength(dst, int64(len(r.body)))
 	x.hash = route.Hash{}
 	x.tunnel = false
-	dst = x.answerFields(dst, lines, false, false)
-	if x.method != http1.MethodHead {
-		dst = append(dst, r.body...)
+	body := bytesOf(r.body)
+	if x.method == http1.MethodHead {
+		body = nil
 	}
-	x.here.scratch, x.resp.Headers = dst[:0], lines[:0]
-	x.client.Commit(append(x.client.Begin(len(dst)), dst...))
+	if s := x.down.s; s != nil {
+		x.answerStream(s, r.status, lines, len(r.body), body)
+	} else {
+		h := head{text: http1.AppendStatusLine(x.here.scratch[:0], r.status, nil)}
+		h.text = http1.AppendContentLength(h.text, int64(len(r.body)))
+		x.answerFields(&h, lines, false)
+		dst := append(x.endHead(h.text, false), body...)
+		x.here.scratch = dst[:0]
+		x.down.c.Commit(append(x.down.c.Begin(len(dst)), dst...))
+	}
+	x.resp.Headers = lines[:0]
 }
 
 // skipBody uses up the request if all of it is buffered already: the
 // connection can go on then. Else it has to end (RFC 9112, 9.3).
 func (x *exchange) skipBody() {
-	if x.closes || x.in.done || x.client.Closed() {
+	if x.down.s != nil || x.closes || x.in.done || x.down.c.Closed() {
 		return
 	}
-	buf := x.client.Buffered()[x.head:]
+	buf := x.down.c.Buffered()[x.head:]
 	for !x.in.done {
 		_, n, err := x.in.next(buf, &x.here.room.limits)
 		if err != nil || n == 0 {

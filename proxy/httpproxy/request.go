@@ -31,6 +31,10 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 	x.in.reset(req.Body, req.ContentLength)
 	x.http10 = req.Version == 10
 	x.upgrades = req.Upgrade != nil || x.method == http1.MethodConnect
+	if x.upgrades && x.down.s != nil {
+		req.Body = http1.BodyNone // what comes belongs to the tunnel
+		x.in.reset(http1.BodyNone, 0)
+	}
 	v := &x.view
 	v.Method, v.Scheme, v.Host, v.Path = req.Method, x.here.room.scheme, req.Host, req.Path
 	if x.http10 {
@@ -138,7 +142,6 @@ func (x *exchange) match() outcome.Outcome {
 	if up.MaxHeaders > 0 {
 		x.limits.MaxHeaders = int(up.MaxHeaders)
 	}
-	x.trailers = up.EnableTrailers && x.here.room.cfg.EnableTrailers
 	x.rewrite()
 	return outcome.OK
 }
@@ -227,12 +230,17 @@ func (x *exchange) writeHead() {
 		}
 	}
 	size := x.head + len(v.Path) + len(v.Host) + 1024
-	small := x.in.kind == http1.BodyNone
-	if x.in.kind == http1.BodyLength && x.in.left <= smallBody && int64(x.client.Pending()-x.head) >= x.in.left {
-		small = true
-		size += int(x.in.left)
-	}
+	small, n := x.smallBody()
+	size += n
 	out := x.w.Buffer(size)
+	out = x.appendHead(out, req, v)
+	x.whole = small
+	x.out = x.takeSmall(out, n)
+	x.view, req.Method, x.hostName = route.Request{}, nil, nil
+}
+
+// appendHead writes the head as HTTP/1.1.
+func (x *exchange) appendHead(out []byte, req *http1.Request, v *route.Request) []byte {
 	target := v.Path
 	if x.method == http1.MethodConnect {
 		target = v.Host
@@ -243,23 +251,47 @@ func (x *exchange) writeHead() {
 	out = http1.AppendFraming(out, req.Body)
 	if req.Upgrade != nil {
 		out = append(out, "connection: Upgrade\r\n"...)
-		out = http1.AppendHeader(out, "upgrade", req.Upgrade)
+		out = http1.AppendHeader(out, nameUpgrade, req.Upgrade)
 	}
-	out = http1.AppendHeadEnd(out)
-	x.whole = small
-	if small && x.in.kind == http1.BodyLength {
-		n := int(x.in.left)
-		out = append(out, x.client.Buffered()[x.head:x.head+n]...)
-		x.head += n
+	return http1.AppendHeadEnd(out)
+}
+
+// smallBody says whether the whole request is here and small enough to be kept,
+// so that it can go out again, and how long its body is. Of a body in chunks that
+// is not asked.
+func (x *exchange) smallBody() (small bool, n int) {
+	switch {
+	case x.in.kind == http1.BodyNone:
+		return true, 0
+	case x.in.kind == http1.BodyLength && x.in.left <= smallBody && int64(x.down.pending()-x.head) >= x.in.left:
+		return true, int(x.in.left)
+	}
+	return false, 0
+}
+
+// takeSmall appends a small body of n bytes to the head, and is done with what the
+// client's side has of both.
+func (x *exchange) takeSmall(out []byte, n int) []byte {
+	if n > 0 {
+		out = append(out, x.down.buffered()[x.head:x.head+n]...)
 		x.in.left, x.in.done = 0, true
 	}
-	x.out = out
-	if req.Expect100 {
-		_ = x.client.Send(http1.AppendContinue(x.here.scratch[:0]))
+	if x.req.Expect100 {
+		x.goOn()
 	}
-	x.client.Discard(x.head)
+	x.down.discard(x.head + n)
 	x.head = 0
-	x.view, req.Method, x.hostName = route.Request{}, nil, nil
+	return out
+}
+
+// goOn tells a client that waits before it sends its body.
+func (x *exchange) goOn() {
+	if s := x.down.s; s == nil {
+		_ = x.down.c.Send(http1.AppendContinue(x.here.scratch[:0]))
+	} else if s.Head() {
+		s.Status(100)
+		s.SendHead(false)
+	}
 }
 
 // sanitize removes what is not the client's to say and adds what attache has to
@@ -302,6 +334,8 @@ func (x *exchange) sanitize() outcome.Outcome {
 				continue
 			}
 			id = h.Value
+		case http1.FieldContentType:
+			x.grpc = isGRPC(h.Value)
 		case http1.FieldReferer:
 			if !bytes.HasPrefix(h.Value, []byte("http://")) && !bytes.HasPrefix(h.Value, []byte("https://")) {
 				continue

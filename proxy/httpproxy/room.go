@@ -22,6 +22,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -71,6 +72,7 @@ type Room struct {
 	scheme    []byte
 	server    []byte
 	via       []byte
+	h2        *h2.Options
 	trustsXFF bool // something depends on x-forwarded-for
 
 	local []local // by worker ID; each is its worker's
@@ -89,6 +91,7 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 		trustsXFF: len(cfg.InternalCIDRs) > 0 || cfg.UseRemoteAddress,
 		local:     make([]local, max(env.Workers, 1)),
 	}
+	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamIdleTimeout)
 	r.table.Store(table)
 	if env.Secure {
 		r.scheme = []byte("https")
@@ -195,6 +198,7 @@ type local struct {
 	room     *Room
 	w        *loop.Worker
 	count    Counters
+	spare    h2.Spare
 	conns    []*conn // all that are open
 	free     []*exchange
 	scratch  []byte // the head being written; nothing keeps it over a wait
@@ -229,8 +233,17 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	l.count.CxTotal++
 	l.count.CxActive++
 	cn.rest()
-	c.Serve(cn, false)
+	switch cfg := r.cfg; {
+	case cfg.Codec == config.CodecHTTP2, cfg.Codec == config.CodecAuto && c.Protocol() == "h2":
+		cn.turn()
+	default:
+		c.Serve(cn, false)
+	}
 }
+
+// streamLimit is how much is queued for a connection that speaks HTTP/2 before its
+// streams wait, in bytes.
+const streamLimit = 1 << 20
 
 // Drain begins to send the worker's clients away: every answer from now on
 // says connection: close, and connections that stay idle are closed at times
@@ -239,7 +252,10 @@ func (r *Room) Drain(w *loop.Worker) {
 	l := r.on(w)
 	l.draining = true
 	for i := len(l.conns) - 1; i >= 0; i-- {
-		if cn := l.conns[i]; !cn.busy {
+		switch cn := l.conns[i]; {
+		case cn.h != nil:
+			cn.h.Drain()
+		case !cn.busy:
 			cn.rest()
 		}
 	}
@@ -250,7 +266,7 @@ func (r *Room) Drain(w *loop.Worker) {
 func (r *Room) Active(w *loop.Worker) int {
 	n := 0
 	for _, cn := range r.on(w).conns {
-		if cn.busy || cn.c.Pending() > 0 || cn.c.Unsent() > 0 {
+		if cn.h != nil && cn.h.Streams() > 0 || cn.h == nil && cn.busy || cn.c.Pending() > 0 || cn.c.Unsent() > 0 {
 			n++
 		}
 	}
@@ -270,7 +286,7 @@ func (l *local) take(cn *conn) *exchange {
 	} else {
 		x = newExchange(l)
 	}
-	x.conn, x.client = cn, cn.c
+	x.conn, x.down = cn, end{c: cn.c}
 	return x
 }
 

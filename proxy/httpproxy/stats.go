@@ -3,6 +3,7 @@ package httpproxy
 // What a connection manager counts, under Envoy's names.
 
 import (
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -21,6 +22,7 @@ type Counters struct {
 	RqDirect, RqRedirect                                             uint64
 	RqRetryStale                                                     uint64 // sent again: the pooled connection was dead
 	UpstreamExtra                                                    uint64 // bytes came behind an answer
+	H2                                                               h2.Counters
 	ByOutcome                                                        [64]uint64
 }
 

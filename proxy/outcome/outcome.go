@@ -69,6 +69,24 @@ func (o Outcome) HTTPStatusEarly() int {
 	return o.HTTPStatus()
 }
 
+// GRPCStatus is the grpc-status of a local reply whose HTTP status is code
+// (Envoy grpc/status.cc, httpToGrpcStatus).
+func GRPCStatus(code int) int {
+	switch code {
+	case 400:
+		return 13 // INTERNAL
+	case 401:
+		return 16 // UNAUTHENTICATED
+	case 403:
+		return 7 // PERMISSION_DENIED
+	case 404:
+		return 12 // UNIMPLEMENTED
+	case 429, 502, 503, 504:
+		return 14 // UNAVAILABLE
+	}
+	return 2 // UNKNOWN
+}
+
 // HTTPBody is the body of the local reply, of type text/plain; "" for none.
 func (o Outcome) HTTPBody() string { return o.entry().body }
 

@@ -188,6 +188,14 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 	return &Lease{Conn: c, Uses: 1, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
+// Adopt takes a connection that another pool of the host has made, counted as
+// dialled and entered in b, and turned out to serve one request at a time.
+func (p *Exclusive) Adopt(c *loop.Conn, b *Breaker) {
+	p.inUse++
+	l := &Lease{Conn: c, pool: p, breaker: b, since: p.w.Now(), at: -1}
+	l.Put()
+}
+
 // wait queues behind the others until a connection is put back or there is
 // room for a new one. It keeps its place when somebody was faster.
 func (p *Exclusive) wait(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {

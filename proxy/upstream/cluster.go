@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
@@ -64,6 +65,8 @@ type Local struct {
 	Worker *loop.Worker
 	Count  Counters
 	Pool   pool.Counters
+	H2     h2.Counters
+	spare  h2.Spare
 	picks  picker // balancing state of this worker
 }
 

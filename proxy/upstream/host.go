@@ -2,8 +2,11 @@ package upstream
 
 import (
 	"sync/atomic"
+	"time"
 
+	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/pool"
 )
@@ -40,6 +43,10 @@ type HostLocal struct {
 	Count  HostCounters
 	// Exclusive is the pool for protocols with one request at a time.
 	Exclusive *pool.Exclusive
+	// HTTP1 says that the host has chosen HTTP/1.1 by ALPN when it was last asked.
+	HTTP1 bool
+	// shared is the pool for HTTP/2, nil until it is first wanted.
+	shared *pool.Shared
 	// Session is the state of a room that shares connections (memcached); the
 	// room sets it. If it has a method Close it is called when the host leaves,
 	// so none may be set once Removed; if it has a method
@@ -68,6 +75,43 @@ func (h *Host) Target() *pool.Target { return h.target.Load() }
 
 // Removed reports whether the host has left its cluster. Any goroutine.
 func (h *Host) Removed() bool { return h.removed.Load() }
+
+// Shared is the pool for HTTP/2.
+func (l *HostLocal) Shared() *pool.Shared {
+	if l.shared == nil {
+		l.openShared()
+	}
+	return l.shared
+}
+
+func (l *HostLocal) openShared() {
+	c := l.Cluster.On(l.Worker)
+	asked := c.Config()
+	l.shared = pool.NewShared(l.Worker, l.Target(), h2Options(asked), &c.Pool, &c.H2, &c.spare)
+	if asked.HTTP.Protocol == config.UpstreamAuto {
+		l.shared.Instead(l.Exclusive.Adopt)
+	}
+	if l.Removed() {
+		l.shared.Close()
+	}
+}
+
+// h2Options are those of a cluster's HTTP/2 connections.
+func h2Options(asked *config.Cluster) *h2.Options {
+	lim := http1.DefaultLimits()
+	if asked.HTTP.MaxHeadersKB > 0 {
+		lim.MaxHeaderBytes = int(asked.HTTP.MaxHeadersKB) << 10
+		lim.MaxTrailerBytes = lim.MaxHeaderBytes
+	}
+	if asked.HTTP.MaxHeaders > 0 {
+		lim.MaxHeaders = int(asked.HTTP.MaxHeaders)
+	}
+	limit := int(asked.BufferLimit)
+	if limit <= 0 {
+		limit = 1 << 20
+	}
+	return h2.NewOptions(&asked.HTTP.HTTP2, lim, limit, time.Second, time.Minute)
+}
 
 // Begin and End bracket a request, for least request and bounded loads.
 func (l *HostLocal) Begin() {

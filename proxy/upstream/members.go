@@ -109,6 +109,9 @@ func (h *Host) turn(t *pool.Target) {
 
 func (l *HostLocal) aim(t *pool.Target) {
 	l.Exclusive.SetTarget(t)
+	if l.shared != nil {
+		l.shared.SetTarget(t)
+	}
 	if s, ok := l.Session.(interface{ SetTarget(*pool.Target) }); ok {
 		s.SetTarget(t)
 	}

@@ -164,6 +164,9 @@ func (h *Host) retire() {
 
 func (l *HostLocal) close() {
 	l.Exclusive.Close()
+	if l.shared != nil {
+		l.shared.Close()
+	}
 	switch s := l.Session.(type) {
 	case interface{ Close() }:
 		s.Close()

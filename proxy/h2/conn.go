@@ -1,0 +1,390 @@
+// Package h2 keeps HTTP/2 connections on a worker: their streams, the windows of
+// both sides, and how they end. What bytes mean is codec/http2's; what a request
+// means is the room's.
+//
+//	loop.Conn ─▶ Ready: frame by frame ─▶ Stream: head, data, end, reset
+//	                                         │ wakes its coroutine
+//	loop.Conn ◀─ one queue, one flush a turn ◀─ head, data as the windows allow
+//
+// Reading never yields, so a connection needs no coroutine of its own; every
+// stream has its request's.
+package h2
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// Options are what connections of one kind have in common; NewOptions makes
+// them. Immutable; any goroutine.
+type Options struct {
+	// H2 are the settings of this side.
+	H2 config.H2Options
+	// Limits bound a head: bytes and lines.
+	Limits http1.Limits
+	// BufferLimit bounds, in bytes, what is queued for the connection, and for a
+	// stream, before Drain waits.
+	BufferLimit int
+	// CloseDelay is how long a connection that failed may take to read why.
+	CloseDelay time.Duration
+	// FlushTimeout bounds how long a stream that is done may take to be sent.
+	FlushTimeout time.Duration
+
+	floods http2.FloodLimits
+}
+
+// NewOptions settles what is the same for all connections of one kind.
+func NewOptions(asked *config.H2Options, limits http1.Limits, bufferLimit int, closeDelay, flushTimeout time.Duration) *Options {
+	o := &Options{H2: *asked, Limits: limits, BufferLimit: bufferLimit, CloseDelay: closeDelay, FlushTimeout: flushTimeout}
+	f := http2.DefaultFloodLimits()
+	f.MaxOutboundFrames, f.MaxOutboundControlFrames = asked.MaxOutboundFrames, asked.MaxOutboundControl
+	f.MaxEmptyFrames, f.MaxPriorityPerStream = asked.MaxEmptyFrames, asked.MaxPriorityPerStream
+	f.MaxWindowUpdatesPerData = asked.MaxWindowUpdatesPerData
+	o.floods = f
+	return o
+}
+
+// Owner is who has a connection. Its methods are called by the connection's
+// reader: they must not yield. Worker only.
+type Owner interface {
+	// Opened has a new stream of the peer's with its head in Fields, or what is
+	// wrong with that head. Servers only.
+	Opened(s *Stream, err error)
+	// Changed says that a stream has ended, or that the peer has changed how many
+	// it takes.
+	Changed(c *Conn)
+	// Expired says that the time is over that the owner has set (Net), while no
+	// stream was open.
+	Expired(c *Conn)
+	// Lost says that the connection is over; each stream was told.
+	Lost(c *Conn)
+}
+
+// Counters are what the connections of one side counted on one worker.
+type Counters struct {
+	Streams, Refused, ResetReceived, ResetSent uint64
+	GoAwayReceived, GoAwaySent, Floods         uint64
+	ProtocolErrors, KeepaliveTimeouts          uint64
+	Active                                     int64 // streams
+}
+
+// Conn is one HTTP/2 connection. Worker only.
+type Conn struct {
+	// Set once.
+	net    *loop.Conn
+	w      *loop.Worker
+	o      *Options
+	owner  Owner
+	count  *Counters
+	spare  *Spare
+	server bool
+
+	dec http2.Decoder
+	enc http2.Encoder
+	// streams are those that are open in the protocol's sense, or have something
+	// to send still.
+	streams map[uint32]*Stream
+
+	// What the peer says of itself.
+	settled    bool // its SETTINGS came
+	maxFrame   uint32
+	window     int64 // of a new stream
+	maxStreams uint32
+	connect    bool // it takes extended CONNECT
+
+	// Receiving.
+	greeted bool   // the preface came, or none is due
+	last    uint32 // the newest stream of the peer
+	open    int    // streams of the peer that are open
+	joining joining
+	left    int64 // of the window that the peer has of this connection
+	owed    int64 // used up and not given back yet
+	idle    int64 // when the last stream ended
+	floods  http2.Floods
+	dropped http2.Fields // a head that nobody wants
+	resets  [recent]uint32
+	resetAt int
+
+	// Sending.
+	send    int64  // what the peer's window of this connection has left
+	next    uint32 // the id of our next stream
+	block   []byte // scratch for a header block
+	blocked []*Stream
+	drains  bool // a coroutine waits until the queue is short again
+
+	// The end.
+	goingAway bool   // we said so: no stream after final is taken
+	final     uint32 // the last stream of the peer that is served
+	leaving   bool   // the peer said so
+	calm      error  // the peer is to be sent away for what it makes this side do
+	err       error  // why it is over
+	ping      keepalive
+}
+
+// joining is a header block whose CONTINUATIONs are to come.
+type joining struct {
+	stream uint32 // 0: none
+	end    bool   // END_STREAM
+	self   bool   // depends on itself
+	block  []byte
+}
+
+// recent is how many streams are remembered that this side has reset: what the
+// peer had sent before it knew is no fault.
+const recent = 64
+
+// ResetByPeer is the Reason of the http2.Error of a stream that the peer reset.
+const ResetByPeer = "reset by the peer"
+
+// Errors that a stream ends with, beside http2.Error for a reset by the peer
+// or for its own fault.
+var (
+	// ErrLost says that the connection broke.
+	ErrLost = errors.New("http/2 connection lost")
+	// ErrUnprocessed says that the peer has not looked at the stream and never
+	// will (GOAWAY): it may go elsewhere.
+	ErrUnprocessed = errors.New("http/2 stream not processed")
+	// ErrTimeout is loop.ErrTimeout.
+	ErrTimeout = loop.ErrTimeout
+)
+
+// Serve takes a connection whose peer is the client. What it has sent already is
+// read in this turn. Worker only.
+func Serve(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spare) *Conn {
+	h := newConn(c, o, owner, count, spare)
+	h.server = true
+	h.hello(nil)
+	c.Serve(h, true)
+	return h
+}
+
+// Connect takes a connection whose peer is the server. Streams may be opened at
+// once. Worker only.
+func Connect(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spare) *Conn {
+	h := newConn(c, o, owner, count, spare)
+	h.greeted, h.next = true, 1
+	h.maxStreams = o.H2.MaxStreams
+	h.hello([]byte(http2.Preface))
+	c.Serve(h, true)
+	return h
+}
+
+func newConn(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spare) *Conn {
+	h := &Conn{
+		net: c, w: c.Worker(), o: o, owner: owner, count: count, spare: spare,
+		streams: make(map[uint32]*Stream),
+		window:  initialWindow, send: initialWindow, left: int64(o.H2.ConnectionWindow), maxFrame: initialFrame,
+	}
+	h.dec.Init(o.H2.HPACKTable)
+	h.enc.Init(o.H2.HPACKTable)
+	h.idle = h.w.Now()
+	h.floods.Init(&o.floods, h.idle)
+	return h
+}
+
+// What both sides begin with (RFC 9113, 6.5.2 and 6.9.2).
+const (
+	initialWindow = 65535
+	initialFrame  = 16384
+)
+
+// hello sends what the connection begins with.
+func (c *Conn) hello(preface []byte) {
+	h2 := &c.o.H2
+	out := append(c.net.Begin(128+len(preface)), preface...)
+	settings := [8]http2.Setting{
+		{ID: http2.SettingHeaderTableSize, Value: h2.HPACKTable},
+		{ID: http2.SettingInitialWindowSize, Value: h2.StreamWindow},
+	}
+	n := 2
+	if c.server {
+		settings[n] = http2.Setting{ID: http2.SettingMaxConcurrentStreams, Value: h2.MaxStreams}
+		n++
+		if h2.AllowConnect {
+			settings[n] = http2.Setting{ID: http2.SettingEnableConnectProtocol, Value: 1}
+			n++
+		}
+		settings[n] = http2.Setting{ID: http2.SettingMaxHeaderListSize, Value: uint32(c.o.Limits.MaxHeaderBytes)}
+	} else {
+		settings[n] = http2.Setting{ID: http2.SettingEnablePush, Value: 0}
+	}
+	all := settings[:n+1]
+	for _, s := range h2.Settings {
+		all = append(all, http2.Setting{ID: http2.SettingID(s.ID), Value: s.Value})
+	}
+	out = http2.AppendSettings(out, all...)
+	if more := h2.ConnectionWindow - initialWindow; h2.ConnectionWindow > initialWindow {
+		out = http2.AppendWindowUpdate(out, 0, more)
+	}
+	c.net.Commit(out)
+	c.startKeepalive()
+}
+
+// Net is the connection beneath.
+func (c *Conn) Net() *loop.Conn { return c.net }
+
+// Streams is how many streams are open or still being sent.
+func (c *Conn) Streams() int { return len(c.streams) }
+
+// Err is why the connection is over, nil if it is not.
+func (c *Conn) Err() error { return c.err }
+
+// Leaving reports whether no new stream is taken: one of the two sides said so.
+func (c *Conn) Leaving() bool { return c.leaving || c.goingAway || c.err != nil }
+
+// Connects reports whether the peer takes extended CONNECT (RFC 8441).
+func (c *Conn) Connects() bool { return c.connect }
+
+// Settled reports whether the peer's SETTINGS came.
+func (c *Conn) Settled() bool { return c.settled }
+
+// Ready reads what came, frame by frame. It does not yield.
+func (c *Conn) Ready(n *loop.Conn) {
+	for c.err == nil {
+		for n.Pending() > 0 && c.err == nil {
+			used := c.take(n.Buffered())
+			if used == 0 {
+				break
+			}
+			n.Discard(used)
+		}
+		if c.err != nil {
+			return
+		}
+		if n.Spent() {
+			n.Again()
+			return
+		}
+		got, err := n.Fill()
+		if err != nil {
+			c.lost(err)
+			return
+		}
+		if got == 0 {
+			return
+		}
+	}
+}
+
+// take takes one frame, or the preface, from the beginning of buf and says how
+// long it was; 0 if it is not whole yet.
+func (c *Conn) take(buf []byte) int {
+	if !c.greeted {
+		return c.greet(buf)
+	}
+	var f http2.Frame
+	n, err := f.Parse(buf, initialFrame)
+	if n == 0 {
+		if err != nil {
+			c.Fail(err)
+		}
+		return 0
+	}
+	c.ping.heard = true
+	if err != nil {
+		err = c.faulty(err.(*http2.Error))
+	} else {
+		err = c.frame(&f)
+	}
+	if err == nil {
+		err = c.calm
+	}
+	if err != nil {
+		c.Fail(err)
+	}
+	return n
+}
+
+// greet checks the client's preface (RFC 9113, 3.4).
+func (c *Conn) greet(buf []byte) int {
+	n := min(len(buf), len(http2.Preface))
+	if string(buf[:n]) != http2.Preface[:n] {
+		c.Fail(errPreface)
+		return 0
+	}
+	if n < len(http2.Preface) {
+		return 0
+	}
+	c.greeted = true
+	return n
+}
+
+// Expired is the end of an idle connection's time.
+func (c *Conn) Expired(*loop.Conn) {
+	if len(c.streams) == 0 {
+		c.owner.Expired(c)
+	}
+}
+
+// Closed is called when the connection beneath is closed, whoever did it.
+func (c *Conn) Closed(*loop.Conn) {
+	c.end(ErrLost)
+}
+
+// lost takes the peer's end, or an error, from the socket.
+func (c *Conn) lost(err error) {
+	if err != io.EOF || len(c.streams) > 0 {
+		err = ErrLost
+	}
+	c.end(err)
+	c.net.Close()
+}
+
+// Fail ends the connection because of what the peer did: GOAWAY says what.
+func (c *Conn) Fail(err error) {
+	if c.err != nil {
+		return
+	}
+	e, ok := err.(*http2.Error)
+	if !ok {
+		e = &http2.Error{Code: http2.InternalError, Reason: err.Error()}
+	}
+	if e.Code == http2.EnhanceYourCalm {
+		c.count.Floods++
+	} else {
+		c.count.ProtocolErrors++
+	}
+	c.goAway(c.last, e.Code, e.Reason)
+	c.end(e)
+	c.net.CloseAfterReply(c.o.CloseDelay)
+}
+
+// Shut ends the connection in order, with GOAWAY.
+func (c *Conn) Shut(code http2.ErrorCode, why string) {
+	if c.err != nil {
+		return
+	}
+	c.goAway(c.last, code, why)
+	c.end(ErrLost)
+	c.net.CloseAfterReply(c.o.CloseDelay)
+}
+
+// end tells every stream, and the owner.
+func (c *Conn) end(err error) {
+	if c.err != nil {
+		return
+	}
+	if err == nil {
+		err = ErrLost
+	}
+	c.err = err
+	c.w.ClearTimer(&c.ping.timer)
+	ids := slices.Sorted(maps.Keys(c.streams)) // in order: a simulated life is always the same
+	all := c.streams
+	c.streams = nil
+	for _, id := range ids {
+		all[id].broken(ErrLost)
+	}
+	c.open = 0
+	clear(c.blocked)
+	c.blocked = c.blocked[:0]
+	c.owner.Lost(c)
+}

@@ -1,0 +1,343 @@
+package httpproxy
+
+// What is different where a side speaks HTTP/2.
+
+import (
+	"bytes"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/h2"
+	"github.com/attache-mesh/attache/proxy/outcome"
+)
+
+// The client's side.
+
+// streams is a client's connection that speaks HTTP/2, as its h2.Owner.
+type streams struct{ *conn }
+
+// Opened takes a request. Its head is read here, before anything of its body is
+// looked at; the rest is a coroutine's.
+func (cn streams) Opened(s *h2.Stream, err error) {
+	l := cn.here
+	x := l.take(cn.conn)
+	x.down = end{s: s}
+	x.since = l.w.Now()
+	s.Broken = x.vanish
+	cn.requests++
+	if err == nil {
+		err = http2.ReadRequest(&x.req, &s.Fields, s.Last(), l.room.cfg.HTTP2.AllowConnect)
+	}
+	if e, ok := err.(*http2.Error); ok {
+		cn.malformed(x, e)
+		return
+	}
+	x.bad = err
+	if err == nil {
+		s.SetLength(x.req.ContentLength)
+	}
+	if m := l.room.cfg.MaxRequestsPerConnection; m > 0 && cn.requests >= m || cn.tooOld() {
+		cn.h.Drain()
+	}
+	l.w.Go(x.life)
+}
+
+// tooOld reports whether the connection has lived as long as it may.
+func (cn *conn) tooOld() bool {
+	m := cn.here.room.cfg.MaxConnectionDuration
+	return m > 0 && cn.here.w.Now()-cn.began >= int64(m)
+}
+
+// malformed ends a stream whose head is no request, or its connection
+// (override_stream_error_on_invalid_http_message).
+func (cn *conn) malformed(x *exchange, e *http2.Error) {
+	l, s := cn.here, x.down.s
+	l.count.CxProtocolError++
+	s.Broken = nil
+	s.Reset(e.Code)
+	s.Close()
+	l.give(x)
+	if !l.room.cfg.HTTP2.ResetInvalid {
+		cn.h.Fail(&http2.Error{Code: e.Code, Reason: e.Reason})
+	}
+}
+
+// serve is the coroutine of a stream's exchange.
+func (x *exchange) serve() {
+	defer x.abandoned()
+	l := x.here
+	x.run(0, x.bad)
+	x.down.s.Close()
+	l.give(x)
+}
+
+// abandoned gives back what a request held that a panic has ended.
+func (x *exchange) abandoned() {
+	if x.conn != nil && x.down.s != nil {
+		x.broken()
+		x.down.s.Close()
+	}
+}
+
+// clientGone is called when the client has reset the stream, or its connection is
+// lost: whatever the exchange waits for, it waits no more.
+func (x *exchange) clientGone() {
+	if x.pumpEnd == outcome.OK {
+		x.pumpEnd = outcome.DownstreamGone
+	}
+	switch {
+	case x.attempt != nil:
+		x.attempt.done.Wake(x.w)
+	case x.up.s != nil:
+		x.up.s.Reset(http2.Cancel)
+	case x.lease != nil:
+		x.lease.Conn.Reset()
+	}
+}
+
+// finishStream is what becomes of the stream. What is queued is sent by itself.
+func (x *exchange) finishStream() {
+	s := x.down.s
+	if s.Err() == nil && !s.Sent() {
+		s.Reset(http2.InternalError)
+	}
+}
+
+// Changed bounds how long the connection may be without a request.
+func (cn streams) Changed(h *h2.Conn) {
+	if cn.h != nil && h.Streams() == 0 {
+		cn.rest()
+	}
+}
+
+// Expired ends a connection that was idle too long, or that is drained.
+func (cn streams) Expired(h *h2.Conn) {
+	cn.here.count.CxIdleTimeout++
+	h.Shut(http2.NoError, "")
+}
+
+// Lost forgets the connection.
+func (cn streams) Lost(*h2.Conn) { cn.Closed(nil) }
+
+// respondStream sends the answer's head, and then its body, to a client that
+// speaks HTTP/2. An HTTP/1.1 head has n bytes.
+func (x *exchange) respondStream(n int) outcome.Outcome {
+	s, res := x.down.s, &x.resp
+	x.back.reset(res.Body, res.ContentLength)
+	x.changeAnswer()
+	whole := x.back.done
+	if x.up.s != nil {
+		whole = x.up.s.Last() && x.up.s.Pending() == 0 && !x.up.s.Trailed()
+		x.back.done = whole
+	}
+	if !s.Head() {
+		return x.clientLost()
+	}
+	s.Status(res.Status)
+	x.answerFields(&head{s: s}, res.Headers, false)
+	s.SendHead(whole)
+	if x.up.c != nil {
+		x.up.c.Discard(n)
+	}
+	x.started = true
+	if whole {
+		return outcome.OK
+	}
+	return x.respondBody(false)
+}
+
+// answerStream sends an answer of our own.
+func (x *exchange) answerStream(s *h2.Stream, status int, lines []http1.Header, length int, body []byte) {
+	if !s.Head() {
+		return
+	}
+	s.Status(status)
+	h := head{s: s}
+	h.add(nameLength, appendInt(x.text[:0], int64(length)), http1.FieldContentLength)
+	x.answerFields(&h, lines, false)
+	s.SendHead(len(body) == 0)
+	if len(body) > 0 {
+		s.Send(body, true)
+	}
+}
+
+// The host's side.
+
+// speaksHTTP2 says what the host is to be spoken to in.
+func (x *exchange) speaksHTTP2() bool {
+	switch x.cluster.Config().HTTP.Protocol {
+	case config.UpstreamHTTP2:
+		return true
+	case config.UpstreamDownstream:
+		return x.down.s != nil
+	case config.UpstreamAuto:
+		return !x.hostOn.HTTP1
+	}
+	return false
+}
+
+// passesTrailers says whether trailers go on: HTTP/2 always has them, HTTP/1.1 if
+// it is told to.
+func (x *exchange) passesTrailers() bool {
+	return (x.down.s != nil || x.here.room.cfg.EnableTrailers) && (x.shared || x.cluster.Config().HTTP.EnableTrailers)
+}
+
+// fallBack goes on in HTTP/1.1: the host has chosen it.
+func (x *exchange) fallBack() {
+	x.hostOn.HTTP1 = true
+	x.shared = false
+	x.trailers = x.passesTrailers()
+	x.rewriteKept()
+}
+
+// keepHead copies the head that the host shall see, and a small body, so that what
+// they borrow from the client's buffers is free, and the head can be made into a
+// block when there is a stream, more than once if need be.
+func (x *exchange) keepHead() {
+	v, req := &x.view, &x.req
+	if x.route.AutoHostRewrite {
+		if name := x.host.Hostname(); name != "" {
+			x.newHost(bytesOf(name))
+		}
+	}
+	small, n := x.smallBody()
+	if s := x.down.s; s != nil && !small && s.Last() && !s.Trailed() && s.Pending() <= smallBody {
+		small, n = true, s.Pending()
+	}
+	size := len(req.Method) + len(v.Path) + len(v.Host) + len(v.Scheme) + len(req.Upgrade) + n
+	for i := range req.Headers {
+		size += len(req.Headers[i].Name) + len(req.Headers[i].Value)
+	}
+	out := x.w.Buffer(size)
+	keep := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		at := len(out)
+		out = append(out, b...)
+		return out[at:len(out):len(out)]
+	}
+	req.Method, v.Path, v.Host, v.Scheme, req.Upgrade = keep(req.Method), keep(v.Path), keep(v.Host), keep(v.Scheme), keep(req.Upgrade)
+	for i := range req.Headers {
+		h := &req.Headers[i]
+		if h.ID == http1.FieldSecWebSocketKey && x.upgrades {
+			x.keyn = copy(x.key[:], h.Value)
+		}
+		h.Name, h.Value = keep(h.Name), keep(h.Value)
+	}
+	v.Headers, v.Method, v.ForwardedProto = req.Headers, req.Method, nil
+	x.whole, x.bodyAt = small, len(out)
+	if small && n > 0 {
+		x.in.done = true
+	}
+	x.out = x.takeSmall(out, n)
+	x.hostName = bytesOf("host")
+}
+
+// sendStream sends the request on a stream.
+func (x *exchange) sendStream() outcome.Outcome {
+	s, body := x.up.s, x.out[x.bodyAt:]
+	if x.upgrades && x.method != http1.MethodConnect && !s.Conn().Connects() && s.Conn().Settled() {
+		return outcome.UpgradeRefused
+	}
+	bare := x.whole && len(body) == 0 && !x.upgrades
+	if !s.Head() {
+		return x.lost(s.Err())
+	}
+	x.writeBlock(s)
+	s.SendHead(bare)
+	if bare {
+		return outcome.OK
+	}
+	if x.whole && !x.upgrades {
+		s.Send(body, true)
+		return outcome.OK
+	}
+	s.Send(body, false)
+	if x.upgrades {
+		x.in.done = true // what follows belongs to the tunnel
+		return outcome.OK
+	}
+	return x.sendRest()
+}
+
+// writeBlock adds the request's head to the stream's block.
+func (x *exchange) writeBlock(s *h2.Stream) {
+	v, req := &x.view, &x.req
+	method, path, scheme := req.Method, v.Path, v.Scheme
+	var protocol []byte
+	switch {
+	case x.method == http1.MethodConnect:
+		path, scheme = nil, nil
+	case req.Upgrade != nil:
+		method, protocol = methodConnect, req.Upgrade
+	}
+	s.Request(method, scheme, v.Host, path, protocol)
+	for i := range req.Headers {
+		h := &req.Headers[i]
+		if h.Hop || protocol != nil && h.ID == http1.FieldSecWebSocketKey && isWebSocket(protocol) {
+			continue
+		}
+		s.Field(h.Name, h.Value, h.ID)
+	}
+}
+
+func isWebSocket(upgrade []byte) bool { return equalFold(bytes.TrimSpace(upgrade), "websocket") }
+
+// rewriteKept makes a kept head into one of HTTP/1.1.
+func (x *exchange) rewriteKept() {
+	kept, at := x.out, x.bodyAt
+	v, req := &x.view, &x.req
+	out := x.w.Buffer(len(kept) + 1024)
+	out = x.appendHead(out, req, v)
+	x.out = append(out, kept[at:]...)
+	x.bodyAt = 0
+	x.w.FreeBuffer(kept)
+}
+
+// readHeaders waits for the head of the answer.
+func (x *exchange) readHeaders() outcome.Outcome {
+	s := x.up.s
+	for !s.Answered() {
+		if o := x.awaitStream(s); o != outcome.OK {
+			return o
+		}
+	}
+	x.moved = x.w.Now()
+	if err := http2.ReadResponse(&x.resp, &s.Fields, x.method, s.Last() && s.Pending() == 0); err != nil {
+		x.cluster.Count.CxProtocolError++
+		return outcome.ProtocolError
+	}
+	if x.resp.Body == http1.BodyLength {
+		s.SetLength(x.resp.ContentLength)
+	}
+	return outcome.OK
+}
+
+// moreOfAnswer waits until the upstream's stream has something new.
+func (x *exchange) moreOfAnswer() outcome.Outcome {
+	s := x.up.s
+	for s.Pending() == 0 && !s.Last() {
+		if o := x.awaitStream(s); o != outcome.OK {
+			return o
+		}
+	}
+	x.moved = x.w.Now()
+	return outcome.OK
+}
+
+// awaitStream waits once, as long as patience says.
+func (x *exchange) awaitStream(s *h2.Stream) outcome.Outcome {
+	err := s.Wait(x.patience())
+	switch {
+	case err == nil:
+		return outcome.OK
+	case err != h2.ErrTimeout:
+		return x.lost(err)
+	}
+	return x.overdue()
+}
+
+// resetByPeer is the Reason of a stream that the peer has reset.
+const resetByPeer = h2.ResetByPeer

@@ -1,0 +1,286 @@
+package pool
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/h2"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// Shared keeps the connections of one worker to one host on which many requests
+// run at a time (HTTP/2).
+//
+//	Open ─▶ a connection that takes one more ─▶ h2.Stream
+//	  ├─▶ else one is dialled, unless those under way will do
+//	  └─▶ and the request waits (pending), or overflow
+//
+// A connection that its host is leaving (GOAWAY), that is used up or too old
+// takes no new stream and ends with its last. Worker only.
+type Shared struct {
+	w       *loop.Worker
+	target  *Target
+	count   *Counters
+	o       *h2.Options
+	frames  *h2.Counters
+	spare   *h2.Spare
+	conns   []*sharedConn // all that take streams
+	waiting []*wanted
+	dialing int
+	closed  bool
+	// other takes a connection on which ALPN chose HTTP/1.1; nil: that is an error.
+	other func(*loop.Conn, *Breaker)
+}
+
+// sharedConn is one connection of the pool; it is its h2.Owner.
+type sharedConn struct {
+	pool    *Shared
+	h       *h2.Conn
+	breaker *Breaker
+	since   int64
+	uses    uint32
+	over    bool
+}
+
+// wanted is a request that waits for a connection.
+type wanted struct {
+	wake   loop.Waiter
+	stream *h2.Stream
+	err    error
+	over   bool
+	timer  loop.Timer
+}
+
+// ErrHTTP1 says that the host chose HTTP/1.1 by ALPN: ask the Exclusive pool.
+var ErrHTTP1 = errors.New("the host speaks HTTP/1.1")
+
+// NewShared makes the pool of a worker for a host. count and frames are the
+// cluster's on this worker, spare the worker's.
+func NewShared(w *loop.Worker, t *Target, o *h2.Options, count *Counters, frames *h2.Counters, spare *h2.Spare) *Shared {
+	return &Shared{w: w, target: t, o: o, count: count, frames: frames, spare: spare}
+}
+
+// Instead makes the pool give connections on which ALPN chose HTTP/1.1 to f, and
+// those who waited for one ErrHTTP1. Without it HTTP/2 is spoken whatever ALPN
+// says.
+func (p *Shared) Instead(f func(*loop.Conn, *Breaker)) { p.other = f }
+
+// SetTarget changes how connections are made and kept from now on.
+func (p *Shared) SetTarget(t *Target) { p.target = t }
+
+// Conns is how many connections take streams.
+func (p *Shared) Conns() int { return len(p.conns) }
+
+// Open opens a stream at once if a connection takes one; nil if none does: see
+// OpenWithin.
+func (p *Shared) Open() *h2.Stream {
+	for i := 0; i < len(p.conns); i++ {
+		c := p.conns[i]
+		if p.usedUp(c) {
+			p.retire(c)
+			i--
+			continue
+		}
+		if c.h.Leaving() || !c.h.Room() {
+			continue
+		}
+		if s, err := c.h.Open(); err == nil {
+			c.uses++
+			return s
+		}
+	}
+	return nil
+}
+
+func (p *Shared) usedUp(c *sharedConn) bool {
+	t := p.target
+	if t.MaxUses > 0 && c.uses >= t.MaxUses {
+		p.count.MaxRequests++
+		return true
+	}
+	return t.MaxAge > 0 && p.w.Now()-c.since >= int64(t.MaxAge)
+}
+
+// OpenWithin opens a stream; it yields while it connects or waits, at most d (0:
+// the attempt's own bound). Errors: ErrOverflow, ErrGone, ErrWaited, ErrHTTP1, or
+// Dial's. For coroutines only.
+func (p *Shared) OpenWithin(b *Breaker, d time.Duration) (*h2.Stream, error) {
+	if s := p.Open(); s != nil {
+		return s, nil
+	}
+	if p.closed {
+		return nil, ErrGone
+	}
+	if !b.Pending.Enter() {
+		p.count.PendingOverflow++
+		return nil, ErrOverflow
+	}
+	p.count.PendingTotal++
+	p.count.PendingActive++
+	x := &wanted{}
+	p.waiting = append(p.waiting, x)
+	if !p.grow(b) {
+		p.count.ConnectionOverflow++
+	}
+	if d > 0 {
+		p.w.SetTimer(&x.timer, d, func() { p.settle(x, nil, ErrWaited) })
+	}
+	for !x.over {
+		x.wake.Wait(p.w)
+	}
+	p.w.ClearTimer(&x.timer)
+	p.count.PendingActive--
+	b.Pending.Leave()
+	return x.stream, x.err
+}
+
+// settle ends the wait of one.
+func (p *Shared) settle(x *wanted, s *h2.Stream, err error) {
+	if x.over {
+		return
+	}
+	x.stream, x.err, x.over = s, err, true
+	if i := slices.Index(p.waiting, x); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	x.wake.Wake(p.w)
+}
+
+// grow dials if those under way cannot take all who wait; false if a limit
+// forbids it and nothing is under way.
+func (p *Shared) grow(b *Breaker) bool {
+	if p.dialing*int(max(p.o.H2.MaxStreams, 1)) >= len(p.waiting) {
+		return true
+	}
+	if p.dialing >= max(p.target.MaxConnecting, 1) || !b.Connections.Open() && len(p.conns)+p.dialing > 0 {
+		return p.dialing > 0
+	}
+	if !b.Connections.Enter() {
+		b.Connections.Force()
+	}
+	p.dialing++
+	p.w.Go(func() { p.dial(b) })
+	return true
+}
+
+// dial makes a connection and gives it to those who wait.
+func (p *Shared) dial(b *Breaker) {
+	c, err := dial(p.w, p.target, p.count)
+	p.dialing--
+	switch {
+	case err != nil:
+		b.Connections.Leave()
+		p.fail(err)
+		return
+	case p.closed:
+		b.Connections.Leave()
+		p.target.ended(p.count)
+		c.Close()
+		p.fail(ErrGone)
+		return
+	case p.other != nil && c.Protocol() != "h2":
+		p.other(c, b)
+		p.fail(ErrHTTP1)
+		return
+	}
+	x := &sharedConn{pool: p, breaker: b, since: p.w.Now()}
+	p.conns = append(p.conns, x)
+	x.h = h2.Connect(c, p.o, x, p.frames, p.spare)
+	p.serve()
+	x.rest()
+}
+
+// fail tells all who wait.
+func (p *Shared) fail(err error) {
+	for len(p.waiting) > 0 {
+		p.settle(p.waiting[0], nil, err)
+	}
+}
+
+// serve gives streams to those who wait, in the order in which they came.
+func (p *Shared) serve() {
+	for len(p.waiting) > 0 {
+		s := p.Open()
+		if s == nil {
+			return
+		}
+		p.settle(p.waiting[0], s, nil)
+	}
+}
+
+// retire takes a connection from those that get streams.
+func (p *Shared) retire(c *sharedConn) {
+	if i := slices.Index(p.conns, c); i >= 0 {
+		p.conns = slices.Delete(p.conns, i, i+1)
+	}
+	c.h.Leave()
+}
+
+// Opened is h2.Owner's: a server opens no streams.
+func (c *sharedConn) Opened(s *h2.Stream, _ error) { s.Close() }
+
+// Changed is h2.Owner's.
+func (c *sharedConn) Changed(h *h2.Conn) {
+	p := c.pool
+	if c.h == nil || c.over {
+		return
+	}
+	if h.Leaving() {
+		if i := slices.Index(p.conns, c); i >= 0 {
+			p.conns = slices.Delete(p.conns, i, i+1)
+		}
+	}
+	c.rest()
+	p.next(c.breaker)
+}
+
+// rest bounds how long the connection may be idle.
+func (c *sharedConn) rest() {
+	if c.h.Streams() == 0 && c.h.Err() == nil {
+		c.h.Net().SetReadTimeout(c.pool.target.IdleTimeout)
+	}
+}
+
+// Expired is h2.Owner's: the connection was idle for too long.
+func (c *sharedConn) Expired(h *h2.Conn) {
+	c.pool.count.IdleClosed++
+	h.Shut(http2.NoError, "idle")
+}
+
+// Lost is h2.Owner's.
+func (c *sharedConn) Lost(*h2.Conn) {
+	p := c.pool
+	if c.over {
+		return
+	}
+	c.over = true
+	if i := slices.Index(p.conns, c); i >= 0 {
+		p.conns = slices.Delete(p.conns, i, i+1)
+	}
+	p.target.ended(p.count)
+	c.breaker.Connections.Leave()
+	p.next(c.breaker)
+}
+
+// next serves those who wait, with another connection if need be.
+func (p *Shared) next(b *Breaker) {
+	if len(p.waiting) == 0 {
+		return
+	}
+	p.serve()
+	if len(p.waiting) > 0 && !p.closed {
+		p.grow(b)
+	}
+}
+
+// Close ends the pool: connections with their last stream; who waits gets
+// ErrGone.
+func (p *Shared) Close() {
+	p.closed = true
+	for len(p.conns) > 0 {
+		p.retire(p.conns[len(p.conns)-1])
+	}
+	p.fail(ErrGone)
+}
