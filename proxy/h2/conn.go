@@ -92,6 +92,7 @@ type Conn struct {
 	// streams are those that are open in the protocol's sense, or have something
 	// to send still.
 	streams map[uint32]*Stream
+	fresh   []*Stream // those of this side that have no number yet
 
 	// What the peer says of itself.
 	settled    bool // its SETTINGS came
@@ -103,7 +104,7 @@ type Conn struct {
 	// Receiving.
 	greeted bool   // the preface came, or none is due
 	last    uint32 // the newest stream of the peer
-	open    int    // streams of the peer that are open
+	open    int    // streams that are open in the protocol's sense
 	joining joining
 	left    int64 // of the window that the peer has of this connection
 	owed    int64 // used up and not given back yet
@@ -232,7 +233,7 @@ func (c *Conn) hello(preface []byte) {
 func (c *Conn) Net() *loop.Conn { return c.net }
 
 // Streams is how many streams are open or still being sent.
-func (c *Conn) Streams() int { return len(c.streams) }
+func (c *Conn) Streams() int { return len(c.streams) + len(c.fresh) }
 
 // Err is why the connection is over, nil if it is not.
 func (c *Conn) Err() error { return c.err }
@@ -319,7 +320,7 @@ func (c *Conn) greet(buf []byte) int {
 
 // Expired is the end of an idle connection's time.
 func (c *Conn) Expired(*loop.Conn) {
-	if len(c.streams) == 0 {
+	if c.Streams() == 0 {
 		c.owner.Expired(c)
 	}
 }
@@ -331,7 +332,7 @@ func (c *Conn) Closed(*loop.Conn) {
 
 // lost takes the peer's end, or an error, from the socket.
 func (c *Conn) lost(err error) {
-	if err != io.EOF || len(c.streams) > 0 {
+	if err != io.EOF || c.Streams() > 0 {
 		err = ErrLost
 	}
 	c.end(err)
@@ -378,10 +379,13 @@ func (c *Conn) end(err error) {
 	c.err = err
 	c.w.ClearTimer(&c.ping.timer)
 	ids := slices.Sorted(maps.Keys(c.streams)) // in order: a simulated life is always the same
-	all := c.streams
-	c.streams = nil
+	all, fresh := c.streams, c.fresh
+	c.streams, c.fresh = nil, nil
 	for _, id := range ids {
 		all[id].broken(ErrLost)
+	}
+	for _, s := range fresh {
+		s.broken(ErrUnprocessed)
 	}
 	c.open = 0
 	clear(c.blocked)

@@ -3,6 +3,9 @@ package h2
 // What each frame does (RFC 9113, section 6).
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
 )
@@ -131,7 +134,11 @@ func (c *Conn) resize(by int64) error {
 		}
 	}
 	if by > 0 {
-		c.pushAll()
+		for _, id := range slices.Sorted(maps.Keys(c.streams)) {
+			if s := c.streams[id]; s != nil {
+				s.push()
+			}
+		}
 	}
 	return nil
 }
@@ -236,7 +243,6 @@ func (c *Conn) opened(id uint32, end, self bool, block []byte) error {
 		return c.resetForFault()
 	}
 	s := c.newStream(id)
-	c.open++
 	s.head, s.ended = true, end
 	err := c.dec.Decode(&s.Fields, block, &c.o.Limits)
 	if e := connError(err); e != nil {
@@ -305,6 +311,7 @@ func (c *Conn) ended(s *Stream, end bool) {
 	if end {
 		s.ended = true
 		s.checkLength()
+		s.half()
 	}
 }
 

@@ -72,7 +72,7 @@ func (c *Conn) sendPing() {
 // pingIfIdle tests a connection that was idle for long before it is used again.
 func (c *Conn) pingIfIdle() {
 	k := &c.o.H2.Keepalive
-	if k.Idle > 0 && len(c.streams) == 1 && c.w.Now()-c.idle >= int64(k.Idle) && !c.ping.asked {
+	if k.Idle > 0 && c.Streams() == 1 && c.w.Now()-c.idle >= int64(k.Idle) && !c.ping.asked {
 		c.sendPing()
 		if c.ping.tick == nil {
 			c.ping.tick = c.keepalive
@@ -122,7 +122,7 @@ func (c *Conn) lastCall() {
 
 // leaveIfDone closes a connection that ends and has nothing left.
 func (c *Conn) leaveIfDone() {
-	if c.err != nil || len(c.streams) > 0 {
+	if c.err != nil || c.Streams() > 0 {
 		return
 	}
 	if c.server && c.goingAway && c.final != maxID || !c.server && c.Leaving() {
@@ -150,6 +150,11 @@ func (c *Conn) goneAway(f *http2.Frame) {
 				s.tell()
 			}
 		}
+		for len(c.fresh) > 0 {
+			s := c.fresh[0]
+			s.drop(ErrUnprocessed)
+			s.tell()
+		}
 	}
 	c.owner.Changed(c)
 	if !c.server {
@@ -160,13 +165,14 @@ func (c *Conn) goneAway(f *http2.Frame) {
 // streamEnded is what follows the end of a stream.
 func (c *Conn) streamEnded(s *Stream) {
 	c.count.Active--
-	if c.server && s.id&1 == 1 {
+	if s.open {
+		s.open = false
 		c.open--
 	}
 	if s.waits {
 		c.unblock(s)
 	}
-	if len(c.streams) == 0 {
+	if c.Streams() == 0 {
 		c.idle = c.w.Now()
 	}
 	if c.err == nil {

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -56,6 +57,7 @@ type Stream struct {
 	drainTo  int
 	writer   loop.Waiter
 
+	open   bool // in the protocol's sense: it counts against the limit
 	closed bool // nobody has it any more; it is sent to its end and then gone
 	began  int64
 }
@@ -88,17 +90,25 @@ func (p *Spare) give(s *Stream) {
 	}
 }
 
-// newStream makes a stream that is open.
+// newStream makes a stream that is open; id is 0 for one of this side's, which is
+// numbered when its head is sent: heads must go out in the order of the numbers
+// (RFC 9113, 5.1.1), and the coroutines that send them run in any.
 func (c *Conn) newStream(id uint32) *Stream {
 	s := c.spare.take()
 	s.conn, s.id = c, id
+	if id == 0 {
+		c.fresh = append(c.fresh, s)
+	} else {
+		c.streams[id] = s
+	}
 	s.left, s.send, s.length = int64(c.o.H2.StreamWindow), c.window, -1
 	s.began = c.w.Now()
-	c.streams[id] = s
+	s.open = true
+	c.open++
 	c.floods.Opened()
 	c.count.Streams++
 	c.count.Active++
-	if len(c.streams) == 1 {
+	if c.Streams() == 1 {
 		c.net.SetReadTimeout(0)
 	}
 	return s
@@ -113,8 +123,7 @@ func (c *Conn) Open() (*Stream, error) {
 	case c.Leaving() || !c.Room() || c.next > maxID:
 		return nil, ErrUnprocessed
 	}
-	s := c.newStream(c.next)
-	c.next += 2
+	s := c.newStream(0)
 	c.pingIfIdle()
 	return s, nil
 }
@@ -123,7 +132,7 @@ const maxID = 1<<31 - 1
 
 // Room reports whether the server takes one more stream now. Clients only.
 func (c *Conn) Room() bool {
-	return len(c.streams) < int(min(c.maxStreams, c.o.H2.MaxStreams)) && c.next <= maxID
+	return c.open < int(min(c.maxStreams, c.o.H2.MaxStreams)) && c.next+2*uint32(len(c.fresh)) <= maxID
 }
 
 // Conn is the stream's connection.
@@ -258,8 +267,31 @@ func (s *Stream) Status(code int) { s.conn.block = s.conn.enc.Status(s.conn.bloc
 // must be set and nothing be queued.
 func (s *Stream) SendHead(end bool) {
 	c := s.conn
+	if s.id == 0 {
+		s.number()
+	}
 	s.endSent, s.answered = end, true
 	c.net.Commit(http2.AppendBlock(c.net.Begin(len(c.block)+32), s.id, end, c.block, c.maxFrame))
+	if end {
+		s.half()
+	}
+}
+
+// number gives the stream its number.
+func (s *Stream) number() {
+	c := s.conn
+	c.unfresh(s)
+	s.id = c.next
+	c.next += 2
+	c.streams[s.id] = s
+}
+
+func (c *Conn) unfresh(s *Stream) bool {
+	i := slices.Index(c.fresh, s)
+	if i >= 0 {
+		c.fresh = slices.Delete(c.fresh, i, i+1)
+	}
+	return i >= 0
 }
 
 // Send queues a copy of data; end says that nothing follows.
@@ -344,7 +376,7 @@ func (s *Stream) Reset(code http2.ErrorCode) {
 	if s.err != nil {
 		return
 	}
-	if !s.endSent || !s.ended {
+	if (!s.endSent || !s.ended) && s.id != 0 {
 		s.conn.reset(s.id, code)
 	}
 	s.drop(&http2.Error{Code: code, Stream: s.id})
@@ -379,6 +411,16 @@ func (s *Stream) Close() {
 	}
 }
 
+// half is what follows the end of either half: after both, the stream is closed
+// to the protocol, whoever still looks at it.
+func (s *Stream) half() {
+	if s.open && s.ended && s.endSent {
+		s.open = false
+		s.conn.open--
+		s.conn.owner.Changed(s.conn)
+	}
+}
+
 // giveUp resets a stream whose peer does not take what is left for it.
 func (s *Stream) giveUp() {
 	if s.closed && s.err == nil && s.conn != nil {
@@ -392,6 +434,7 @@ func (s *Stream) giveUp() {
 func (s *Stream) finish() {
 	c := s.conn
 	switch {
+	case s.id == 0:
 	case !s.endSent:
 		c.reset(s.id, http2.Cancel)
 	case !s.ended:
@@ -405,10 +448,13 @@ func (s *Stream) finish() {
 func (s *Stream) drop(err error) {
 	c := s.conn
 	s.err = err
-	if c.streams[s.id] != s {
+	switch {
+	case s.id == 0 && c.unfresh(s):
+	case s.id != 0 && c.streams[s.id] == s:
+		delete(c.streams, s.id)
+	default:
 		return
 	}
-	delete(c.streams, s.id)
 	if c.server && c.calm == nil {
 		c.calm = c.floods.Closed(c.w.Now()-s.began, s.answered)
 	}

@@ -67,6 +67,7 @@ func (s *Stream) frames(p []byte, end bool) (sent int) {
 		}
 		if last {
 			s.endSent = true
+			s.half()
 			return sent
 		}
 	}
@@ -74,7 +75,7 @@ func (s *Stream) frames(p []byte, end bool) (sent int) {
 
 // push sends what is queued of the stream, as far as it may.
 func (s *Stream) push() {
-	if s.err != nil || s.Unsent() == 0 && !s.ends {
+	if s.err != nil || s.endSent || s.Unsent() == 0 && !s.ends {
 		return
 	}
 	s.outOff += s.frames(s.out[s.outOff:], s.ends && s.tail == nil)

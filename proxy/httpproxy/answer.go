@@ -182,7 +182,11 @@ func (x *exchange) changeAnswer() {
 	lines := fields{&res.Headers}
 	if !x.here.room.cfg.SuppressEnvoyHeaders && x.complete != 0 {
 		ms := appendInt(x.text[:0], (x.w.Now()-x.complete)/1e6)
-		lines.put("x-envoy-upstream-service-time", ms)
+		if i := lines.find("x-envoy-upstream-service-time"); i >= 0 {
+			res.Headers[i].Value = ms
+		} else {
+			lines.put("x-envoy-upstream-service-time", ms)
+		}
 	}
 	if len(x.target.ResponseOps) > 0 {
 		route.Apply(x.target.ResponseOps, lines)

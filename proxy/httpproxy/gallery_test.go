@@ -234,6 +234,7 @@ func TestSimGallery(t *testing.T) {
 	for _, c := range gallery {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testHTTP(prefix("/", toCluster("c")))
+			cfg.Codec = config.CodecHTTP1
 			cfg.StreamIdleTimeout = 2 * time.Second
 			g := newStage(t, 1, cfg)
 			var s seen

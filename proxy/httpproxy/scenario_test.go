@@ -28,8 +28,9 @@ type scenario struct {
 	answered  int
 	failed    int
 	cut       int
-	remaining int // clients at work
-	sizes     int // of bodies: so many of them
+	remaining int                                     // clients at work
+	sizes     int                                     // of bodies: so many of them
+	asked     func(...config.Address) *config.Cluster // that is asked for
 }
 
 // want is the answer's body: the id again and again.
@@ -256,8 +257,8 @@ func (s *scenario) trouble(hosts []config.Address) {
 		switch s.rng.IntN(5) {
 		case 4: // the configuration says that a host is gone, and back
 			k, rest := s.clusters["c"], slices.DeleteFunc(slices.Clone(hosts), func(h config.Address) bool { return h == a })
-			s.At(begin, func() { must(s.t, k.Update(testCluster("c", rest...))) })
-			s.At(end, func() { must(s.t, k.Update(testCluster("c", hosts...))) })
+			s.At(begin, func() { must(s.t, k.Update(s.asked(rest...))) })
+			s.At(end, func() { must(s.t, k.Update(s.asked(hosts...))) })
 		case 0:
 			s.At(begin, func() { s.ResetAll(a) })
 		case 1:
@@ -280,6 +281,7 @@ func TestSimWholeLives(t *testing.T) {
 		hosts := []config.Address{at("10.0.0.2:80"), at("10.0.0.3:80")}
 		g := newStage(t, seed, cfg, testCluster("c", hosts...))
 		s := &scenario{stage: g, rng: g.Rand(), runs: map[string]int{}}
+		s.asked = func(of ...config.Address) *config.Cluster { return testCluster("c", of...) }
 		s.mild = seed%4 == 0
 		s.sizes = 6
 		if l := g.Weather(); l.MaxSegment > 0 && l.MaxSegment < 100 || l.Buffer > 0 && l.Buffer < 1000 {

@@ -32,7 +32,7 @@ func at(s string) config.Address { return config.Address{IP: netip.MustParseAddr
 // testHTTP is a connection manager with Envoy's defaults and the routes given.
 func testHTTP(routes ...config.Route) *config.HTTP {
 	return &config.HTTP{
-		StatPrefix: "test", ServerName: "attache", GenerateRequestID: true, AllowAbsoluteURL: true,
+		HTTP2: config.H2Defaults(), StatPrefix: "test", ServerName: "attache", GenerateRequestID: true, AllowAbsoluteURL: true,
 		IdleTimeout: time.Hour, StreamIdleTimeout: 5 * time.Minute, DrainTimeout: 5 * time.Second,
 		DelayedCloseTimeout: time.Second, MaxRequestHeadersKB: 60, MaxHeaders: 100,
 		Routes: &config.RouteTable{
@@ -54,7 +54,7 @@ func testCluster(name string, hosts ...config.Address) *config.Cluster {
 	c := &config.Cluster{
 		Name: name, ConnectTimeout: 5 * time.Second, BufferLimit: 1 << 20, PanicThreshold: 50,
 		Balance: config.Balance{Kind: config.RoundRobin},
-		HTTP:    config.UpstreamHTTP{IdleTimeout: time.Hour, MaxHeaders: 100, MaxHeadersKB: 60},
+		HTTP:    config.UpstreamHTTP{IdleTimeout: time.Hour, MaxHeaders: 100, MaxHeadersKB: 60, HTTP2: config.H2Defaults()},
 		Backoff: config.Backoff{Base: 25 * time.Millisecond, Cap: 10 * time.Second},
 		Pool:    config.Pool{Connections: 1, MaxConnecting: 8},
 	}

@@ -41,7 +41,9 @@ type sharedConn struct {
 	breaker *Breaker
 	since   int64
 	uses    uint32
+	settled bool // the host's SETTINGS came: it takes streams
 	over    bool
+	timer   loop.Timer
 }
 
 // wanted is a request that waits for a connection.
@@ -125,7 +127,7 @@ func (p *Shared) OpenWithin(b *Breaker, d time.Duration) (*h2.Stream, error) {
 		p.count.ConnectionOverflow++
 	}
 	if d > 0 {
-		p.w.SetTimer(&x.timer, d, func() { p.settle(x, nil, ErrWaited) })
+		p.w.SetTimer(&x.timer, d, func() { p.answer(x, nil, ErrWaited) })
 	}
 	for !x.over {
 		x.wake.Wait(p.w)
@@ -136,8 +138,8 @@ func (p *Shared) OpenWithin(b *Breaker, d time.Duration) (*h2.Stream, error) {
 	return x.stream, x.err
 }
 
-// settle ends the wait of one.
-func (p *Shared) settle(x *wanted, s *h2.Stream, err error) {
+// answer ends the wait of one.
+func (p *Shared) answer(x *wanted, s *h2.Stream, err error) {
 	if x.over {
 		return
 	}
@@ -165,37 +167,56 @@ func (p *Shared) grow(b *Breaker) bool {
 	return true
 }
 
-// dial makes a connection and gives it to those who wait.
+// dial makes a connection. It takes streams when the host's SETTINGS have come:
+// then it is known to speak HTTP/2, and how many it takes.
 func (p *Shared) dial(b *Breaker) {
 	c, err := dial(p.w, p.target, p.count)
-	p.dialing--
 	switch {
 	case err != nil:
+		p.dialing--
 		b.Connections.Leave()
 		p.fail(err)
 		return
 	case p.closed:
+		p.dialing--
 		b.Connections.Leave()
 		p.target.ended(p.count)
 		c.Close()
 		p.fail(ErrGone)
 		return
 	case p.other != nil && c.Protocol() != "h2":
+		p.dialing--
 		p.other(c, b)
 		p.fail(ErrHTTP1)
 		return
 	}
 	x := &sharedConn{pool: p, breaker: b, since: p.w.Now()}
-	p.conns = append(p.conns, x)
+	p.w.SetTimer(&x.timer, p.target.ConnectTimeout, func() {
+		p.count.ConnectTimeout++
+		x.h.Shut(http2.NoError, "no SETTINGS")
+	})
 	x.h = h2.Connect(c, p.o, x, p.frames, p.spare)
+}
+
+// settle takes a connection among those that get streams.
+func (c *sharedConn) settle() {
+	p := c.pool
+	c.settled = true
+	p.w.ClearTimer(&c.timer)
+	p.dialing--
+	if p.closed {
+		c.h.Leave()
+		return
+	}
+	p.conns = append(p.conns, c)
 	p.serve()
-	x.rest()
+	c.rest()
 }
 
 // fail tells all who wait.
 func (p *Shared) fail(err error) {
 	for len(p.waiting) > 0 {
-		p.settle(p.waiting[0], nil, err)
+		p.answer(p.waiting[0], nil, err)
 	}
 }
 
@@ -206,7 +227,7 @@ func (p *Shared) serve() {
 		if s == nil {
 			return
 		}
-		p.settle(p.waiting[0], s, nil)
+		p.answer(p.waiting[0], s, nil)
 	}
 }
 
@@ -224,7 +245,13 @@ func (c *sharedConn) Opened(s *h2.Stream, _ error) { s.Close() }
 // Changed is h2.Owner's.
 func (c *sharedConn) Changed(h *h2.Conn) {
 	p := c.pool
-	if c.h == nil || c.over {
+	if c.over {
+		return
+	}
+	if !c.settled {
+		if h.Settled() {
+			c.settle()
+		}
 		return
 	}
 	if h.Leaving() {
@@ -261,6 +288,13 @@ func (c *sharedConn) Lost(*h2.Conn) {
 	}
 	p.target.ended(p.count)
 	c.breaker.Connections.Leave()
+	if !c.settled {
+		p.w.ClearTimer(&c.timer)
+		p.dialing--
+		p.count.ConnectFail++
+		p.fail(h2.ErrLost)
+		return
+	}
 	p.next(c.breaker)
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,8 @@ type HostLocal struct {
 	// HTTP1 says that the host has chosen HTTP/1.1 by ALPN when it was last asked.
 	HTTP1 bool
 	// shared is the pool for HTTP/2, nil until it is first wanted.
-	shared *pool.Shared
+	shared    *pool.Shared
+	sharedFor *config.Cluster // what it was made for
 	// Session is the state of a room that shares connections (memcached); the
 	// room sets it. If it has a method Close it is called when the host leaves,
 	// so none may be set once Removed; if it has a method
@@ -76,17 +78,26 @@ func (h *Host) Target() *pool.Target { return h.target.Load() }
 // Removed reports whether the host has left its cluster. Any goroutine.
 func (h *Host) Removed() bool { return h.removed.Load() }
 
-// Shared is the pool for HTTP/2.
+// Shared is the pool for HTTP/2, as the cluster's settings are now.
 func (l *HostLocal) Shared() *pool.Shared {
-	if l.shared == nil {
-		l.openShared()
+	if asked := l.Cluster.Config(); l.sharedFor != asked {
+		l.openShared(asked)
 	}
 	return l.shared
 }
 
-func (l *HostLocal) openShared() {
+// openShared makes the pool, unless the one that stands was made with the same
+// settings. One that has others ends with its last stream.
+func (l *HostLocal) openShared(asked *config.Cluster) {
+	before := l.sharedFor
+	l.sharedFor = asked
+	if l.shared != nil {
+		if reflect.DeepEqual(before.HTTP, asked.HTTP) && before.BufferLimit == asked.BufferLimit {
+			return
+		}
+		l.shared.Close()
+	}
 	c := l.Cluster.On(l.Worker)
-	asked := c.Config()
 	l.shared = pool.NewShared(l.Worker, l.Target(), h2Options(asked), &c.Pool, &c.H2, &c.spare)
 	if asked.HTTP.Protocol == config.UpstreamAuto {
 		l.shared.Instead(l.Exclusive.Adopt)

@@ -34,7 +34,7 @@ type serving struct {
 }
 
 // served is what the engine serves now.
-func served() serving { return serving{} }
+func served() serving { return serving{downstreamH2: true, upstreamH2: true} }
 
 // everything is what is decoded, for tests of that.
 func everything() serving {
