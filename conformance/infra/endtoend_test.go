@@ -33,6 +33,25 @@ func TestDNSEndToEnd(t *testing.T) {
 	o.server.Restart()
 	c.fresh(20 * time.Second)
 	c.follows(backends)
+	c.controlKilled()
+	c.follows(backends - 1)
+}
+
+// TestSRVEndToEnd: ports and weights of service records, too.
+func TestSRVEndToEnd(t *testing.T) {
+	o := newSRVOrigin(t)
+	c := startChain(t, o)
+	c.loaded()
+	c.follows(backends)
+	c.follows(backends - 2)
+
+	o.server.Kill()
+	c.ages(20 * time.Second)
+	o.server.Restart()
+	c.fresh(20 * time.Second)
+	c.follows(backends)
+	c.controlKilled()
+	c.follows(backends - 1)
 }
 
 // TestConsulAgentEndToEnd: a development agent keeps nothing, so that after its
@@ -53,6 +72,8 @@ func TestConsulAgentEndToEnd(t *testing.T) {
 	}
 	o.forgotten()
 	c.follows(backends)
+	c.controlKilled()
+	c.follows(backends - 1)
 }
 
 // TestConsulClusterEndToEnd: an agent without state asks three servers; the one

@@ -180,6 +180,42 @@ func (o *dnsOrigin) set(service string, n int) []string {
 	return o.first(service, n)
 }
 
+// srvOrigin is dnsmasq with a service record for each backend: _cache._tcp.test
+// names hosts and ports.
+type srvOrigin struct {
+	dnsOrigin
+	records map[string][]real.Target
+}
+
+func newSRVOrigin(t *testing.T) *srvOrigin {
+	return &srvOrigin{*newDNSOrigin(t), map[string][]real.Target{}}
+}
+
+func (o *srvOrigin) reference(s string) string { return fmt.Sprintf("srv://_%s._tcp.test", s) }
+
+// backends have a host and a port each.
+func (o *srvOrigin) backends(service string, n int) (addrs []netip.AddrPort) {
+	for i, port := range real.Ports(o.t, n) {
+		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(10 + i)})
+		addrs = append(addrs, netip.AddrPortFrom(addr, uint16(port)))
+		o.names[fmt.Sprintf("%s-%d.test", service, i)] = []string{addr.String()}
+	}
+	o.server.Hosts(o.names)
+	o.addressed[service] = addrs
+	return addrs
+}
+
+// set restarts the server: it reads records at its start only.
+func (o *srvOrigin) set(service string, n int) []string {
+	var records []real.Target
+	for i, b := range o.addressed[service][:n] {
+		records = append(records, real.Target{Host: fmt.Sprintf("%s-%d.test", service, i), Port: int(b.Port()), Weight: 1 + i})
+	}
+	o.records["_"+service+"._tcp.test"] = records
+	o.server.Services(o.records)
+	return o.first(service, n)
+}
+
 // kubeOrigin is a Kubernetes cluster: each service is a StatefulSet whose pods
 // kwok makes ready at once, on addresses that it hands out in turn.
 type kubeOrigin struct {
@@ -243,7 +279,8 @@ func (o *kubeOrigin) set(service string, n int) (addrs []string) {
 // longestSet is how long a change made by set may take to be seen: the origin's
 // own delay is in it.
 func longestSet(o origin) time.Duration {
-	if _, ok := o.(*dnsOrigin); ok {
+	switch o.(type) {
+	case *dnsOrigin, *srvOrigin:
 		return 2*time.Second + soon // answers live for a second, and are asked for again after that
 	}
 	return soon
