@@ -71,9 +71,8 @@ func (s *fileState) good() {
 // until ctx is done. A content that is refused changes nothing.
 func (p *program) watchFile(ctx context.Context) {
 	first := p.file.config().config.Server
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	events, missed := make(chan fsnotify.Event), make(chan error)
+	var events chan fsnotify.Event
+	var missed chan error
 	if w, err := fsnotify.NewWatcher(); err != nil {
 		p.log.Warn("the file is looked at every few seconds only", "error", err)
 	} else {
@@ -83,6 +82,15 @@ func (p *program) watchFile(ctx context.Context) {
 		}
 		events, missed = w.Events, w.Errors
 	}
+	readAfter(ctx, events, missed, func() { p.readAgain(&first) })
+}
+
+// readAfter reads when events have come and then none for a moment, and every
+// few seconds, until ctx is done. An error of the watch (its queue was full, and
+// events are lost) counts as an event; left untaken it would hold up all others.
+func readAfter(ctx context.Context, events <-chan fsnotify.Event, missed <-chan error, read func()) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	var quiet <-chan time.Time
 	for {
 		select {
@@ -90,13 +98,13 @@ func (p *program) watchFile(ctx context.Context) {
 			return
 		case <-events:
 			quiet = time.After(still)
-		case <-missed: // left there it would hold up the events for good
+		case <-missed:
 			quiet = time.After(still)
 		case <-quiet:
 			quiet = nil
-			p.readAgain(&first)
+			read()
 		case <-look.C:
-			p.readAgain(&first)
+			read()
 		}
 	}
 }

@@ -25,9 +25,19 @@ type sidecar struct {
 	admin string
 }
 
-// startSidecar runs attache with the id in its node; it is driven by ADS, delta.
-// flags are added to its command line.
+// startSidecar runs attache with the id in its node until it is ready; it is
+// driven by ADS, delta. flags are added to its command line.
 func startSidecar(t *testing.T, control, id string, flags ...string) *sidecar {
+	t.Helper()
+	s := launchSidecar(t, control, id, flags...)
+	s.Ready(10*time.Second, s.ready)
+	return s
+}
+
+func (s *sidecar) ready() bool { return s.page("/ready") != "" }
+
+// launchSidecar does not wait.
+func launchSidecar(t *testing.T, control, id string, flags ...string) *sidecar {
 	t.Helper()
 	s := &sidecar{t: t, admin: fmt.Sprint("127.0.0.1:", real.Ports(t, 1)[0])}
 	host, port, _ := strings.Cut(control, ":")
@@ -60,7 +70,6 @@ static_resources:
 		t.Fatal(err)
 	}
 	s.Process = real.Start(t, "attache "+id, append([]string{program(t, "attache"), "-c", path}, flags...)...)
-	s.Ready(10*time.Second, func() bool { return s.page("/ready") != "" })
 	return s
 }
 
