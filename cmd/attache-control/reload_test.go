@@ -27,9 +27,9 @@ func TestReadAfter(t *testing.T) {
 			missed <- fsnotify.ErrEventOverflow
 			events <- fsnotify.Event{}
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		missed <- fsnotify.ErrEventOverflow
-		time.Sleep(lookEvery)
+		<-time.After(lookEvery)
 		synctest.Wait()
 		cancel()
 		<-ended

@@ -41,7 +41,10 @@ func openSources(c *ambassador.Config, before *loaded) (mounts, []ambassador.Pro
 		if _, open := all[scheme]; open {
 			continue
 		}
-		m, err := openSource(c.Sources[scheme], before, scheme)
+		m, err := all.twin(c.Sources[scheme]), error(nil)
+		if m.Source == nil {
+			m, err = openSource(c.Sources[scheme], before, scheme)
+		}
 		if err != nil {
 			problems = append(problems, ambassador.Problem{
 				Path: "sources[" + strconv.Quote(scheme) + "]", Text: err.Error(),
@@ -66,6 +69,17 @@ func schemes(c *ambassador.Config) (all []string) {
 		}
 	}
 	return all
+}
+
+// twin is a mount with the same settings, whose source is one for both: dns and
+// srv ask the same servers.
+func (m mounts) twin(settings ambassador.Source) mount {
+	for _, one := range m {
+		if reflect.DeepEqual(one.settings, settings) {
+			return one
+		}
+	}
+	return mount{}
 }
 
 func openSource(settings ambassador.Source, before *loaded, scheme string) (mount, error) {
@@ -180,15 +194,15 @@ func (m mounts) closeUnless(kept *loaded) {
 		}
 	}
 	for _, one := range m {
+		if slices.Contains(used, one.Source) {
+			continue
+		}
+		used = append(used, one.Source) // once, although two schemes may have it
 		switch c := one.Source.(type) {
 		case io.Closer:
-			if !slices.Contains(used, one.Source) {
-				_ = c.Close()
-			}
+			_ = c.Close()
 		case interface{ Close() }:
-			if !slices.Contains(used, one.Source) {
-				c.Close()
-			}
+			c.Close()
 		}
 	}
 }

@@ -109,53 +109,67 @@ func (c *Client) blame(err error) (resource, text string) {
 	return "", text
 }
 
-// repeat is how long the same refusal of the same version is held back: a
-// server may answer a NACK with what was refused, at once and for ever
-// (go-control-plane in state of the world does).
+// repeat is how long the answer to a response is held back that was refused
+// before, with the same version and for the same reason: a server may answer a
+// NACK with what was refused, at once and for ever (go-control-plane in state of
+// the world does).
 const repeat = time.Second
 
 // decide answers the updates whose resources have been assembled. Those of one
-// feed are answered in their order.
+// kind on one feed are answered in their order.
 func (c *Client) decide(now time.Time) {
 	if c.dirty {
 		return
 	}
-	kept := c.waiting[:0]
-	held := map[*feed]bool{}
-	for _, t := range c.waiting {
-		if held[t.feed] || !c.decideOne(t, now) {
-			held[t.feed] = true
+	verdicts := make([]protocol.Verdict, len(c.waiting))
+	for i, t := range c.waiting {
+		verdicts[i] = c.verdict(t)
+	}
+	var kept []*taken
+	for i, t := range c.waiting {
+		if due := t.feed.repeats(c.waiting[i:], verdicts[i:]); now.Before(due) {
+			t.due = due
 			kept = append(kept, t)
+		} else {
+			c.answer(t, verdicts[i], now)
 		}
 	}
-	clear(c.waiting[len(kept):])
 	c.waiting = kept
 }
 
-// decideOne answers an update, or says that it is to wait.
-func (c *Client) decideOne(t *taken, now time.Time) bool {
-	v := c.verdict(t)
-	f := t.feed
-	if v.Error != "" && f.sotw && f.refusedOf[t.kind] == t.update.Version && now.Before(f.refusedAt[t.kind].Add(repeat)) {
-		t.due = f.refusedAt[t.kind].Add(repeat)
-		return false
+// repeats says until when the answer to the first of the updates is held back:
+// until the zero time if it says something new, or if another one has come after
+// it that does.
+func (f *feed) repeats(updates []*taken, verdicts []protocol.Verdict) (until time.Time) {
+	k, first := updates[0].kind, said{updates[0].update.Version, verdicts[0].Error}
+	if !f.sotw || first.text == "" || f.refusedOf[k] != first {
+		return time.Time{}
 	}
-	s := &c.world[t.kind]
+	for i, t := range updates {
+		if t.feed == f && t.kind == k && (said{t.update.Version, verdicts[i].Error}) != first {
+			return time.Time{}
+		}
+	}
+	return f.refusedAt[k].Add(repeat)
+}
+
+// answer says what became of an update.
+func (c *Client) answer(t *taken, v protocol.Verdict, now time.Time) {
+	s, f := &c.world[t.kind], t.feed
 	if v.Error == "" {
 		s.version = t.update.Version
 		s.figures.success++
 		s.figures.time = now
-		f.refusedOf[t.kind] = ""
+		f.refusedOf[t.kind] = said{}
 	} else {
 		s.figures.rejected++
-		f.refusedAt[t.kind], f.refusedOf[t.kind] = now, t.update.Version
+		f.refusedAt[t.kind], f.refusedOf[t.kind] = now, said{t.update.Version, v.Error}
 		c.log.Warn("xds: resources are refused; what they were before stays", "type", kinds[t.kind].name, "of", f.name,
 			"version", short(t.update.Version), "taken", len(v.Accepted), "detail", v.Error)
 	}
 	if f.machine != nil {
 		f.machine.Decide(t.update, v)
 	}
-	return true
 }
 
 // verdict is what became of an update.

@@ -41,8 +41,11 @@ type feed struct {
 	err       error // why it is not connected; nil at first and while connected
 	ends      uint64
 	refusedAt [kindCount]time.Time
-	refusedOf [kindCount]string
+	refusedOf [kindCount]said
 }
+
+// said is what a response was answered with: an error, or "".
+type said struct{ version, text string }
 
 // feedFor finds or starts the feed of a kind from a source; nil if that cannot
 // be: there is no ADS stream, or a server is not known. Then the resource is

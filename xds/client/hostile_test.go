@@ -11,6 +11,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -242,5 +243,39 @@ func TestRefusalsAreNotAnsweredAtOnce(t *testing.T) {
 	say("2")
 	if took := begin(); took < repeat/2 {
 		t.Errorf("the second NACK came after %s", took)
+	}
+}
+
+// What is good is answered at once, although the same refused version has come
+// again before it; and so is another type.
+func TestWhatIsGoodDoesNotWaitForRefusals(t *testing.T) {
+	h, at := newHostile(t)
+	r := newRecorder()
+	run(t, modes[1].options(at, r))
+	h.asked(t, cds)
+	bad := plain("x")
+	bad.LbPolicy = 99
+	say := func(k kind, version, nonce string, body *anypb.Any) {
+		h.say <- &discoveryv3.DiscoveryResponse{TypeUrl: kinds[k].url, VersionInfo: version, Nonce: nonce, Resources: []*anypb.Any{body}}
+	}
+	say(cds, "1", "1", packed(bad))
+	if h.answer(t, "1") == "" {
+		t.Error("accepted")
+	}
+	begin := stopwatch()
+	say(cds, "1", "2", packed(bad))
+	say(cds, "1", "3", packed(bad))
+	h.asked(t, lds)
+	say(lds, "1", "4", packed(&listenerv3.Listener{Name: "l"}))
+	h.answer(t, "4")
+	say(cds, "2", "5", packed(plain("x")))
+	if h.answer(t, "2") == "" || h.answer(t, "3") == "" || h.answer(t, "5") != "" {
+		t.Error("want two refusals and an acceptance")
+	}
+	if took := begin(); took > repeat/2 {
+		t.Errorf("what is good was answered after %s", took)
+	}
+	if r.last().Cluster("x") == nil {
+		t.Error("it is not in use")
 	}
 }
