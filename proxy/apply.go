@@ -83,6 +83,9 @@ func (a *update) serve(asked *config.Listener) {
 	if before != nil && before.asked == asked && !a.regroup && !before.closed {
 		return
 	}
+	if a.shut && (before == nil || before.closed || !sameSockets(before.asked, asked)) {
+		return // it would have to be opened
+	}
 	var old []*room
 	if before != nil {
 		old = before.rooms

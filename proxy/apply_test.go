@@ -277,6 +277,34 @@ func TestListenersMove(t *testing.T) {
 	}
 }
 
+// Once listeners were told to close, no update opens one, whatever it changes;
+// connections that are there are served on, by what comes.
+func TestClosedListenersStayClosed(t *testing.T) {
+	w, one := shop(t)
+	two := free(t)
+	l := dial(t, one)
+	if got := l.get(); got != "200 afalse" {
+		t.Fatal(got)
+	}
+	w.s.CloseListeners()
+	for _, asked := range [][]*config.Listener{
+		{webListener("in", one, "t")},
+		{webListener("in", two, "t")},
+		{webListener("in", one, "t"), webListener("more", two, "t")},
+		{webListener("more", one, "t")},
+		{webListener("in", two, "t"), webListener("more", one, "t")},
+	} {
+		w.now.Listeners = asked
+		w.apply()
+		for _, addr := range []string{one, two} {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				c.Close()
+				t.Errorf("%s accepts", addr)
+			}
+		}
+	}
+}
+
 // A listener that cannot have its new address keeps the old one.
 func TestListenerThatCannotMoveStays(t *testing.T) {
 	w, addr := shop(t)

@@ -44,10 +44,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Draining reports whether Drain was called.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
-// CloseListeners stops accepting; connections go on.
+// CloseListeners stops accepting for good: connections go on, and no later
+// Apply opens a listener (Envoy, ListenerManagerImpl::stopListeners).
 func (s *Server) CloseListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shut = true
 	for _, l := range s.listeners {
 		l.Close()
 	}

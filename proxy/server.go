@@ -47,6 +47,7 @@ type Server struct {
 	leaving   []leaving
 	past      map[string]uint64 // counted by rooms that are gone
 	tidying   bool              // tidy will run
+	shut      bool              // CloseListeners was called: none is opened any more
 	stopped   bool
 }
 
