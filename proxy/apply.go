@@ -24,6 +24,7 @@ func (s *Server) Apply(snap *config.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := &update{Server: s, snap: snap, first: s.snapshot == nil}
+	s.applying.Store(snap)
 	a.openClusters()
 	a.compileTables()
 	a.freeAddresses()

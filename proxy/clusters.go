@@ -17,7 +17,7 @@ func (a *update) openClusters() {
 		c := living[asked.Name]
 		switch {
 		case c == nil:
-			c, err := upstream.Open(asked, a.workers, a.o.Log, a.o.Resolver)
+			c, err := upstream.OpenSecured(asked, a.workers, a.o.Log, a.o.Resolver, a.security)
 			if err != nil {
 				a.refuse("cluster "+asked.Name, err)
 				continue
@@ -26,6 +26,10 @@ func (a *update) openClusters() {
 			opened = append(opened, c)
 		case c.Config() != asked:
 			if err := c.Update(asked); err != nil {
+				a.refuse("cluster "+asked.Name, err)
+			}
+		default:
+			if err := c.UseSecrets(); err != nil {
 				a.refuse("cluster "+asked.Name, err)
 			}
 		}

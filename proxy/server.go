@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/transport"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -25,6 +26,10 @@ type Options struct {
 	Resolver upstream.Resolver
 	// Wall is the time of day, for date headers.
 	Wall func() time.Time
+	// HandshakesPerTurn bounds the pieces of TLS handshake work that a worker does
+	// between two looks at its other connections; MaxHandshakes how many handshakes
+	// it has under way. 0: the defaults of package transport.
+	HandshakesPerTurn, MaxHandshakes int
 	// Version is what the program calls itself.
 	Version string
 }
@@ -38,6 +43,11 @@ type Server struct {
 	// clusters by name; the map is replaced, never changed.
 	clusters atomic.Pointer[map[string]*upstream.Cluster]
 	draining atomic.Bool
+	// applying is the snapshot that is, or was last, made live: contexts find their
+	// secrets in it.
+	applying atomic.Pointer[config.Snapshot]
+	env      *transport.Env
+	security *upstream.Security
 
 	mu        sync.Mutex // guards what follows; one update at a time
 	snapshot  *config.Snapshot
@@ -70,11 +80,16 @@ func New(o Options) (*Server, error) {
 		}
 		s.workers = append(s.workers, w)
 	}
+	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}
+	s.security = &upstream.Security{Env: s.env, Secrets: s.secrets}
 	for _, w := range s.workers {
 		s.ended.Go(w.Run)
 	}
 	return s, nil
 }
+
+// secrets are what those of a context say now.
+func (s *Server) secrets(c *config.TLS) *config.Material { return s.applying.Load().Material(c) }
 
 // Cluster finds a living cluster by name; nil if there is none.
 func (s *Server) Cluster(name string) *upstream.Cluster { return (*s.clusters.Load())[name] }

@@ -17,6 +17,8 @@ const (
 	ConnectRefused           // UF: the host refused the connection
 	ConnectFailed            // UF: the connection failed otherwise
 	ConnectTimeout           // UF: the connection did not come in time
+	TLSRefused               // UF: the host's certificate was not accepted
+	TLSFailed                // UF: the TLS handshake failed otherwise
 	ConnectionLost           // UC: the upstream connection ended before the answer
 	LostMidway               // UC: the upstream connection ended within the answer
 	UpstreamReset            // UR: the upstream reset the stream

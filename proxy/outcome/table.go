@@ -42,6 +42,8 @@ var entries = [count]entry{
 	ConnectRefused:  lost("UF", 503, "remote connection failure", "delayed connect error: Connection refused", "SERVER_ERROR connection error"),
 	ConnectFailed:   lost("UF", 503, "remote connection failure", "", "SERVER_ERROR connection error"),
 	ConnectTimeout:  lost("UF", 503, "connection timeout", "", "SERVER_ERROR connection timeout"),
+	TLSRefused:      lost("UF", 503, "remote connection failure", "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", "SERVER_ERROR connection error"),
+	TLSFailed:       lost("UF", 503, "remote connection failure", "TLS_error", "SERVER_ERROR connection error"),
 	ConnectionLost:  lost("UC", 503, "connection termination", "", "SERVER_ERROR remote error"),
 	LostMidway:      {"upstream_reset_after_response_started{connection_termination}", "UC", 0, "", ""},
 	UpstreamReset:   lost("UR", 503, "remote reset", "", "SERVER_ERROR remote error"),

@@ -31,6 +31,8 @@ type Exclusive struct {
 	dialing int
 	queued  int // attempts ahead of need that have not begun
 	closed  bool
+
+	anything Want // asks nothing
 }
 
 // Lease is a connection that one request has for itself.
@@ -42,6 +44,7 @@ type Lease struct {
 	// Uses counts requests, this one included.
 	Uses uint32
 
+	name    string     // the SNI that it was asked to be made with
 	pool    *Exclusive // nil once it has ended
 	breaker *Breaker   // whose connection it is: that of the request that made it
 	since   int64
@@ -51,6 +54,7 @@ type Lease struct {
 // waiting is a request that neither finds nor may make a connection now.
 type waiting struct {
 	wake   loop.Waiter
+	want   *Want
 	number uint64 // they are served in the order in which they came
 	fresh  bool   // it does not take a used connection
 	lease  *Lease
@@ -80,41 +84,66 @@ func (p *Exclusive) Get(b *Breaker, fresh bool) (*Lease, error) {
 	return p.GetWithin(b, fresh, 0)
 }
 
+// GetFor is Get with wishes about the connection. A host that is told of each
+// client by a PROXY header gets a connection for each. For coroutines only.
+func (p *Exclusive) GetFor(want *Want, b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
+	own := p.target.Path != nil && p.target.Path.Own()
+	return p.get(want, b, fresh || own, d)
+}
+
 // GetWithin is Get that waits at most d in the queue, for ever if d is 0, and
 // then gives ErrWaited. An attempt to connect has its own bound.
 func (p *Exclusive) GetWithin(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
-	if p.target.Preconnect > 1 {
+	return p.GetFor(&p.anything, b, fresh, d)
+}
+
+func (p *Exclusive) get(want *Want, b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
+	if p.target.Preconnect > 1 && *want == p.anything {
 		p.anticipate(b)
 	}
-	if l := p.take(fresh); l != nil {
+	if l := p.take(want, fresh); l != nil {
 		return l, nil
 	}
 	if p.closed {
 		return nil, ErrGone
 	}
 	if p.mayDial(b) || p.makeRoom(b) {
-		return p.dial(b)
+		return p.dial(want, b)
 	}
-	return p.wait(b, fresh, d)
+	return p.wait(want, b, fresh, d)
 }
 
-// take leases the idle connection that was used last. Those that turn out to
-// be no good on the way are closed.
-func (p *Exclusive) take(fresh bool) *Lease {
-	for !fresh && len(p.idle) > 0 {
-		l := p.idle[len(p.idle)-1]
-		if !l.clean() || p.tooOld(l) {
-			l.Conn.Close() // which takes it out of idle
+// take leases the idle connection that was used last, of those that are as is
+// wanted. Those that turn out to be no good on the way are closed.
+func (p *Exclusive) take(want *Want, fresh bool) *Lease {
+	for at := len(p.idle) - 1; !fresh && at >= 0; at-- {
+		l := p.idle[at]
+		if l.name != want.ServerName {
 			continue
 		}
-		p.idle[l.at] = nil
-		p.idle = p.idle[:l.at]
-		l.at = -1
+		if !l.clean() || p.tooOld(l) {
+			l.Conn.Close() // which takes it out of idle
+			at = len(p.idle)
+			continue
+		}
+		p.out(l)
 		l.lend()
 		p.inUse++
 		return l
 	}
 	return nil
+}
+
+// out takes a connection from those that are idle.
+func (p *Exclusive) out(l *Lease) {
+	last := len(p.idle) - 1
+	copy(p.idle[l.at:], p.idle[l.at+1:])
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	for i := l.at; i < last; i++ {
+		p.idle[i].at = i
+	}
+	l.at = -1
 }
 
 // lend readies a connection for its next request. From here on nobody but the
@@ -165,12 +194,12 @@ func (p *Exclusive) makeRoom(b *Breaker) bool {
 	return false
 }
 
-func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
+func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 	if !b.Connections.Enter() {
 		b.Connections.Force()
 	}
 	p.dialing++
-	c, err := dial(p.w, p.target, p.count)
+	c, err := dial(p.w, p.target, p.count, want)
 	p.dialing--
 	if err != nil {
 		b.Connections.Leave()
@@ -185,7 +214,7 @@ func (p *Exclusive) dial(b *Breaker) (*Lease, error) {
 	}
 	p.inUse++
 	p.look()
-	return &Lease{Conn: c, Uses: 1, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
+	return &Lease{Conn: c, Uses: 1, name: want.ServerName, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
 // Adopt takes a connection that another pool of the host has made, counted as
@@ -198,7 +227,7 @@ func (p *Exclusive) Adopt(c *loop.Conn, b *Breaker) {
 
 // wait queues behind the others until a connection is put back or there is
 // room for a new one. It keeps its place when somebody was faster.
-func (p *Exclusive) wait(b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
+func (p *Exclusive) wait(want *Want, b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
 	if !b.Connections.Open() {
 		p.count.ConnectionOverflow++
 	}
@@ -209,7 +238,7 @@ func (p *Exclusive) wait(b *Breaker, fresh bool, d time.Duration) (*Lease, error
 	p.count.PendingTotal++
 	p.count.PendingActive++
 	p.came++
-	x := &waiting{fresh: fresh, number: p.came}
+	x := &waiting{want: want, fresh: fresh, number: p.came}
 	p.waiting = append(p.waiting, x)
 	if d > 0 {
 		p.w.SetTimer(&x.timer, d, func() { p.giveUp(x) })
@@ -222,7 +251,7 @@ func (p *Exclusive) wait(b *Breaker, fresh bool, d time.Duration) (*Lease, error
 	case x.lease != nil:
 		return x.lease, nil
 	case dial:
-		return p.dial(b)
+		return p.dial(want, b)
 	case p.closed:
 		return nil, ErrGone
 	}
@@ -254,7 +283,7 @@ func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
 		case p.closed, x.late:
 			return false
 		case !x.fresh:
-			if x.lease = p.take(false); x.lease != nil {
+			if x.lease = p.take(x.want, false); x.lease != nil {
 				return false
 			}
 		}
@@ -270,7 +299,7 @@ func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
 // does.
 func (p *Exclusive) hand(l *Lease) bool {
 	for i, x := range p.waiting {
-		if !x.fresh {
+		if !x.fresh && x.want.ServerName == l.name {
 			p.waiting = slices.Delete(p.waiting, i, i+1)
 			x.lease = l
 			x.wake.Wake(p.w)
@@ -299,7 +328,9 @@ func (l *Lease) Put() {
 		return
 	}
 	if p.usedUp(l) {
-		p.count.MaxRequests++
+		if p.target.MaxUses > 0 && l.Uses >= p.target.MaxUses {
+			p.count.MaxRequests++
+		}
 		l.Drop()
 		return
 	}
@@ -325,7 +356,7 @@ func (l *Lease) Put() {
 
 func (p *Exclusive) usedUp(l *Lease) bool {
 	t := p.target
-	return t.MaxUses > 0 && l.Uses >= t.MaxUses || p.tooOld(l)
+	return t.Path != nil && t.Path.Own() || t.MaxUses > 0 && l.Uses >= t.MaxUses || p.tooOld(l)
 }
 
 func (p *Exclusive) tooOld(l *Lease) bool {
@@ -383,14 +414,8 @@ func (idleHandler) Expired(c *loop.Conn) {
 func (idleHandler) Closed(c *loop.Conn) {
 	l := c.Data.(*Lease)
 	p := l.pool
-	last := len(p.idle) - 1
-	copy(p.idle[l.at:], p.idle[l.at+1:])
-	p.idle[last] = nil
-	p.idle = p.idle[:last]
-	for i := l.at; i < last; i++ {
-		p.idle[i].at = i
-	}
-	l.at, l.pool = -1, nil
+	p.out(l)
+	l.pool = nil
 	p.ended(l)
 	p.look()
 }
@@ -400,6 +425,9 @@ func (idleHandler) Closed(c *loop.Conn) {
 // included; at most three at a time (Envoy per_upstream_preconnect_ratio,
 // conn_pool/conn_pool_base.cc).
 func (p *Exclusive) anticipate(b *Breaker) {
+	if p.target.Path != nil && p.target.Path.Own() {
+		return
+	}
 	requests := p.inUse + len(p.waiting) + 1
 	spare := int(math.Ceil(p.target.Preconnect*float64(requests))) - p.inUse
 	if len(p.idle) == 0 {
@@ -421,7 +449,7 @@ func (p *Exclusive) Preconnect(b *Breaker, n int) {
 			if p.closed || !p.mayDial(b) {
 				return
 			}
-			if l, err := p.dial(b); err == nil {
+			if l, err := p.dial(&p.anything, b); err == nil {
 				l.Uses = 0
 				l.Put()
 			}

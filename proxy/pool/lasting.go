@@ -75,7 +75,7 @@ func (l *Lasting) connect() {
 	l.state = Connecting
 	l.w.Go(func() {
 		l.breaker.Connections.Force()
-		c, err := dial(l.w, l.target, l.count)
+		c, err := dial(l.w, l.target, l.count, &Want{})
 		switch {
 		case err != nil:
 			l.breaker.Connections.Leave()

@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Target is a host as the pools see it: where it is and how to connect. It is
@@ -34,6 +35,11 @@ type Target struct {
 	// it at the first release after that time; 0 never.
 	MaxUses uint32
 	MaxAge  time.Duration
+	// Path is what is between the socket and the protocol; nil: nothing. TLVs are
+	// the host's own in a PROXY header, Hostname is what it is called.
+	Path     *transport.Path
+	Hostname string
+	TLVs     string
 	// Seen counts the host's connections; nil: nobody asks.
 	Seen *Seen
 }
@@ -64,6 +70,16 @@ var ErrGone = errors.New("host removed")
 // ErrWaited says that no connection came free in time.
 var ErrWaited = errors.New("no connection came free in time")
 
+// Want is what a request asks of its connection; the zero value asks nothing.
+type Want struct {
+	// ServerName is the SNI that the connection must have been made with, "" for
+	// any (auto_sni). VerifyName wants the certificate to be for it.
+	ServerName string
+	VerifyName bool
+	// Origin is the client, for a PROXY header.
+	Origin *transport.Origin
+}
+
 // Outcome sorts an error of a pool or of Dial.
 func Outcome(err error) outcome.Outcome {
 	switch {
@@ -80,6 +96,12 @@ func Outcome(err error) outcome.Outcome {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return outcome.ConnectRefused
 	}
+	if f, ok := errors.AsType[*transport.Failure](err); ok {
+		if f.Verification() {
+			return outcome.TLSRefused
+		}
+		return outcome.TLSFailed
+	}
 	return outcome.ConnectFailed
 }
 
@@ -95,8 +117,8 @@ func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {
 }
 
 // dial connects and counts.
-func dial(w *loop.Worker, t *Target, n *Counters) (*loop.Conn, error) {
-	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+func dial(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error) {
+	c, err := connect(w, t, x)
 	n.Connections++
 	switch {
 	case err == nil:
@@ -111,6 +133,26 @@ func dial(w *loop.Worker, t *Target, n *Counters) (*loop.Conn, error) {
 		s.dialled(err)
 	}
 	return c, err
+}
+
+// connect makes a connection that is ready for its protocol. The connect timeout
+// holds for all of it, as in Envoy.
+func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
+	began := w.Now()
+	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+	if err != nil || t.Path == nil {
+		return c, err
+	}
+	left := t.ConnectTimeout
+	if left > 0 {
+		left = max(left-time.Duration(w.Now()-began), time.Millisecond)
+	}
+	p := transport.Peer{Hostname: t.Hostname, ServerName: x.ServerName, VerifyServerName: x.VerifyName}
+	if err := t.Path.Dress(c, &p, x.Origin, t.TLVs, left); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 func (s *Seen) dialled(err error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Cluster is a living cluster. Its exported fields and methods are for any
@@ -42,12 +43,16 @@ type Cluster struct {
 	hosts  map[hostKey]*Host
 	round  uint64      // of show
 	target pool.Target // what the hosts' targets have in common
+	paths  paths
 	closed bool
 	held   bool // the hosts are still those of what was asked before
 
 	ready   chan struct{} // closed once every name was looked up, or there is none
 	dns     *resolution   // nil: nothing to resolve
 	answers map[string][]netip.Addr
+
+	security *Security
+	tls      *transport.Tally
 
 	// DNS and updates count. Any goroutine.
 	DNS     DNSCounters

@@ -209,7 +209,7 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 	if !changed && (failed || !c.held) {
 		return
 	}
-	members, err := c.membersOf(c.asked)
+	members, err := c.membersOf(c.asked, c.paths)
 	if err == nil {
 		err = c.show(c.asked, members)
 	}

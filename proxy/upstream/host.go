@@ -10,6 +10,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Host is one living host of a cluster. It is kept as long as its address and
@@ -28,6 +29,7 @@ type Host struct {
 	removed atomic.Bool
 	local   []*HostLocal // by worker ID; each is its worker's
 	name    string       // Address as text; set once
+	path    *transport.Path
 	round   uint64       // the last in which the cluster had it; Cluster.mu guards it
 }
 
@@ -35,6 +37,7 @@ type Host struct {
 type hostKey struct {
 	address  config.Address
 	hostname string
+	path     *transport.Path // what connects by another path is another host
 }
 
 // HostLocal is a host as one worker has it. Worker only.

@@ -8,11 +8,12 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // membersOf lists what is asked for, in the configuration's order; names of a
 // DNS cluster stand for what they were last resolved to.
-func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
+func (c *Cluster) membersOf(asked *config.Cluster, paths paths) ([]member, error) {
 	n := 0
 	for i := range asked.Endpoints.Localities {
 		n += len(asked.Endpoints.Localities[i].Endpoints)
@@ -23,14 +24,14 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 		for j := range l.Endpoints {
 			e := l.Endpoints[j]
 			if e.Address.Host == "" {
-				all = append(all, member{endpoint: e, locality: l})
+				all = append(all, member{endpoint: e, locality: l, path: paths.of(asked, e)})
 				continue
 			}
 			if asked.Discovery == config.DiscoveryStatic || asked.Discovery == config.DiscoveryEDS {
 				return nil, fmt.Errorf("localities[%d].endpoints[%d]: %q is a name, and only DNS clusters look names up", i, j, e.Address.Host)
 			}
 			for _, at := range c.resolved(e) {
-				m := member{endpoint: at, locality: l}
+				m := member{endpoint: at, locality: l, path: paths.of(asked, e)}
 				if asked.Discovery == config.DiscoveryLogicalDNS {
 					m.logical = &e.Address
 				}
@@ -44,7 +45,7 @@ func (c *Cluster) membersOf(asked *config.Cluster) ([]member, error) {
 // key is the member's identity. A LOGICAL_DNS host stays the same whatever its
 // name resolves to: connections go on, and new ones go to the new address.
 func (m *member) key() hostKey {
-	return hostKey{*m.identity(), m.endpoint.Hostname}
+	return hostKey{*m.identity(), m.endpoint.Hostname, m.path}
 }
 
 func (m *member) identity() *config.Address {
@@ -56,17 +57,17 @@ func (m *member) identity() *config.Address {
 
 // is compares keys.
 func (m *member) is(o *member) bool {
-	return *m.identity() == *o.identity() && m.endpoint.Hostname == o.endpoint.Hostname
+	return *m.identity() == *o.identity() && m.endpoint.Hostname == o.endpoint.Hostname && m.path == o.path
 }
 
 // newHost makes a host with its place on every worker. Nobody else knows it
 // yet.
 func newHost(c *Cluster, asked *config.Cluster, m *member) *Host {
-	h := &Host{Cluster: c, Address: m.key().address}
+	h := &Host{Cluster: c, Address: m.key().address, path: m.path}
 	h.name = h.Address.String()
 	h.asked.Store(m.endpoint)
 	t := newTarget(asked)
-	h.target.Store(h.aimed(&t, m.endpoint.Address))
+	h.target.Store(h.aimed(&t, m.endpoint))
 	for i, w := range c.workers {
 		h.local = append(h.local, &HostLocal{
 			Host: h, Worker: w,
@@ -84,16 +85,17 @@ func (h *Host) use(t pool.Target, same bool, m *member) {
 		return
 	}
 	h.asked.Store(m.endpoint)
-	if old := h.Target(); same && old.Address == m.endpoint.Address {
+	if old := h.Target(); same && old.Address == m.endpoint.Address && len(m.endpoint.AddedTLVs) == 0 && old.TLVs == "" {
 		return
 	}
-	h.turn(h.aimed(&t, m.endpoint.Address))
+	h.turn(h.aimed(&t, m.endpoint))
 }
 
 // aimed is the cluster's target for this host.
-func (h *Host) aimed(t *pool.Target, at config.Address) *pool.Target {
+func (h *Host) aimed(t *pool.Target, e *config.Endpoint) *pool.Target {
 	own := *t
-	own.Address, own.Seen = at, &h.seen
+	own.Address, own.Seen = e.Address, &h.seen
+	own.Path, own.Hostname, own.TLVs = h.path, e.Hostname, transport.AppendTLVs(e.AddedTLVs)
 	return &own
 }
 

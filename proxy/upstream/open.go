@@ -9,6 +9,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Open makes a cluster live on the workers, whose IDs are their indices. Hosts
@@ -16,11 +17,16 @@ import (
 // first answer. resolve looks names up for DNS clusters (nil: the system's).
 // Any goroutine.
 func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve Resolver) (*Cluster, error) {
+	k := newCluster(c, workers, log, resolve)
+	return k, k.Update(c)
+}
+
+func newCluster(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve Resolver) *Cluster {
 	k := &Cluster{
 		Name: c.Name, StatName: c.Name,
 		log: log.With("cluster", c.Name), workers: workers,
 		hosts: map[hostKey]*Host{}, answers: map[string][]netip.Addr{}, resolve: resolve,
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), tls: transport.NewTally(len(workers)),
 	}
 	if resolve == nil {
 		k.resolve = SystemResolver{}
@@ -31,10 +37,14 @@ func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve R
 	for _, w := range workers {
 		k.local = append(k.local, &Local{Cluster: k, Worker: w})
 	}
-	if err := k.Update(c); err != nil {
-		return nil, err
-	}
-	return k, nil
+	return k
+}
+
+// OpenSecured is Open of a cluster that may have TLS on its way to the hosts.
+func OpenSecured(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve Resolver, security *Security) (*Cluster, error) {
+	k := newCluster(c, workers, log, resolve)
+	k.security = security
+	return k, k.Update(c)
 }
 
 var errClosed = errors.New("the cluster is closed")
@@ -49,7 +59,11 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	if c.closed {
 		return errClosed
 	}
-	members, err := c.membersOf(asked)
+	paths, err := c.pave(asked)
+	if err != nil {
+		return err
+	}
+	members, err := c.membersOf(asked, paths)
 	if err != nil {
 		return err
 	}
@@ -58,6 +72,7 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	} else if err := c.show(asked, members); err != nil {
 		return err
 	}
+	c.paths = paths
 	c.limit(asked)
 	c.discover(asked)
 	return nil

@@ -8,6 +8,11 @@ import "github.com/attache-mesh/attache/proxy/pool"
 // cluster's figures. Gauges are as of now. Worker only.
 func (l *Local) Stats(yield func(name string, value uint64)) {
 	l.poolStats(yield)
+	if l.security != nil {
+		n := l.tls.On(l.Worker)
+		n.Stats(yield)
+		yield("client_ssl_socket_factory.upstream_context_secrets_not_ready", n.NotReady)
+	}
 	n := &l.Count
 	for _, x := range [...]struct {
 		name  string

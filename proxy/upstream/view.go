@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // view is a cluster at one moment: hosts by priority, their loads, the tables
@@ -44,6 +45,7 @@ type member struct {
 	endpoint *config.Endpoint
 	locality *config.Locality
 	logical  *config.Address // the name, in LOGICAL_DNS; else nil
+	path     *transport.Path // nil: a plain socket
 	host     *Host
 }
 
