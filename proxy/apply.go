@@ -82,6 +82,7 @@ func (a *update) refuse(resource string, err error) {
 func (a *update) serve(asked *config.Listener) {
 	before := a.listeners[asked.Name]
 	if before != nil && before.asked == asked && !a.regroup && !before.closed {
+		a.renew(before)
 		return
 	}
 	if a.shut && (before == nil || before.closed || !sameSockets(before.asked, asked)) {
@@ -112,7 +113,7 @@ func (a *update) serve(asked *config.Listener) {
 	}
 	p.commit()
 	l := a.listeners[asked.Name]
-	l.asked, l.rooms = asked, p.rooms
+	l.asked, l.rooms, l.contexts, l.tally = asked, p.rooms, p.contexts, p.tally
 	a.retire(without(old, p.rooms))
 }
 

@@ -78,6 +78,50 @@ func addListener(l serving, w *loop.Worker, add func(string, uint64)) {
 	add(prefix+"downstream_cx_total", n.CxTotal)
 	add(prefix+"no_filter_chain_match", n.NoChain)
 	add(prefix+"accept_paused", n.AcceptPaused)
+	add(prefix+"downstream_pre_cx_timeout", l.On(w).Inspected.PreCxTimeout)
+	addTLS(l, w, prefix, add)
+	addInspected(l, w, add)
+}
+
+// addTLS yields what the contexts of a listener that has any have counted.
+func addTLS(l serving, w *loop.Worker, prefix string, add func(string, uint64)) {
+	if len(l.contexts) == 0 {
+		return
+	}
+	n := l.tally.On(w)
+	n.Stats(func(name string, v uint64) { add(prefix+name, v) })
+	add(prefix+"downstream_cx_transport_socket_connect_timeout", n.HandshakeTimeout)
+	add(prefix+"server_ssl_socket_factory.downstream_context_secrets_not_ready", n.NotReady)
+}
+
+// addInspected yields what inspections have found; Envoy counts it for all
+// listeners together.
+func addInspected(l serving, w *loop.Worker, add func(string, uint64)) {
+	n := &l.On(w).Inspected
+	if l.asked.TLSInspector != nil {
+		add("tls_inspector.tls_found", n.TLSFound)
+		add("tls_inspector.tls_not_found", n.TLSNotFound)
+		add("tls_inspector.client_hello_too_large", n.HelloTooLarge)
+		add("tls_inspector.sni_found", n.SNIFound)
+		add("tls_inspector.sni_not_found", n.SNINotFound)
+		add("tls_inspector.alpn_found", n.ALPNFound)
+		add("tls_inspector.alpn_not_found", n.ALPNNotFound)
+	}
+	if p := l.asked.ProxyProtocol; p != nil {
+		prefix := "proxy_proto."
+		if p.StatPrefix != "" {
+			prefix += stats.Clean(p.StatPrefix) + "."
+		}
+		add(prefix+"not_found_disallowed", n.ProxyMissing)
+		add(prefix+"not_found_allowed", n.ProxyAbsent)
+		for version, name := range []string{"", "versions.v1.", "versions.v2."} {
+			add(prefix+name+"error", n.ProxyBroken[version])
+			if version > 0 {
+				add(prefix+name+"found", n.ProxyFound[version]+n.ProxyRefused[version])
+				add(prefix+name+"disallowed", n.ProxyRefused[version])
+			}
+		}
+	}
 }
 
 // addWorker yields what the event loop counts of itself; the names are ours.

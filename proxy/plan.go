@@ -6,6 +6,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // plan is what a listener is about to do: a room for each chain, old ones where
@@ -16,6 +17,9 @@ type plan struct {
 	rebuilt bool // a room is new
 	// swaps are the tables that old rooms take when the plan is carried out.
 	swaps []swap
+	// contexts are those of TLS by chain; what happens in them is counted in tally.
+	contexts map[string]*tlsContext
+	tally    *transport.Tally
 }
 
 type swap struct {
@@ -35,22 +39,27 @@ func (p *plan) commit() {
 // plan builds what the chains of a listener need. Nothing that lives is changed
 // before commit.
 func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
-	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit)}}
+	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit), Inspect: listener.Inspect{
+		Proxy: asked.ProxyProtocol, TLS: asked.TLSInspector,
+		Timeout: asked.FiltersTimeout, Continue: asked.ContinueOnTimeout,
+	}}}
+	p.contexts, p.tally = map[string]*tlsContext{}, transport.NewTally(len(a.workers))
 	old := map[string]*room{}
 	if before != nil {
+		p.tally = before.tally
 		for _, r := range before.rooms {
 			old[r.chain] = r
 		}
 	}
 	for i := range asked.Chains {
-		c, err := a.chain(p, chainKey(asked, i), &asked.Chains[i], old)
+		c, err := a.chain(p, chainKey(asked, i), &asked.Chains[i], old, before)
 		if err != nil {
 			return nil, err
 		}
 		p.plan.Chains = append(p.plan.Chains, c)
 	}
 	if asked.DefaultChain != nil {
-		c, err := a.chain(p, "default", asked.DefaultChain, old)
+		c, err := a.chain(p, "default", asked.DefaultChain, old, before)
 		if err != nil {
 			return nil, err
 		}
@@ -68,23 +77,27 @@ func chainKey(l *config.Listener, i int) string {
 	return "=" + l.Chains[i].Name
 }
 
-func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[string]*room) (listener.Chain, error) {
-	r, err := a.roomFor(p, c.Handler, old[key])
+func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[string]*room, before *serving) (listener.Chain, error) {
+	server, err := a.context(p, key, c, before)
+	if err != nil {
+		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
+	}
+	r, err := a.roomFor(p, c.Handler, server != nil, old[key])
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
 	r.chain = key
 	delete(old, key) // of two with one name only one is known again
 	p.rooms = append(p.rooms, r)
-	return listener.Chain{Match: c.Match, Room: r.serves}, nil
+	return listener.Chain{Match: c.Match, Room: r.serves, TLS: server, HandshakeTimeout: c.HandshakeTimeout}, nil
 }
 
 // roomFor gives the old room, which may be nil, if it serves as h says but maybe
-// for its routes; else it builds one.
-func (a *update) roomFor(p *plan, h config.Handler, old *room) (*room, error) {
-	if old == nil || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
+// for its routes; else it builds one. secure says that clients come over TLS.
+func (a *update) roomFor(p *plan, h config.Handler, secure bool, old *room) (*room, error) {
+	if old == nil || old.secure != secure || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
 		p.rebuilt = true
-		return a.room(h)
+		return a.room(h, secure)
 	}
 	if h, ok := h.(*config.HTTP); ok {
 		t, err := a.routesOf(h, old.routes)

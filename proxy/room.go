@@ -31,6 +31,7 @@ type room struct {
 	asked    config.Handler
 	clusters map[string]*upstream.Cluster // that it points to by itself
 	routes   *routes                      // of an HTTP room
+	secure   bool                         // behind TLS
 }
 
 // take gives an HTTP room another table: requests from now on follow it.
@@ -43,8 +44,8 @@ func (r *room) take(t *routes) {
 
 // room builds what serves a filter chain. The one switch over the kinds of
 // handler.
-func (a *update) room(h config.Handler) (*room, error) {
-	r := &room{asked: h, clusters: map[string]*upstream.Cluster{}}
+func (a *update) room(h config.Handler, secure bool) (*room, error) {
+	r := &room{asked: h, secure: secure, clusters: map[string]*upstream.Cluster{}}
 	resolve, built := a.resolver(r.clusters)
 	defer built()
 	var err error
@@ -53,7 +54,7 @@ func (a *update) room(h config.Handler) (*room, error) {
 		if r.routes, err = a.routesOf(h, nil); err != nil {
 			return nil, err
 		}
-		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers)})
+		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers), Secure: secure})
 	case *config.TCP:
 		r.serves, err = tcpproxy.New(h, resolve, len(a.workers))
 	case *config.Memcached:

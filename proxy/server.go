@@ -64,9 +64,12 @@ type Server struct {
 // serving is a listener and what it was built from.
 type serving struct {
 	*listener.Listener
-	asked  *config.Listener
-	rooms  []*room
-	closed bool // its sockets, while an update moves them
+	asked *config.Listener
+	rooms []*room
+	// contexts are those of TLS by chain; tally is what all of them count.
+	contexts map[string]*tlsContext
+	tally    *transport.Tally
+	closed   bool // its sockets, while an update moves them
 }
 
 // New makes a server and starts its workers; nothing is served yet.

@@ -1,8 +1,9 @@
 // Package listener is the front door: it accepts connections on every worker,
 // chooses the filter chain of each and hands it to the chain's room.
 //
-//	accept ─▶ plan (one load) ─▶ match ─▶ Room.Accept
-//	                                └─ no chain: close, counted
+//	accept ─▶ plan (one load) ─▶ inspect ─▶ match ─▶ TLS handshake ─▶ Room.Accept
+//	                              if asked    │       if the chain has it
+//	                                          └─ no chain: close, counted
 //
 // The plan is immutable and swapped whole: a connection keeps the chain that it
 // was accepted under.
@@ -36,8 +37,9 @@ type Listener struct {
 
 // Local is a listener as one worker has it. Worker only.
 type Local struct {
-	sockets []*loop.Listener
-	Count   Counters
+	sockets   []*loop.Listener
+	Count     Counters
+	Inspected InspectCounters
 }
 
 // Counters are what one worker counted of a listener (Envoy listener.<address>).
@@ -109,14 +111,33 @@ func do(w *loop.Worker, f func()) {
 func (l *Listener) accepted(local *Local, c *loop.Conn) {
 	local.Count.CxTotal++
 	plan := l.plan.Load()
-	chain := plan.match(c)
-	if chain == nil {
-		local.Count.NoChain++
-		c.Close()
+	if plan.Inspect.looks() {
+		l.inspect(local, plan, c)
 		return
 	}
-	chain.Room.Accept(c, plan.BufferLimit)
+	l.serve(local, plan, plan.match(c), c)
 }
+
+// serve hands a connection to its chain, which is nil if there is none for it.
+func (l *Listener) serve(local *Local, plan *Plan, chain *Chain, c *loop.Conn) {
+	switch {
+	case chain == nil:
+		local.Count.NoChain++
+		c.Close()
+	case chain.TLS != nil:
+		chain.TLS.Accept(c, chain.HandshakeTimeout, &secured{chain.Room, plan.BufferLimit})
+	default:
+		chain.Room.Accept(c, plan.BufferLimit)
+	}
+}
+
+// secured is what comes after a handshake.
+type secured struct {
+	room  Room
+	limit int
+}
+
+func (s *secured) Secured(c *loop.Conn) { s.room.Accept(c, s.limit) }
 
 // Replace makes new connections follow plan; those that stand keep theirs.
 func (l *Listener) Replace(plan *Plan) { l.plan.Store(plan) }

@@ -3,9 +3,12 @@ package listener
 import (
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Plan says which chain a connection belongs to. Immutable.
@@ -14,17 +17,24 @@ type Plan struct {
 	// Default takes what no chain matched; nil: such connections are closed.
 	Default     *Chain
 	BufferLimit int
+	Inspect     Inspect
 }
 
 // Chain is a filter chain with its room.
 type Chain struct {
 	Match config.ChainMatch
 	Room  Room
+	// TLS is nil for plaintext. HandshakeTimeout is as of Server.Accept.
+	TLS              *transport.Server
+	HandshakeTimeout time.Duration
 }
 
 // origin is what a connection says of itself, asked for once.
 type origin struct {
-	destination, source netip.AddrPort
+	destination, source, direct netip.AddrPort
+	tls                         bool // it begins with a ClientHello
+	name                        string
+	protocols                   []string
 }
 
 // step scores a chain on one criterion: negative if it does not match, 0 if it
@@ -38,8 +48,11 @@ var steps = [...]step{
 	func(m *config.ChainMatch, o *origin) int {
 		return prefixScore(m.DestinationPrefixes, o.destination.Addr())
 	},
+	func(m *config.ChainMatch, o *origin) int { return nameScore(m.ServerNames, o.name) },
+	func(m *config.ChainMatch, o *origin) int { return transportScore(m.TransportProtocol, o.tls) },
+	func(m *config.ChainMatch, o *origin) int { return protocolScore(m.ApplicationProtocols, o.protocols) },
 	func(m *config.ChainMatch, o *origin) int {
-		return prefixScore(m.DirectSourcePrefixes, o.source.Addr())
+		return prefixScore(m.DirectSourcePrefixes, o.direct.Addr())
 	},
 	func(m *config.ChainMatch, o *origin) int { return typeScore(m.SourceType, o) },
 	func(m *config.ChainMatch, o *origin) int { return prefixScore(m.SourcePrefixes, o.source.Addr()) },
@@ -52,7 +65,7 @@ func (p *Plan) match(c *loop.Conn) *Chain {
 	if len(p.Chains) == 1 && catchAll(&p.Chains[0].Match) {
 		return &p.Chains[0]
 	}
-	return p.choose(&origin{destination: c.Local(), source: c.Peer()})
+	return p.choose(&origin{destination: c.Local(), source: c.Peer(), direct: c.Peer()})
 }
 
 func (p *Plan) choose(o *origin) *Chain {
@@ -85,6 +98,7 @@ func mostSpecific(chains []*Chain, score step, o *origin) []*Chain {
 
 func catchAll(m *config.ChainMatch) bool {
 	return m.DestinationPort == 0 && len(m.DestinationPrefixes) == 0 && len(m.DirectSourcePrefixes) == 0 &&
+		len(m.ServerNames) == 0 && m.TransportProtocol == "" && len(m.ApplicationProtocols) == 0 &&
 		m.SourceType == config.SourceAny && len(m.SourcePrefixes) == 0 && len(m.SourcePorts) == 0
 }
 
@@ -104,6 +118,51 @@ func portsScore(want []uint32, port uint16) int {
 		return 0
 	case slices.Contains(want, uint32(port)):
 		return 1
+	}
+	return -1
+}
+
+// nameScore: the whole name is best, then the longest wildcard that takes it; a
+// chain without names takes every connection.
+func nameScore(names []string, sni string) int {
+	if len(names) == 0 {
+		return 0
+	}
+	best := -1
+	for _, name := range names {
+		suffix, wildcard := strings.CutPrefix(name, "*")
+		switch {
+		case !wildcard && name == sni && sni != "":
+			return exactName
+		case wildcard && len(sni) > len(suffix) && strings.HasSuffix(sni, suffix):
+			best = max(best, len(suffix))
+		}
+	}
+	return best
+}
+
+// exactName is more than the length of any name.
+const exactName = 1 << 16
+
+func transportScore(want string, tls bool) int {
+	switch {
+	case want == "":
+		return 0
+	case tls == (want == "tls"):
+		return 1
+	}
+	return -1
+}
+
+// protocolScore: what the client offers first counts most.
+func protocolScore(want, offered []string) int {
+	if len(want) == 0 {
+		return 0
+	}
+	for i, p := range offered {
+		if slices.Contains(want, p) {
+			return len(offered) - i
+		}
 	}
 	return -1
 }

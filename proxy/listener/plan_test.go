@@ -54,7 +54,7 @@ func TestChainChoice(t *testing.T) {
 			p.Chains = append(p.Chains, Chain{Match: match[name]})
 		}
 		got := ""
-		chosen := p.choose(&origin{netip.MustParseAddrPort(c.dst), netip.MustParseAddrPort(c.src)})
+		chosen := p.choose(&origin{destination: netip.MustParseAddrPort(c.dst), source: netip.MustParseAddrPort(c.src), direct: netip.MustParseAddrPort(c.src)})
 		for i, name := range c.chains {
 			if chosen == &p.Chains[i] {
 				got = name

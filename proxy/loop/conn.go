@@ -51,7 +51,8 @@ type Conn struct {
 	writer   Waiter
 	writeErr error
 
-	layer *layer // nil: what is written is what is sent
+	layer  *layer  // nil: what is written is what is sent
+	origin *origin // nil: nobody has said anything else
 
 	// Life.
 	connecting bool
@@ -105,8 +106,31 @@ func (c *Conn) Worker() *Worker { return c.w }
 // Peer is the other side's address; not valid for unix sockets.
 func (c *Conn) Peer() netip.AddrPort { return c.peer }
 
+// SetOrigin makes the connection that of a client and a destination that a proxy
+// has named: Peer and Local give them from now on, OriginTLVs what else was said.
+func (c *Conn) SetOrigin(source, destination netip.AddrPort, tlvs []byte) {
+	c.peer, c.origin = source, &origin{destination, tlvs}
+}
+
+// origin is what a proxy has said of a connection beside the client.
+type origin struct {
+	destination netip.AddrPort
+	tlvs        []byte
+}
+
+// OriginTLVs are those of SetOrigin.
+func (c *Conn) OriginTLVs() []byte {
+	if c.origin == nil {
+		return nil
+	}
+	return c.origin.tlvs
+}
+
 // Local is this side's address; it asks the kernel.
 func (c *Conn) Local() netip.AddrPort {
+	if c.origin != nil {
+		return c.origin.destination
+	}
 	if c.closed {
 		return netip.AddrPort{}
 	}
