@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/transport"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -68,7 +69,7 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		return o, false
 	}
 	host := h.On(s.w)
-	lease, err := host.Exclusive.Get(b, false)
+	lease, err := host.Exclusive.GetFor(s.want(h.Target()), b, false, 0)
 	if err != nil {
 		p.Avoid = h
 		host.Count.CxConnectFail++
@@ -77,6 +78,16 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 	s.lease, s.cluster, s.host = lease, here, host
 	s.begin()
 	return outcome.OK, false
+}
+
+// want is what the session asks of its connection: to tell the host for whom it
+// is, if the host is told at all.
+func (s *session) want(t *pool.Target) *pool.Want {
+	if t.Path == nil || !t.Path.Own() {
+		return &pool.Want{}
+	}
+	from := s.request.from
+	return &pool.Want{Origin: &transport.Origin{Source: from.Peer(), Destination: from.Local(), TLVs: from.OriginTLVs()}}
 }
 
 // begin counts a session of the host's, drop its end: the connection served
