@@ -340,4 +340,3 @@ func TestProxyProtocol(t *testing.T) {
 		t.Errorf("without a header: %q", b)
 	}
 }
-

@@ -170,7 +170,7 @@ func (p *Shared) grow(b *Breaker) bool {
 // dial makes a connection. It takes streams when the host's SETTINGS have come:
 // then it is known to speak HTTP/2, and how many it takes.
 func (p *Shared) dial(b *Breaker) {
-	c, err := dial(p.w, p.target, p.count)
+	c, err := dial(p.w, p.target, p.count, &Want{H2: true})
 	switch {
 	case err != nil:
 		p.dialing--

@@ -76,6 +76,8 @@ type Want struct {
 	// any (auto_sni). VerifyName wants the certificate to be for it.
 	ServerName string
 	VerifyName bool
+	// H2 offers HTTP/2 by ALPN where the configuration says nothing.
+	H2 bool
 	// Origin is the client, for a PROXY header.
 	Origin *transport.Origin
 }
@@ -148,6 +150,9 @@ func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
 		left = max(left-time.Duration(w.Now()-began), time.Millisecond)
 	}
 	p := transport.Peer{Hostname: t.Hostname, ServerName: x.ServerName, VerifyServerName: x.VerifyName}
+	if x.H2 {
+		p.ALPN = []string{"h2"}
+	}
 	if err := t.Path.Dress(c, &p, x.Origin, t.TLVs, left); err != nil {
 		c.Close()
 		return nil, err

@@ -85,7 +85,7 @@ type Peer struct {
 	// VerifyServerName wants the certificate to be for the name that is sent,
 	// whatever the context says (auto_san_validation).
 	VerifyServerName bool
-	// ALPN, if not empty, is offered in place of what the context says.
+	// ALPN is offered if the context says nothing.
 	ALPN []string
 }
 
@@ -141,7 +141,7 @@ func (k *Client) Secure(c *loop.Conn, p *Peer, timeout time.Duration) error {
 func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
 	cfg := cr.cfg.Clone()
 	cfg.ServerName = k.ServerName(p)
-	if len(p.ALPN) > 0 {
+	if len(cfg.NextProtos) == 0 {
 		cfg.NextProtos = p.ALPN
 	}
 	if k.asked.MaxSessions > 0 {

@@ -30,7 +30,7 @@ type Host struct {
 	local   []*HostLocal // by worker ID; each is its worker's
 	name    string       // Address as text; set once
 	path    *transport.Path
-	round   uint64       // the last in which the cluster had it; Cluster.mu guards it
+	round   uint64 // the last in which the cluster had it; Cluster.mu guards it
 }
 
 // hostKey is the identity of a host: what may not change while it lives.

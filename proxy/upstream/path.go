@@ -44,6 +44,9 @@ func (p paths) of(asked *config.Cluster, e *config.Endpoint) *transport.Path {
 func (c *Cluster) pave(asked *config.Cluster) (all paths, err error) {
 	alpn := protocols(asked)
 	i := 0
+	if err := proxyHeaders(asked); err != nil {
+		return nil, err
+	}
 	for t := range asked.Transports {
 		p := path{asked: t, alpn: alpn}
 		switch {
@@ -60,6 +63,19 @@ func (c *Cluster) pave(asked *config.Cluster) (all paths, err error) {
 		i++
 	}
 	return all, nil
+}
+
+// proxyHeaders refuses headers that name one client on connections that serve
+// many.
+func proxyHeaders(asked *config.Cluster) error {
+	i := 0
+	for t := range asked.Transports {
+		if t.ProxyHeader != nil && asked.HTTP.Protocol != config.UpstreamHTTP1 {
+			return fmt.Errorf("%s: a PROXY header names one client, and HTTP/2 serves many on a connection: not supported", transportField(i))
+		}
+		i++
+	}
+	return nil
 }
 
 func transportField(i int) string {

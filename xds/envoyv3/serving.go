@@ -34,7 +34,9 @@ type serving struct {
 }
 
 // served is what the engine serves now.
-func served() serving { return serving{downstreamH2: true, upstreamH2: true} }
+func served() serving {
+	return serving{downstreamH2: true, upstreamH2: true, tls: true, startTLS: true, proxyProtocol: true}
+}
 
 // everything is what is decoded, for tests of that.
 func everything() serving {
