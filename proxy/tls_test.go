@@ -131,7 +131,7 @@ func TestMutualTLSRotates(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var load sync.WaitGroup
-	var done atomic.Int64
+	done := make(chan bool)
 	for i := range 4 {
 		load.Go(func() {
 			c := client(i%2 == 0)
@@ -142,15 +142,21 @@ func TestMutualTLSRotates(t *testing.T) {
 					t.Errorf("%q, %v", got, err)
 					return
 				}
-				done.Add(1)
+				select {
+				case done <- true:
+				case <-ctx.Done():
+				}
 			}
 		})
 	}
 	for n := range 10 {
-		before := done.Load()
 		rotate(n + 1)
-		for done.Load() < before+50 && !t.Failed() {
-			time.Sleep(time.Millisecond)
+		for range 50 {
+			select {
+			case <-done:
+			case <-time.After(20 * time.Second):
+				t.Fatal("no request is answered any more")
+			}
 		}
 	}
 	stop()
