@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.changes, "changes", 30, "changes in a turn")
 	flags.StringVar(&o.attache, "attache", "bin/attache", "the sidecar of the rows large, mesh and pushes")
 	flags.StringVar(&o.control, "control", "bin/attache-control", "the control plane of the row large")
-	flags.DurationVar(&o.length, "length", time.Minute, "how long the row pushes pushes")
+	flags.DurationVar(&o.length, "length", time.Minute, "how long the row pushes sends requests with pushes, and as long without")
 	flags.StringVar(&o.write, "write", "", "markdown file whose section is replaced by the result")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -25,66 +26,144 @@ const (
 	backends    = 4
 )
 
-// runPushes sends requests at a fixed rate through a sidecar, first alone and then
-// while each push takes one of four hosts away and brings another back.
+// pairs is how many turns there are with pushes, and as many without, one after
+// the other: what else the machine does meets both alike, and the median turn of
+// each is not one that it stopped for.
+const pairs = 12
+
+// runPushes sends requests at a fixed rate through a sidecar, in turns: while
+// nothing changes, and while each push takes one of four hosts away and brings
+// another back. Each has o.length in all.
 func runPushes(ctx context.Context, o options) ([]verdict, error) {
-	control, err := openControl()
+	p, err := openPressure(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer control.close()
-	var hosts []string
+	defer p.close()
+	if _, err := p.turn(ctx, false, min(o.length/pairs, 5*time.Second)); err != nil { // what comes first is slower
+		return nil, err
+	}
+	p.pushes, p.acks = 0, 0
+	quiet, pressed := newOutcome(), newOutcome()
+	var with, without []time.Duration // p99 of each turn
+	for n := range pairs {
+		for _, pushing := range [2]bool{n%2 == 1, n%2 == 0} {
+			turn, err := p.turn(ctx, pushing, o.length/pairs)
+			if err != nil {
+				return nil, err
+			}
+			if pushing {
+				pressed.add(turn)
+				with = append(with, turn.p99())
+			} else {
+				quiet.add(turn)
+				without = append(without, turn.p99())
+			}
+		}
+		progress("  turn %d: p99 %v with pushes, %v without", n+1, with[n], without[n])
+	}
+	rate := func(n uint64) float64 { return float64(n) / o.length.Seconds() }
+	both := func(q float64) string {
+		return fmt.Sprintf("%v and %v", micro(pressed.latency.Quantile(q)), micro(quiet.latency.Quantile(q)))
+	}
+	typical, other := quantile(with, 0.5), quantile(without, 0.5)
+	ratio := float64(typical) / float64(other)
+	return []verdict{
+		{fmt.Sprintf("%d requests in %v under %d pushes/s: failed", pressed.sent, o.length, pushRate), "0", strconv.Itoa(pressed.failed), pressed.failed == 0},
+		{
+			fmt.Sprintf("p99 with pushes, beside none: median of %d turns each, in turns", pairs), "≤ 2 ×",
+			fmt.Sprintf("%.2f × (%v and %v)", ratio, micro(typical), micro(other)), ratio <= 2,
+		},
+		{"p50 with pushes, beside none, of all requests", "", both(0.5), true},
+		{"p99 with pushes, beside none, of all requests", "", both(0.99), true},
+		{"pushes published and ACKed per second", "", fmt.Sprintf("%.0f and %.0f", rate(p.pushes), rate(p.acks)), true},
+	}, nil
+}
+
+func micro(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// pressure is a sidecar under load.
+type pressure struct {
+	control      *control
+	sidecar      *real
+	backends     []net.Listener
+	hosts        []string
+	front        string
+	resources    resources
+	pushes, acks uint64 // of turns with pushes
+}
+
+func openPressure(ctx context.Context, o options) (p *pressure, err error) {
+	p = &pressure{resources: resources{}}
+	if p.control, err = openControl(); err != nil {
+		return nil, err
+	}
 	for range backends {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return nil, err
+			return nil, p.give(err)
 		}
-		defer l.Close()
 		go answer(l)
-		hosts = append(hosts, l.Addr().String())
+		p.backends, p.hosts = append(p.backends, l), append(p.hosts, l.Addr().String())
 	}
-	front, err := freeAddress()
-	if err != nil {
-		return nil, err
+	if p.front, err = freeAddress(); err != nil {
+		return nil, p.give(err)
 	}
-	r := resources{}
-	if err := r.addFront(front, hosts); err != nil {
-		return nil, err
+	if err := p.resources.addFront(p.front, p.hosts); err != nil {
+		return nil, p.give(err)
 	}
-	control.publish("shop", r)
-	s, err := startReal(o, control.address, "DELTA_GRPC")
-	if err != nil {
-		return nil, err
+	p.control.publish("shop", p.resources)
+	if p.sidecar, err = startReal(o, p.control.address, "DELTA_GRPC"); err != nil {
+		return nil, p.give(err)
 	}
-	defer s.close()
-	if err := listens(ctx, front, 15*time.Second); err != nil {
-		return nil, s.failed(err)
+	if err := listens(ctx, p.front, 15*time.Second); err != nil {
+		return nil, p.give(p.sidecar.failed(err))
 	}
-	quietly, err := openLoop(ctx, front, o.length/4)
-	if err != nil {
-		return nil, s.failed(err)
+	return p, nil
+}
+
+// give closes what was opened before an error.
+func (p *pressure) give(err error) error {
+	p.close()
+	return err
+}
+
+func (p *pressure) close() {
+	if p.sidecar != nil {
+		p.sidecar.close()
 	}
-	progress("  no pushes: %d requests, %d failed, p99 %v", quietly.sent, quietly.failed, quietly.p99())
-	before := control.server.Counts()
-	pushing, stop := context.WithCancel(ctx)
+	for _, l := range p.backends {
+		_ = l.Close()
+	}
+	p.control.close()
+}
+
+// turn sends requests; without pushes as many hosts are there as with them.
+func (p *pressure) turn(ctx context.Context, pushing bool, length time.Duration) (outcome, error) {
+	if err := p.resources.setBackends(p.hosts[1:]); err != nil {
+		return outcome{}, err
+	}
+	p.control.publish("shop", p.resources)
+	before := p.control.server.Counts()
+	turn, stop := context.WithCancel(ctx)
 	pushed := make(chan error, 1)
-	go func() { pushed <- r.push(pushing, control, hosts) }()
-	pressed, err := openLoop(ctx, front, o.length)
+	go func() {
+		if pushing {
+			pushed <- p.resources.push(turn, p.control, p.hosts)
+		} else {
+			pushed <- nil
+		}
+	}()
+	got, err := openLoop(ctx, p.front, length)
 	stop()
-	if err := <-pushed; err != nil {
-		return nil, err
+	if err := errors.Join(err, <-pushed); err != nil {
+		return got, p.sidecar.failed(err)
 	}
-	if err != nil {
-		return nil, s.failed(err)
+	if after := p.control.server.Counts(); pushing {
+		p.pushes += after.Publishes - before.Publishes
+		p.acks += after.Acks - before.Acks
 	}
-	after := control.server.Counts()
-	acks := float64(after.Acks-before.Acks) / o.length.Seconds()
-	return []verdict{
-		{fmt.Sprintf("%d requests in %v under %d pushes/s: failed", pressed.sent, o.length, pushRate), "0", strconv.Itoa(pressed.failed), pressed.failed == 0},
-		{"p99 with pushes, beside none", "≤ 2 ×", fmt.Sprintf("%.2f × (%v and %v)", float64(pressed.p99())/float64(quietly.p99()), pressed.p99(), quietly.p99()), pressed.p99() <= 2*quietly.p99()},
-		{"pushes published and ACKed per second", "", fmt.Sprintf("%.0f and %.0f", float64(after.Publishes-before.Publishes)/o.length.Seconds(), acks), true},
-		{"p50 with pushes, beside none", "", fmt.Sprintf("%v and %v", pressed.latency.Quantile(0.5), quietly.latency.Quantile(0.5)), true},
-	}, nil
+	return got, nil
 }
 
 // push changes the endpoints pushRate times a second.
@@ -194,6 +273,13 @@ func freeAddress() (string, error) {
 type outcome struct {
 	sent, failed int
 	latency      *load.Histogram
+}
+
+func newOutcome() outcome { return outcome{latency: &load.Histogram{}} }
+
+func (o *outcome) add(other outcome) {
+	o.sent, o.failed = o.sent+other.sent, o.failed+other.failed
+	o.latency.Merge(other.latency)
 }
 
 func (o *outcome) p99() time.Duration { return o.latency.Quantile(0.99) }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/attache-mesh/attache/conformance/bench/load"
 )
 
 const (
@@ -25,12 +23,12 @@ const (
 // were due.
 func openLoop(ctx context.Context, address string, length time.Duration) (outcome, error) {
 	start := time.Now()
-	all := outcome{latency: &load.Histogram{}}
+	all := newOutcome()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for i := range requestConns {
 		group.Go(func() {
-			one := requester{address: address, outcome: outcome{latency: &load.Histogram{}}}
+			one := requester{address: address, outcome: newOutcome()}
 			every := time.Second * requestConns / requestRate
 			for due := start.Add(every * time.Duration(i) / requestConns); due.Sub(start) < length && ctx.Err() == nil; due = due.Add(every) {
 				time.Sleep(time.Until(due))
@@ -39,8 +37,7 @@ func openLoop(ctx context.Context, address string, length time.Duration) (outcom
 			one.close()
 			mu.Lock()
 			defer mu.Unlock()
-			all.sent, all.failed = all.sent+one.sent, all.failed+one.failed
-			all.latency.Merge(one.latency)
+			all.add(one.outcome)
 		})
 	}
 	group.Wait()
