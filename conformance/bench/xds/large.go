@@ -11,9 +11,9 @@ const (
 	largeChanges = 50
 	// idleTime is how long the sidecar is watched while nothing changes: what it
 	// uses then is no change's.
-	idleTime = 3 * time.Second
-	memberType   = "LbEndpoint"
-	wholeType    = "ClusterLoadAssignment"
+	idleTime   = 3 * time.Second
+	memberType = "LbEndpoint"
+	wholeType  = "ClusterLoadAssignment"
 )
 
 // runLarge changes one of 10,000 endpoints in a file that the built
