@@ -56,6 +56,7 @@ type assembly struct {
 	endpoints map[string]*Endpoints
 	lists     map[string]*Collection
 	secrets   map[string]*Secret // by key
+	mistaken  map[*Secret]bool   // those that were refused for their kind
 	entries   uint64             // of hash tables, all clusters together
 	pending   []Pending
 	problems  []Problem

@@ -32,13 +32,8 @@ func (a *assembly) addClusters(clusters []*Cluster) {
 func (a *assembly) cluster(c *Cluster, old *cluster) *cluster {
 	k := &cluster{value: c, asked: c}
 	for t := range c.contexts {
-		if missing := a.lacks(t); missing != "" {
-			a.wait(clusterName(c.Name), missing)
-			a.waiting[c.Name] = old == nil
-			return old
-		}
-		if text := a.mistaken(t); text != "" {
-			a.refuse(clusterName(c.Name), "%s", text)
+		if stand, waits := a.secretsStand(clusterName(c.Name), t); !stand {
+			a.waiting[c.Name] = waits && old == nil
 			return old
 		}
 	}

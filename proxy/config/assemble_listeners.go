@@ -45,7 +45,7 @@ func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[
 	switch {
 	case text != "":
 		a.refuse(listenerName(l.Name), "%s", text)
-	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names) && a.secretsStand(l):
+	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names) && a.contextsStand(l):
 		return st
 	}
 	if old == nil || taken(old.value, addresses) != "" {
@@ -65,15 +65,10 @@ func (a *assembly) tablesStand(l *Listener, n *names) bool {
 	return true
 }
 
-// secretsStand reports whether every secret that l names is there.
-func (a *assembly) secretsStand(l *Listener) bool {
+// contextsStand reports whether every secret that l names is there.
+func (a *assembly) contextsStand(l *Listener) bool {
 	for c := range l.contexts {
-		if missing := a.lacks(c); missing != "" {
-			a.wait(listenerName(l.Name), missing)
-			return false
-		}
-		if text := a.mistaken(c); text != "" {
-			a.refuse(listenerName(l.Name), "%s", text)
+		if stand, _ := a.secretsStand(listenerName(l.Name), c); !stand {
 			return false
 		}
 	}

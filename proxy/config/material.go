@@ -70,33 +70,48 @@ func (c context) secrets(yield func(r *SecretRef, kind string) bool) {
 	}
 }
 
-// secret finds what a reference names, or what it named before.
-func (a *assembly) secret(r *SecretRef) *Secret {
-	if s := a.secrets[r.Key]; s != nil {
-		return s
+// secret finds what a reference names: one of the kind that it has to be, or else
+// what it named before; nil if there is none.
+func (a *assembly) secret(r *SecretRef, kind string) *Secret {
+	s := a.secrets[r.Key]
+	if s != nil && !s.Missing && s.Kind() != kind {
+		a.refuseSecret(s, kind)
+		s = nil
 	}
-	return a.before.secrets[r.Key]
-}
-
-// lacks names a secret of a context that is not there; "" if all are.
-func (a *assembly) lacks(c context) string {
-	for r := range c.secrets {
-		if a.secret(r) == nil {
-			return secretName(r.Name)
+	if s == nil {
+		if s = a.before.secrets[r.Key]; s != nil && !s.Missing && s.Kind() != kind {
+			return nil
 		}
 	}
-	return ""
+	return s
 }
 
-// mistaken says which secret of a context is of another kind than it is named
-// for; "" if none is.
-func (a *assembly) mistaken(c context) string {
+// refuseSecret reports one of the wrong kind, once.
+func (a *assembly) refuseSecret(s *Secret, kind string) {
+	if a.mistaken == nil {
+		a.mistaken = map[*Secret]bool{}
+	}
+	if !a.mistaken[s] {
+		a.mistaken[s] = true
+		a.refuse(secretName(s.Key), "is a %s where a %s is named", s.Kind(), kind)
+	}
+}
+
+// secretsStand reports whether every secret of a context is there. If not, the
+// resource that it is in waits, or is refused if what lacks can never come.
+func (a *assembly) secretsStand(resource string, c context) (stand, waits bool) {
 	for r, kind := range c.secrets {
-		if s := a.secret(r); s.Kind() != kind && !s.Missing {
-			return fmt.Sprintf("secret '%s' is a %s, not a %s", r.Name, s.Kind(), kind)
+		switch {
+		case a.secret(r, kind) != nil:
+		case r.Source.Kind == SourceInline && r.Own == nil && a.secrets[r.Key] == nil: // Envoy's text (context_config_impl.cc)
+			a.refuse(resource, "Unknown static secret: %s", r.Name)
+			return false, false
+		default:
+			a.wait(resource, secretName(r.Name))
+			return false, true
 		}
 	}
-	return ""
+	return true, false
 }
 
 // addMaterials resolves every context of the snapshot, last of all.
@@ -118,8 +133,8 @@ func (a *assembly) addMaterial(c context) {
 		a.s.materials, a.s.secrets = map[*TLS]*Material{}, map[string]*Secret{}
 	}
 	m := &Material{}
-	for r := range c.secrets {
-		s := a.secret(r)
+	for r, kind := range c.secrets {
+		s := a.secret(r, kind)
 		m.add(s)
 		if a.s.secrets[r.Key] == nil {
 			a.s.secrets[r.Key] = s

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 )
 
 // SecretSpec is a secret as it is asked for; exactly one of the pointers and
@@ -71,6 +72,22 @@ type Tickets struct{ Keys []Hidden }
 
 // Equal reports whether both have the same content, by its hash.
 func (s *Secret) Equal(other *Secret) bool { return s.sum == other.sum }
+
+// Expired says that the secret is of no use any more at a time: a bundle whose
+// every root has expired. A certificate that has expired is shown all the same, as
+// Envoy does; its peers decide.
+func (s *Secret) Expired(now time.Time) error {
+	v := s.Validation
+	if v == nil || v.AllowExpired || len(v.Roots) == 0 {
+		return nil
+	}
+	for _, c := range v.Roots {
+		if now.Before(c.NotAfter) {
+			return nil
+		}
+	}
+	return badField("trusted_ca", "every certificate in it has expired")
+}
 
 // Hash is the beginning of the content's SHA-256 in hexadecimal, which may be
 // shown: it says of a key no more than whether it is the same.

@@ -13,6 +13,8 @@
 package envoyv3
 
 import (
+	"time"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -37,6 +39,8 @@ type Options struct {
 	// ReadFile reads the file of a secret, so that what is wrong with it is found;
 	// nil leaves files alone.
 	ReadFile config.Reader
+	// Now, if not zero, is when roots that have expired are refused.
+	Now time.Time
 
 	// everything decodes what is not served yet too: for tests of that.
 	everything bool

@@ -105,7 +105,10 @@ func (d *decoder) read(p path, s *config.SecretSpec) {
 	if d.opts.ReadFile == nil && len(s.Files()) > 0 {
 		return
 	}
-	_, err := s.Load("", d.opts.ReadFile)
+	loaded, err := s.Load("", d.opts.ReadFile)
+	if err == nil && !d.opts.Now.IsZero() {
+		err = loaded.Expired(d.opts.Now)
+	}
 	var field *config.FieldError
 	switch {
 	case errors.As(err, &field):
