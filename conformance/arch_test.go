@@ -20,7 +20,7 @@ var floors = []struct {
 	rows  []string
 }{
 	{0, []string{"hashing", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/stats", "=discovery", "xds/api"}},
-	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "proxy/accesslog", "discovery/*", "xds/envoyv3"}},
+	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "proxy/accesslog", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
 	{2, []string{"proxy/transport", "proxy/h2", "proxy/upstream/health", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"proxy/pool", "proxy/listener"}}, // they make connections, of either kind
 	{4, []string{"proxy/route", "proxy/upstream"}},

@@ -22,11 +22,17 @@ func dynamic(b *bootstrap.Bootstrap) bool {
 		return true
 	}
 	for _, c := range b.Resources.Clusters {
+		for range c.SecretRefs { // one may come by SDS, or its files may change
+			return true
+		}
 		if c.Discovery == config.DiscoveryEDS {
 			return true
 		}
 	}
 	for _, l := range b.Resources.Listeners {
+		for range l.SecretRefs {
+			return true
+		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
 				return true
@@ -45,7 +51,7 @@ func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 			return b.RuntimeWith(layers)
 		},
 		Static: func(envoyv3.Runtime) config.Resources { return b.Resources },
-		Planes: b.ControlPlanes,
+		Planes: b.ControlPlanes, Secrets: b.Secrets,
 		Decode: envoyv3.Options{AllowUnsupported: p.f.allowUnsupported, Runtime: b.Runtime},
 		Apply:  p.server.Apply, MaxConnectionAge: p.f.maxConnectionAge, Log: p.log,
 		LoadReports: b.Dynamic.LoadReports, Loads: p.loads,

@@ -2,8 +2,6 @@ package config
 
 // What a context is served with now: its secrets, resolved.
 
-import "fmt"
-
 // Material is what the secrets of one TLS context say at one moment. Immutable;
 // the next Snapshot has the same pointer if none of them changed. Whoever serves
 // the context swaps it in for the next handshake: no connection is touched.

@@ -128,26 +128,24 @@ type SecretRef struct {
 	Own *SecretSpec
 }
 
-// Secrets yields every secret that the context names.
-func (t *TLS) Secrets(yield func(*SecretRef) bool) {
-	for _, refs := range [][]SecretRef{t.Certificates, t.Validation} {
-		for i := range refs {
-			if !yield(&refs[i]) {
+// SecretRefs yields every secret that the contexts of l name.
+func (l *Listener) SecretRefs(yield func(*SecretRef) bool) {
+	for c := range l.contexts {
+		for r := range c.secrets {
+			if !yield(r) {
 				return
 			}
 		}
 	}
 }
 
-// Secrets yields every secret that the context names.
-func (t *DownstreamTLS) Secrets(yield func(*SecretRef) bool) {
-	more := true
-	for r := range t.TLS.Secrets {
-		if more = yield(r); !more {
-			return
+// SecretRefs yields every secret that the contexts of c name.
+func (c *Cluster) SecretRefs(yield func(*SecretRef) bool) {
+	for t := range c.contexts {
+		for r := range t.secrets {
+			if !yield(r) {
+				return
+			}
 		}
-	}
-	if t.Tickets != nil {
-		yield(t.Tickets)
 	}
 }

@@ -43,6 +43,9 @@ type Bootstrap struct {
 	// Admin is the address of the admin server; zero if there is none.
 	Admin     config.Address
 	Resources config.Resources
+	// Secrets are the static ones, each with its spec. Those that the contexts of
+	// Resources name, and do not come by SDS, are there as they were when loaded.
+	Secrets []config.SecretRef
 	// Runtime holds the values of the static runtime layers.
 	Runtime envoyv3.Runtime
 	// Dynamic says where the other resources come from.

@@ -10,17 +10,24 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3"
+	"github.com/attache-mesh/attache/xds/secretfile"
 )
 
 // decode fills b from its proto and returns everything that is wrong with it.
 func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	m := b.proto
+	o.ReadFile = secretfile.Read
 	problems := envoyv3.Bootstrap(m, o)
 	runtime, found := b.RuntimeWith(nil)
 	problems = append(problems, found...)
 	b.Runtime, o.Runtime = runtime, runtime
 	problems = append(problems, b.admin(m.GetAdmin(), o)...)
 	problems = append(problems, b.dynamic(m, o)...)
+	for i, s := range m.GetStaticResources().GetSecrets() {
+		secret, found := envoyv3.StaticSecret("static_resources.secrets["+strconv.Itoa(i)+"]", s, o)
+		b.Secrets = append(b.Secrets, secret)
+		problems = append(problems, found...)
+	}
 	for i, c := range m.GetStaticResources().GetClusters() {
 		cluster, found := envoyv3.Cluster(clusterPath(i), c, o)
 		b.static.clusters = append(b.static.clusters, cluster)
@@ -34,11 +41,42 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	named, found := b.unreachable()
 	problems = append(problems, found...)
 	problems = append(problems, b.controlPlanes(named, o)...)
+	b.readSecrets()
 	return unique(append(problems, b.unassembled()...))
 }
 
 func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }
 func listenerPath(i int) string { return "static_resources.listeners[" + strconv.Itoa(i) + "]" }
+
+// readSecrets reads the secrets that contexts name and that do not come by SDS.
+// What is wrong with one was found when it was decoded.
+func (b *Bootstrap) readSecrets() {
+	static := map[string]*config.SecretSpec{}
+	for i := range b.Secrets {
+		static[b.Secrets[i].Key] = b.Secrets[i].Own
+	}
+	seen := map[string]bool{}
+	add := func(r *config.SecretRef) bool {
+		spec := r.Own
+		if spec == nil {
+			spec = static[r.Key]
+		}
+		if spec == nil || seen[r.Key] {
+			return true
+		}
+		seen[r.Key] = true
+		if s, err := spec.Load(r.Key, secretfile.Read); err == nil {
+			b.Resources.Secrets = append(b.Resources.Secrets, s)
+		}
+		return true
+	}
+	for _, c := range b.Resources.Clusters {
+		c.SecretRefs(add)
+	}
+	for _, l := range b.Resources.Listeners {
+		l.SecretRefs(add)
+	}
+}
 
 // admin reads the address of the admin server; without one there is none, as
 // in Envoy.

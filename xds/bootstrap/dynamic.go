@@ -153,8 +153,18 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 		if c.LoadReports != nil {
 			yield(clusterPath(i)+".lrs_server", c.LoadReports)
 		}
+		for r := range c.SecretRefs {
+			if r.Source.Kind != config.SourceInline {
+				yield(clusterPath(i)+": secret "+r.Name, &r.Source)
+			}
+		}
 	}
 	for i, l := range b.Resources.Listeners {
+		for r := range l.SecretRefs {
+			if r.Source.Kind != config.SourceInline {
+				yield(listenerPath(i)+": secret "+r.Name, &r.Source)
+			}
+		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {
 				yield(listenerPath(i), &h.RouteSource)

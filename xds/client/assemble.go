@@ -3,6 +3,7 @@ package client
 // From the world to a snapshot that is live, and what to say about it.
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -175,13 +176,18 @@ func (c *Client) answer(t *taken, v protocol.Verdict, now time.Time) {
 // verdict is what became of an update.
 func (c *Client) verdict(t *taken) protocol.Verdict {
 	v := protocol.Verdict{Accepted: make(map[string]string, len(t.good))}
-	refusals := t.bad
+	refusals := slices.Clone(t.bad)
 	for _, name := range sortedNames(t.good) {
-		if text, bad := c.troubles[kinds[t.kind].word+" "+name]; bad {
-			refusals = append(refusals[:len(refusals):len(refusals)], struct{ name, text string }{name, text})
+		if text, refused := c.troubles[kinds[t.kind].word+" "+name]; refused {
+			refusals = append(refusals, bad{name, text})
 			continue
 		}
-		v.Accepted[name] = t.good[name].version
+		v.Accepted[wireName(t.kind, name)] = t.good[name].version
+	}
+	if t.kind == sds {
+		for i := range refusals {
+			refusals[i].name = wireName(sds, refusals[i].name)
+		}
 	}
 	v.Error = errorDetail(t.kind, refusals, len(v.Accepted))
 	return v

@@ -26,6 +26,7 @@ import (
 	"github.com/attache-mesh/attache/xds/client/loadreport"
 	"github.com/attache-mesh/attache/xds/client/stream"
 	"github.com/attache-mesh/attache/xds/envoyv3"
+	"github.com/attache-mesh/attache/xds/secretfile"
 )
 
 // Options are what a client is made with.
@@ -45,6 +46,8 @@ type Options struct {
 	// Static gives the static resources as they are under a runtime; called once,
 	// and again whenever the runtime changes.
 	Static func(envoyv3.Runtime) config.Resources
+	// Secrets are the static ones; each has its spec.
+	Secrets []config.SecretRef
 	// Planes are the clusters that servers may be, by name.
 	Planes map[string]config.ControlPlane
 	// Decode says how resources are read; its Runtime is the static one.
@@ -79,6 +82,8 @@ type Client struct {
 	events  chan func(now time.Time)
 	ready   chan struct{}
 	running sync.WaitGroup // the feeds
+	// staticSecrets are those of the bootstrap by key.
+	staticSecrets map[string]*config.SecretSpec
 
 	mu       sync.Mutex // guards all below; never held while Apply runs
 	options  envoyv3.Options
@@ -90,6 +95,8 @@ type Client struct {
 	pending  map[string]string
 	disk     disk
 	reports  []*report
+	held     map[string]*held    // secrets, by key
+	files    *secretfile.Watcher // nil until a secret is in a file
 
 	dirty    bool
 	applied  time.Time
@@ -106,7 +113,11 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		o: o, log: o.Log, options: o.Decode, world: newWorld(),
 		events: make(chan func(time.Time), 16), ready: make(chan struct{}),
-		pending: map[string]string{}, troubles: map[string]string{},
+		pending: map[string]string{}, troubles: map[string]string{}, held: map[string]*held{},
+		staticSecrets: map[string]*config.SecretSpec{},
+	}
+	for i := range o.Secrets {
+		c.staticSecrets[o.Secrets[i].Key] = o.Secrets[i].Own
 	}
 	c.static = o.Static(o.Decode.Runtime)
 	if err := c.checkSources(); err != nil {

@@ -38,7 +38,7 @@ func (c *Client) states() []resourceState {
 	for k := range c.world {
 		for _, e := range c.world[k].sorted() {
 			s := resourceState{
-				kind: kind(k), name: e.name, used: e.used, now: e.now, refused: e.refused, status: e.status(),
+				kind: kind(k), name: wireName(kind(k), e.name), used: e.used, now: e.now, refused: e.refused, status: e.status(),
 				warming: e.now != nil && e.used != e.now && e.refused == nil,
 			}
 			s.fromDisk = e.now != nil && e.now.fromDisk

@@ -16,6 +16,7 @@ import (
 	"github.com/attache-mesh/attache/xds/client/path"
 	"github.com/attache-mesh/attache/xds/client/protocol"
 	"github.com/attache-mesh/attache/xds/client/stream"
+	"github.com/attache-mesh/attache/xds/envoyv3"
 )
 
 type feed struct {
@@ -23,6 +24,7 @@ type feed struct {
 	source config.Source
 	only   kind // of a stream of one type and of a file; kindCount for ADS
 	name   string
+	prefix string // of the keys of its secrets
 	stop   context.CancelFunc
 
 	machine protocol.Machine      // of a stream
@@ -56,7 +58,7 @@ func (c *Client) feedFor(ctx context.Context, k kind, s *config.Source) *feed {
 			return f
 		}
 	}
-	f := &feed{c: c, source: *s, only: k}
+	f := &feed{c: c, source: *s, only: k, prefix: envoyv3.SourceKey(s)}
 	switch s.Kind {
 	case config.SourceADS:
 		if c.o.ADS == nil {

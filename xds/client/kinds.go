@@ -3,6 +3,8 @@ package client
 // The types of resource: one literal table.
 
 import (
+	"time"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3"
+	"github.com/attache-mesh/attache/xds/secretfile"
 )
 
 // kind is a type of resource. The order is that of make before break: what is
@@ -21,12 +24,12 @@ type kind uint8
 
 const (
 	rtds kind = iota
+	sds
 	cds
 	eds
 	leds
 	lds
 	rds
-	sds
 	ecds
 	kindCount
 )
@@ -135,7 +138,9 @@ func readCluster(r *reading) (string, any) {
 	if r.parse(m); r.problems != nil {
 		return "", nil
 	}
-	c, problems := envoyv3.Cluster("", m, r.options)
+	o := r.options
+	o.ReadFile = secretfile.Read
+	c, problems := envoyv3.Cluster("", m, o)
 	r.problems = problems
 	return m.GetName(), c
 }
@@ -145,7 +150,9 @@ func readListener(r *reading) (string, any) {
 	if r.parse(m); r.problems != nil {
 		return "", nil
 	}
-	l, problems := envoyv3.Listener("", m, r.options)
+	o := r.options
+	o.ReadFile = secretfile.Read
+	l, problems := envoyv3.Listener("", m, o)
 	r.problems = problems
 	return m.GetName(), l
 }
@@ -175,14 +182,21 @@ func readEndpoints(r *reading) (string, any) {
 	return m.GetClusterName(), e
 }
 
-// readSecret and readExtension keep nothing but the name: their users come with
-// TLS and filters; till then nothing subscribes to them.
+// readSecret reads a secret and the files that it is in.
 func readSecret(r *reading) (string, any) {
 	m := &tlsv3.Secret{}
-	r.parse(m)
-	return m.GetName(), nil
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	o := r.options
+	o.ReadFile, o.Now = secretfile.Read, time.Now()
+	s, problems := envoyv3.Secret("", m, o)
+	r.problems = problems
+	return keyLike(r.name, m.GetName()), s
 }
 
+// readExtension keeps nothing but the name: its users come with filters; till
+// then nothing subscribes to them.
 func readExtension(r *reading) (string, any) {
 	m := &corev3.TypedExtensionConfig{}
 	r.parse(m)

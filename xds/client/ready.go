@@ -10,7 +10,7 @@ import (
 
 // may reports whether resources of a kind may be asked for already. At first
 // one kind comes after the other, as in Envoy: runtime, clusters with their
-// endpoints, then listeners with their route tables. So nothing is asked for
+// secrets and endpoints, then listeners with their route tables. So nothing is asked for
 // before what it will name is there.
 func (c *Client) may(k kind) bool {
 	if c.isReady || c.disk.used {
@@ -19,10 +19,10 @@ func (c *Client) may(k kind) bool {
 	switch k {
 	case rtds:
 		return true
-	case cds, eds, leds:
+	case sds, cds, eds, leds:
 		return c.complete(rtds)
 	case lds, rds:
-		return c.complete(rtds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
+		return c.complete(rtds) && c.complete(sds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
 	}
 	return false
 }
@@ -63,7 +63,7 @@ func (c *Client) expire(now time.Time) (some bool) {
 			if over(e.deadline, now) {
 				some = true
 				c.dirty = c.giveUp(kind(k), e) || c.dirty
-				c.log.Warn("xds: no resource in initial_fetch_timeout: going on without", "type", kinds[k].name, "name", e.name)
+				c.log.Warn("xds: no resource in initial_fetch_timeout: going on without", "type", kinds[k].name, "name", wireName(kind(k), e.name))
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func (c *Client) expire(now time.Time) (some bool) {
 func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
 
 // giveUp ends the wait for a resource: endpoints are taken to be none, a route
-// table to be empty. But not where that would replace what is in use.
+// table to be empty, a secret to be missing. But not where that would replace what is in use.
 func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 	e.timedOut, e.deadline = true, time.Time{}
 	e.figures.timeouts++
@@ -87,6 +87,8 @@ func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 		e.empty = &config.Collection{Name: e.name}
 	case rds:
 		e.empty = &config.RouteTable{Name: e.name}
+	case sds:
+		e.empty = &config.Secret{Key: e.name, Name: wireName(sds, e.name), Missing: true}
 	default:
 		return false
 	}
@@ -98,19 +100,21 @@ func (c *Client) standsFor(k kind, name string) bool {
 	if c.snapshot == nil {
 		return false
 	}
-	for _, e := range c.world[map[kind]kind{eds: cds, rds: lds}[k]].entries {
-		if e.now == nil || e.used == nil || e.now == e.used {
-			continue
-		}
-		n := &naming{}
-		switch v := e.now.value.(type) {
-		case *config.Cluster:
-			n.addCluster(v)
-		case *config.Listener:
-			n.addListener(v)
-		}
-		if n[k][name] != nil {
-			return true
+	for _, by := range map[kind][]kind{eds: {cds}, rds: {lds}, sds: {cds, lds}}[k] {
+		for _, e := range c.world[by].entries {
+			if e.now == nil || e.used == nil || e.now == e.used {
+				continue
+			}
+			n := &naming{}
+			switch v := e.now.value.(type) {
+			case *config.Cluster:
+				n.addCluster(c, v)
+			case *config.Listener:
+				n.addListener(c, v)
+			}
+			if n.of[k][name] != nil {
+				return true
+			}
 		}
 	}
 	return false
@@ -127,7 +131,7 @@ func (c *Client) becomeReady() {
 }
 
 func (c *Client) allComplete() bool {
-	for _, k := range []kind{rtds, cds, eds, leds, lds, rds} {
+	for _, k := range []kind{rtds, sds, cds, eds, leds, lds, rds} {
 		if !c.may(k) || !c.complete(k) {
 			return false
 		}

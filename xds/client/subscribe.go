@@ -14,24 +14,33 @@ import (
 )
 
 // naming is what the resources name now: the source of each name, by kind.
-type naming [kindCount]map[string]*config.Source
+type naming struct {
+	of  [kindCount]map[string]*config.Source
+	own map[string]*config.SecretSpec // secrets that do not come by SDS
+}
 
 func (n *naming) add(k kind, name string, s *config.Source) {
-	if n[k] == nil {
-		n[k] = map[string]*config.Source{}
+	if n.of[k] == nil {
+		n.of[k] = map[string]*config.Source{}
 	}
-	if n[k][name] == nil { // the first counts: static before dynamic
-		n[k][name] = s
+	if n.of[k][name] == nil { // the first counts: static before dynamic
+		n.of[k][name] = s
 	}
 }
 
-func (n *naming) addCluster(c *config.Cluster) {
+func (n *naming) addCluster(by *Client, c *config.Cluster) {
+	for r := range c.SecretRefs {
+		n.addSecret(by, r)
+	}
 	if c.Discovery == config.DiscoveryEDS {
 		n.add(eds, c.EDSName, &c.EDSSource)
 	}
 }
 
-func (n *naming) addListener(l *config.Listener) {
+func (n *naming) addListener(by *Client, l *config.Listener) {
+	for r := range l.SecretRefs {
+		n.addSecret(by, r)
+	}
 	for h := range l.Handlers {
 		if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
 			n.add(rds, h.RouteTableName, &h.RouteSource)
@@ -46,15 +55,15 @@ func (c *Client) named() *naming {
 		n.add(rtds, c.o.Layers[i].Name, &c.o.Layers[i].Source)
 	}
 	for _, s := range c.static.Clusters {
-		n.addCluster(s)
+		n.addCluster(c, s)
 	}
 	for _, s := range c.static.Listeners {
-		n.addListener(s)
+		n.addListener(c, s)
 	}
 	for _, e := range c.world[cds].sorted() {
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
-				n.addCluster(v.value.(*config.Cluster))
+				n.addCluster(c, v.value.(*config.Cluster))
 			}
 		}
 	}
@@ -68,13 +77,13 @@ func (c *Client) named() *naming {
 	for _, e := range c.world[lds].sorted() {
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
-				n.addListener(v.value.(*config.Listener))
+				n.addListener(c, v.value.(*config.Listener))
 			}
 		}
 	}
 	if c.snapshot != nil { // those that are gone and still named
 		for _, name := range c.snapshot.Kept {
-			n.addCluster(c.snapshot.Cluster(name))
+			n.addCluster(c, c.snapshot.Cluster(name))
 		}
 	}
 	return n
@@ -108,13 +117,14 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 				c.awaitAll(k, s, now)
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(n[k])) {
-			s := n[k][name]
-			want(k, s, func(w *protocol.Want) { w.Names = append(w.Names, name) })
+		for _, name := range slices.Sorted(maps.Keys(n.of[k])) {
+			s := n.of[k][name]
+			want(k, s, func(w *protocol.Want) { w.Names = append(w.Names, wireName(k, name)) })
 			c.await(k, name, s, now)
 		}
 	}
 	c.forget(n)
+	c.hold(ctx, n)
 	for _, f := range slices.Clone(c.feeds) {
 		f.ask(wants[f])
 	}
@@ -176,7 +186,7 @@ func (c *Client) forget(n *naming) {
 		}
 		for name, e := range c.world[k].named {
 			stray := kind(k) == leds && !isCollection(name) // an endpoint of no collection
-			if (e.wanted || stray) && n[k][name] == nil {
+			if (e.wanted || stray) && n.of[k][name] == nil {
 				if kind(k) == leds {
 					c.empty(name)
 				}
@@ -197,7 +207,7 @@ func (c *Client) forgetLoose(n *naming) {
 	}
 	s.loose = false
 	for name, e := range s.entries {
-		if e.list != "" && n[leds][e.list] == nil {
+		if e.list != "" && n.of[leds][e.list] == nil {
 			s.drop(name)
 			c.dirty = true
 		}

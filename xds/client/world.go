@@ -162,7 +162,12 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 	named := true
 	seen := make(map[string]bool, len(u.Resources))
 	for i := range u.Resources {
-		v, text := s.decode(k, &u.Resources[i], c.options, now)
+		r := u.Resources[i]
+		if k == sds && r.Name == "" { // state of the world
+			r.Name = nameIn(r.Body.GetValue())
+		}
+		r.Name = f.keyOf(k, r.Name)
+		v, text := s.decode(k, &r, c.options, now)
 		if text == "" && seen[v.name] {
 			text = "it is in the response twice"
 			delete(t.good, v.name)
@@ -192,7 +197,7 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		t.changed = c.gather(u, t.good, now)
 	} else {
 		for _, name := range u.Removed {
-			t.changed = c.remove(k, name) || t.changed
+			t.changed = c.remove(k, f.keyOf(k, name)) || t.changed
 		}
 	}
 	// What a response cannot name it does not remove either.
@@ -250,6 +255,7 @@ func (c *Client) resources() config.Resources {
 	now.Collections = c.collections()
 	collect(&c.world[rds], &now.RouteTables)
 	collect(&c.world[lds], &now.Listeners)
+	now.Secrets = c.secrets()
 	return now
 }
 

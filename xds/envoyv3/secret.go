@@ -56,13 +56,17 @@ func staticKey(kind, name string) string { return "static/" + kind + "/" + name 
 // SecretKey is the key of a secret that comes by SDS from s.
 func SecretKey(s *config.Source, name string) string { return SourceKey(s) + name }
 
-// SourceKey is what the keys of all secrets from s begin with.
+// SourceKey is what the keys of all secrets from s begin with; "" if none can come
+// from it.
 func SourceKey(s *config.Source) string {
 	switch s.Kind {
 	case config.SourceADS:
 		return "ads/"
 	case config.SourcePath:
 		return "path/" + sum(s.Path, s.WatchedDirectory) + "/"
+	}
+	if s.API == nil {
+		return ""
 	}
 	return "api/" + s.API.Sum + "/"
 }
