@@ -66,7 +66,7 @@ type Stream struct {
 type Spare struct{ free []*Stream }
 
 // maxSpare bounds them.
-const maxSpare = 256
+const maxSpare = 1024
 
 func (p *Spare) take() *Stream {
 	if n := len(p.free); n > 0 {

@@ -209,7 +209,7 @@ type local struct {
 }
 
 // maxFree bounds the exchanges that a worker keeps for later.
-const maxFree = 256
+const maxFree = 1024
 
 // on gives the room as worker w has it.
 func (r *Room) on(w *loop.Worker) *local {

@@ -34,7 +34,8 @@ func (w *Worker) evictShared() {
 const (
 	smallest   = 4 << 10
 	classes    = 5       // up to 64 KiB
-	keepBytes  = 1 << 20 // of each class
+	keepBytes  = 1 << 20 // of each class, but for the smallest
+	keepSmall  = 4 << 20 // of the smallest: a thousand requests in flight have one each
 	largestCap = smallest << (classes - 1)
 )
 
@@ -68,7 +69,11 @@ func (b *buffers) put(p []byte) {
 		size <<= 1
 		class++
 	}
-	if class < classes && size == cap(p) && (len(b.free[class])+1)*size <= keepBytes {
+	keep := keepBytes
+	if class == 0 {
+		keep = keepSmall
+	}
+	if class < classes && size == cap(p) && (len(b.free[class])+1)*size <= keep {
 		b.free[class] = append(b.free[class], p[:0])
 	}
 }

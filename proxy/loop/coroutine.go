@@ -22,7 +22,7 @@ type coroutine struct {
 }
 
 // maxIdle bounds the coroutines that a worker keeps for later.
-const maxIdle = 512
+const maxIdle = 1024
 
 // Go runs f in a coroutine, in this turn. Worker only.
 func (w *Worker) Go(f func()) {
