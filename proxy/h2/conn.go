@@ -13,8 +13,6 @@ package h2
 import (
 	"errors"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -91,7 +89,7 @@ type Conn struct {
 	enc http2.Encoder
 	// streams are those that are open in the protocol's sense, or have something
 	// to send still.
-	streams map[uint32]*Stream
+	streams table
 	fresh   []*Stream // those of this side that have no number yet
 
 	// What the peer says of itself.
@@ -102,9 +100,10 @@ type Conn struct {
 	connect    bool // it takes extended CONNECT
 
 	// Receiving.
-	greeted bool   // the preface came, or none is due
-	last    uint32 // the newest stream of the peer
-	open    int    // streams that are open in the protocol's sense
+	came    http2.Frame // being looked at
+	greeted bool        // the preface came, or none is due
+	last    uint32      // the newest stream of the peer
+	open    int         // streams that are open in the protocol's sense
 	joining joining
 	left    int64 // of the window that the peer has of this connection
 	owed    int64 // used up and not given back yet
@@ -181,8 +180,7 @@ func Connect(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spar
 func newConn(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spare) *Conn {
 	h := &Conn{
 		net: c, w: c.Worker(), o: o, owner: owner, count: count, spare: spare,
-		streams: make(map[uint32]*Stream),
-		window:  initialWindow, send: initialWindow, left: int64(o.H2.ConnectionWindow), maxFrame: initialFrame,
+		window: initialWindow, send: initialWindow, left: int64(o.H2.ConnectionWindow), maxFrame: initialFrame,
 	}
 	h.dec.Init(o.H2.HPACKTable)
 	h.enc.Init(o.H2.HPACKTable)
@@ -233,7 +231,7 @@ func (c *Conn) hello(preface []byte) {
 func (c *Conn) Net() *loop.Conn { return c.net }
 
 // Streams is how many streams are open or still being sent.
-func (c *Conn) Streams() int { return len(c.streams) + len(c.fresh) }
+func (c *Conn) Streams() int { return c.streams.len + len(c.fresh) }
 
 // Err is why the connection is over, nil if it is not.
 func (c *Conn) Err() error { return c.err }
@@ -281,7 +279,7 @@ func (c *Conn) take(buf []byte) int {
 	if !c.greeted {
 		return c.greet(buf)
 	}
-	var f http2.Frame
+	f := &c.came
 	n, err := f.Parse(buf, initialFrame)
 	if n == 0 {
 		if err != nil {
@@ -293,7 +291,7 @@ func (c *Conn) take(buf []byte) int {
 	if err != nil {
 		err = c.faulty(err.(*http2.Error))
 	} else {
-		err = c.frame(&f)
+		err = c.frame(f)
 	}
 	if err == nil {
 		err = c.calm
@@ -378,11 +376,10 @@ func (c *Conn) end(err error) {
 	}
 	c.err = err
 	c.w.ClearTimer(&c.ping.timer)
-	ids := slices.Sorted(maps.Keys(c.streams)) // in order: a simulated life is always the same
-	all, fresh := c.streams, c.fresh
-	c.streams, c.fresh = nil, nil
-	for _, id := range ids {
-		all[id].broken(ErrLost)
+	all, fresh := c.streams.sorted(), c.fresh
+	c.streams, c.fresh = table{}, nil
+	for _, s := range all {
+		s.broken(ErrLost)
 	}
 	for _, s := range fresh {
 		s.broken(ErrUnprocessed)

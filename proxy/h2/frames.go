@@ -3,9 +3,6 @@ package h2
 // What each frame does (RFC 9113, section 6).
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
 )
@@ -128,14 +125,15 @@ func (c *Conn) queueControl() error {
 // resize changes the windows of all streams by what the peer's
 // INITIAL_WINDOW_SIZE changed (RFC 9113, 6.9.2). A window may become negative.
 func (c *Conn) resize(by int64) error {
-	for _, s := range c.streams {
+	all := c.streams.sorted()
+	for _, s := range all {
 		if s.send += by; s.send > maxWindow {
 			return errOverflow
 		}
 	}
 	if by > 0 {
-		for _, id := range slices.Sorted(maps.Keys(c.streams)) {
-			if s := c.streams[id]; s != nil {
+		for _, s := range all {
+			if c.streams.get(s.id) == s {
 				s.push()
 			}
 		}
@@ -187,7 +185,7 @@ func (c *Conn) continuation(f *http2.Frame) error {
 
 // head takes a whole header block.
 func (c *Conn) head(id uint32, end, self bool, block []byte) error {
-	s := c.streams[id]
+	s := c.streams.get(id)
 	if s == nil {
 		if c.server && id > c.last {
 			return c.opened(id, end, self, block)
@@ -325,7 +323,7 @@ func (c *Conn) data(f *http2.Frame) error {
 	if c.left -= n; c.left < 0 {
 		return errConnWindow
 	}
-	s := c.streams[f.Stream]
+	s := c.streams.get(f.Stream)
 	if s == nil {
 		c.creditConn(n)
 		switch {
@@ -381,7 +379,7 @@ func (c *Conn) idleStream(id uint32) bool {
 
 // faulty takes a frame that is its stream's error.
 func (c *Conn) faulty(e *http2.Error) error {
-	if s := c.streams[e.Stream]; s != nil {
+	if s := c.streams.get(e.Stream); s != nil {
 		s.fault(e)
 		return nil
 	}
@@ -398,7 +396,7 @@ func (c *Conn) resetForFault() error { return c.floods.Stray(c.w.Now()) }
 
 // resetCame takes RST_STREAM.
 func (c *Conn) resetCame(f *http2.Frame) error {
-	s := c.streams[f.Stream]
+	s := c.streams.get(f.Stream)
 	if s == nil {
 		if c.idleStream(f.Stream) {
 			return errIdle
@@ -438,7 +436,7 @@ func (c *Conn) windowUpdate(f *http2.Frame) error {
 		c.pushAll()
 		return nil
 	}
-	s := c.streams[f.Stream]
+	s := c.streams.get(f.Stream)
 	switch {
 	case s == nil && c.idleStream(f.Stream):
 		return errIdle

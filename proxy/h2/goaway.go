@@ -4,8 +4,6 @@ package h2
 
 import (
 	"encoding/binary"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http2"
@@ -144,8 +142,8 @@ func (c *Conn) goneAway(f *http2.Frame) {
 	c.leaving = true
 	last, _, _ := f.GoAway()
 	if !c.server {
-		for _, id := range slices.Sorted(maps.Keys(c.streams)) {
-			if s := c.streams[id]; s != nil && id > last {
+		for _, s := range c.streams.sorted() {
+			if s.id > last && c.streams.get(s.id) == s {
 				s.drop(ErrUnprocessed)
 				s.tell()
 			}

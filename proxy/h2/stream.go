@@ -99,7 +99,7 @@ func (c *Conn) newStream(id uint32) *Stream {
 	if id == 0 {
 		c.fresh = append(c.fresh, s)
 	} else {
-		c.streams[id] = s
+		c.streams.put(s)
 	}
 	s.left, s.send, s.length = int64(c.o.H2.StreamWindow), c.window, -1
 	s.began = c.w.Now()
@@ -283,7 +283,7 @@ func (s *Stream) number() {
 	c.unfresh(s)
 	s.id = c.next
 	c.next += 2
-	c.streams[s.id] = s
+	c.streams.put(s)
 }
 
 func (c *Conn) unfresh(s *Stream) bool {
@@ -450,8 +450,8 @@ func (s *Stream) drop(err error) {
 	s.err = err
 	switch {
 	case s.id == 0 && c.unfresh(s):
-	case s.id != 0 && c.streams[s.id] == s:
-		delete(c.streams, s.id)
+	case s.id != 0 && c.streams.get(s.id) == s:
+		c.streams.remove(s)
 	default:
 		return
 	}

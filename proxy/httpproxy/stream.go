@@ -191,20 +191,38 @@ func (x *exchange) fallBack() {
 	x.rewriteKept()
 }
 
-// keepHead copies the head that the host shall see, and a small body, so that what
-// they borrow from the client's buffers is free, and the head can be made into a
-// block when there is a stream, more than once if need be.
+// keepHead makes sure that the head that the host shall see, and a small body,
+// outlive the wait for a stream, and that they can go out more than once. What
+// came in a stream does, but for its body; what an HTTP/1.1 client has sent is
+// borrowed from its connection's buffer and is copied.
 func (x *exchange) keepHead() {
-	v, req := &x.view, &x.req
 	if x.route.AutoHostRewrite {
 		if name := x.host.Hostname(); name != "" {
 			x.newHost(bytesOf(name))
 		}
 	}
 	small, n := x.smallBody()
-	if s := x.down.s; s != nil && !small && s.Last() && !s.Trailed() && s.Pending() <= smallBody {
+	var out []byte
+	if s := x.down.s; s == nil {
+		out = x.copyHead(n)
+	} else if !small && s.Last() && !s.Trailed() && s.Pending() <= smallBody {
 		small, n = true, s.Pending()
 	}
+	x.whole, x.bodyAt = small, len(out)
+	if n > 0 {
+		x.in.done = true
+		if out == nil {
+			out = x.w.Buffer(n)
+		}
+	}
+	x.out = x.takeSmall(out, n)
+	x.view.Headers, x.view.Method, x.view.ForwardedProto = x.req.Headers, x.req.Method, nil
+	x.hostName = bytesOf("host")
+}
+
+// copyHead copies what the head borrows, with room for n bytes more behind it.
+func (x *exchange) copyHead(n int) []byte {
+	v, req := &x.view, &x.req
 	size := len(req.Method) + len(v.Path) + len(v.Host) + len(v.Scheme) + len(req.Upgrade) + n
 	for i := range req.Headers {
 		size += len(req.Headers[i].Name) + len(req.Headers[i].Value)
@@ -226,13 +244,7 @@ func (x *exchange) keepHead() {
 		}
 		h.Name, h.Value = keep(h.Name), keep(h.Value)
 	}
-	v.Headers, v.Method, v.ForwardedProto = req.Headers, req.Method, nil
-	x.whole, x.bodyAt = small, len(out)
-	if small && n > 0 {
-		x.in.done = true
-	}
-	x.out = x.takeSmall(out, n)
-	x.hostName = bytesOf("host")
+	return out
 }
 
 // sendStream sends the request on a stream.

@@ -30,13 +30,14 @@ func (w *Worker) evictShared() {
 	}
 }
 
-// Size classes of pooled buffers: 4 KiB << class.
+// Size classes of pooled buffers: 512 bytes << class.
 const (
-	smallest   = 4 << 10
-	classes    = 5       // up to 64 KiB
-	keepBytes  = 1 << 20 // of each class, but for the smallest
-	keepSmall  = 4 << 20 // of the smallest: a thousand requests in flight have one each
-	largestCap = smallest << (classes - 1)
+	smallest  = 512
+	classes   = 8       // up to 64 KiB
+	keepBytes = 1 << 20 // of each class, but of that of a queue
+	keepQueue = 4 << 20 // of that: a thousand requests in flight may have one each
+	queueSize = 4 << 10 // the first buffer of a queue
+	leastRoom = 2 << 10 // a read is worth its system call
 )
 
 // buffers keeps freed buffers by size class, a bounded number of bytes of each.
@@ -70,8 +71,8 @@ func (b *buffers) put(p []byte) {
 		class++
 	}
 	keep := keepBytes
-	if class == 0 {
-		keep = keepSmall
+	if size == queueSize {
+		keep = keepQueue
 	}
 	if class < classes && size == cap(p) && (len(b.free[class])+1)*size <= keep {
 		b.free[class] = append(b.free[class], p[:0])

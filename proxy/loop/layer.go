@@ -88,7 +88,7 @@ func (c *Conn) Secure(l Layer, pace func()) error {
 // dropShaking reads what has come and is of no use any more: the kernel answers
 // bytes that are unread at the end with a RST, which would overtake the alert.
 func (c *Conn) dropShaking() {
-	p := c.w.bufs.get(smallest)
+	p := c.w.bufs.get(queueSize)
 	for left := lingerBytes; left > 0 && c.readable && !c.layer.ended; {
 		n, more, err := c.receive(p[:cap(p)])
 		c.readable = more
@@ -165,7 +165,7 @@ func (c *Conn) endOfLayer() {
 func (l *layer) begin(w *Worker, n int) []byte {
 	switch {
 	case l.plain == nil:
-		return w.bufs.get(n)
+		return w.bufs.get(max(n, queueSize))
 	case cap(l.plain)-len(l.plain) < n:
 		bigger := append(w.bufs.get(max(len(l.plain)+n, 2*cap(l.plain))), l.plain...)
 		w.bufs.put(l.plain)

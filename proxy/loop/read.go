@@ -87,8 +87,8 @@ func (c *Conn) fillOwn() (int, error) {
 		c.in = c.in[:copy(c.in, c.in[c.inOff:])]
 		c.inOff = 0
 	}
-	if cap(c.in)-len(c.in) < smallest/2 {
-		bigger := append(c.w.bufs.get(2*cap(c.in)), c.in...)
+	if cap(c.in)-len(c.in) < leastRoom {
+		bigger := append(c.w.bufs.get(max(2*cap(c.in), len(c.in)+2*leastRoom)), c.in...)
 		c.w.bufs.put(c.in)
 		c.in = bigger
 	}

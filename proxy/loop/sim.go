@@ -90,7 +90,7 @@ func NewSim(seed uint64, log *slog.Logger) *Sim {
 // one read can bring is the seed's choice: messages meet the buffer's end.
 func (s *Sim) Worker(name string) *Worker {
 	k := &simKernel{s: s, name: name}
-	shared := []int{smallest, 4 * smallest, sharedSize}[s.rng.IntN(3)]
+	shared := []int{queueSize, 4 * queueSize, sharedSize}[s.rng.IntN(3)]
 	k.w = newWorker(s.nextID, s.log.With("worker_name", name), k, shared)
 	s.nextID++
 	s.workers = append(s.workers, k)

@@ -41,7 +41,7 @@ func (c *Conn) Begin(n int) []byte {
 // room is the socket's queue, with room for n bytes more.
 func (c *Conn) room(n int) []byte {
 	if c.out == nil {
-		return c.w.bufs.get(n)
+		return c.w.bufs.get(max(n, queueSize))
 	}
 	if c.outOff > 0 && cap(c.out)-len(c.out) < n {
 		c.out = c.out[:copy(c.out, c.out[c.outOff:])]
