@@ -15,6 +15,7 @@ type policy uint8
 const (
 	twice     policy = iota // when it comes again
 	once                    // at once
+	unique                  // its name at once, its values never: none comes twice
 	guessable               // not if it is short
 )
 
@@ -28,6 +29,7 @@ var policies = func() (t [256]policy) {
 	} {
 		t[id] = once
 	}
+	t[http1.FieldXRequestID] = unique
 	t[http1.FieldAuthorization], t[http1.FieldProxyAuthorization] = guessable, guessable
 	t[http1.FieldCookie], t[http1.FieldSetCookie] = guessable, guessable
 	return t
