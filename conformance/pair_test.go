@@ -39,9 +39,9 @@ func (p *pair) startPlane() {
 }
 
 // startSidecar runs attache by delta ADS until it accepts at addr.
-func (p *pair) startSidecar(addr string) {
+func (p *pair) startSidecar(addr string, flags ...string) {
 	p.Helper()
-	p.sidecar = launch(p.T, program(p.T, "./cmd/attache"), "-c", write(p.T, ways[1].bootstrap(p.admin, p.control)))
+	p.sidecar = launch(p.T, append([]string{program(p.T, "./cmd/attache"), "-c", write(p.T, ways[1].bootstrap(p.admin, p.control))}, flags...)...)
 	p.sidecar.serving("tcp", addr)
 }
 

@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +118,113 @@ func (c *connectPair) verify() error {
 		err = fmt.Errorf("URIs %v", pair.Leaf.URIs)
 	}
 	return err
+}
+
+// cart serves TLS as the service cart of Consul's CA, to whom its roots vouch
+// for, and answers with the SPIFFE id of who asks. Every connection is judged by
+// the leaf and the roots of now.
+func cart(t *testing.T, agent *real.Consul, at string) {
+	now := func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		leaf, _, err := agent.Client.Agent().ConnectCALeaf("cart", nil)
+		if err != nil {
+			return nil, err
+		}
+		roots, _, err := agent.Client.Agent().ConnectCARoots(nil)
+		if err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair([]byte(leaf.CertPEM), []byte(leaf.PrivateKeyPEM))
+		pool := x509.NewCertPool()
+		for _, r := range roots.Roots {
+			pool.AppendCertsFromPEM([]byte(r.RootCertPEM))
+		}
+		return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}, err
+	}
+	l, err := tls.Listen("tcp", at, &tls.Config{GetConfigForClient: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].URIs[0].String()+" "+r.TLS.PeerCertificates[0].SerialNumber.String())
+	})}
+	ended := make(chan struct{})
+	go func() {
+		_ = s.Serve(l)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-ended
+	})
+}
+
+// TestConnectEndToEnd: a sidecar without any file speaks mutual TLS with Consul's
+// certificates to an instance that Consul names, and goes on when the CA has
+// another root; an instance that is another service is not spoken to.
+func TestConnectEndToEnd(t *testing.T) {
+	agent := real.StartConsul(t)
+	ports := real.Ports(t, 5)
+	xds, status := fmt.Sprint("127.0.0.1:", ports[0]), fmt.Sprint("127.0.0.1:", ports[1])
+	cart(t, agent, fmt.Sprint("127.0.0.1:", ports[2]))
+	for _, name := range []string{"cart", "pay"} { // pay's instance has cart's certificate
+		agent.Register(&api.AgentServiceRegistration{ID: name, Name: name, Address: "127.0.0.1", Port: ports[2]})
+	}
+	path := filepath.Join(t.TempDir(), "control.yaml")
+	text := fmt.Sprintf(`
+server: {address: "%s"}
+sources: {consul: {kind: consul, addresses: ["http://%s"]}}
+ambassadors:
+- name: tests
+  ports:
+  - {name: cart, port: %d, protocol: http, service: "consul://cart", tls: {identity: "consul://web"}}
+  - {name: pay, port: %d, protocol: http, service: "consul://pay", tls: {identity: "consul://web"}}
+`, xds, agent.HTTP, ports[3], ports[4])
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	control := real.Start(t, "attache-control", program(t, "attache-control"), "-c", path, "--status-address", status)
+	c := &chain{T: t, status: status}
+	control.Ready(20*time.Second, func() bool { return c.page("/ready") != "" })
+	s := startSidecar(t, xds, "s1")
+	client := &http.Client{Timeout: 5 * time.Second}
+	t.Cleanup(client.CloseIdleConnections)
+	ask := func(port int) string {
+		text, err := get(client, fmt.Sprint("http://127.0.0.1:", port, "/"))
+		if err != nil {
+			return err.Error()
+		}
+		return text
+	}
+	real.Until(t, 10*time.Second, "cart knows the sidecar as web", func() bool {
+		return strings.Contains(ask(ports[3]), "/ns/default/dc/dc1/svc/web ")
+	})
+	first := ask(ports[3])
+	if got := ask(ports[4]); strings.Contains(got, "spiffe://") {
+		t.Errorf("an instance that is cart is taken for pay: %s", got)
+	}
+
+	_, err := agent.Client.Connect().CASetConfig(&api.CAConfig{
+		Provider: "consul", Config: map[string]any{"PrivateKeyType": "rsa", "PrivateKeyBits": 2048, "LeafCertTTL": "1h"},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	real.Until(t, 45*time.Second, "cart knows the sidecar by another certificate", func() bool {
+		got := ask(ports[3])
+		if !strings.Contains(got, "/svc/web ") {
+			failed++
+			t.Log(got)
+		}
+		return got != first && strings.Contains(got, "/svc/web ")
+	})
+	if failed > 0 {
+		t.Errorf("%d requests failed while the CA changed", failed)
+	}
+	if !s.Running() {
+		t.Error("attache has ended")
+	}
 }
 
 // TestConnectSecrets: a client of SDS has the leaf and the roots of Consul's CA,

@@ -72,15 +72,12 @@ func (p *Port) lacks(path string) (all []lack) {
 		no(GRPC, "protocol", "it speaks gRPC alone")
 	case ProtocolHTTP:
 		no(GRPC, "protocol", "it speaks gRPC alone")
-	case ProtocolGRPC:
-		no(Attache, "protocol", "HTTP/2 is to come; tcp passes it through, connection by connection")
 	}
 	if p.Port == 0 && p.Socket == "" {
 		no(Attache, "port", "port or socket is required")
 		no(Envoy, "port", "port or socket is required")
 	}
 	if p.TLS != nil {
-		no(Attache, "tls", "TLS is to come")
 		no(GRPC, "tls", "its certificates come from its own bootstrap")
 	}
 	if p.HealthChecks != nil {
