@@ -17,11 +17,15 @@ var update = flag.Bool("update", false, "rewrite testdata")
 // Each script is a story of what the sources say, and what then stands. A step
 // says everything anew; a line that was there before is the same value.
 //
-//	cluster NAME [eds[=NAME]] [ring=SIZE]
+//	cluster NAME [eds[=NAME]] [ring=SIZE] [tls=SECRET]
 //	endpoints NAME HOSTS [COLLECTION…]
 //	collection NAME HOSTS
 //	table NAME CLUSTER… [strict]
-//	listener NAME PORT table=NAME | tcp=CLUSTER | inline=CLUSTER
+//	listener NAME PORT table=NAME | tcp=CLUSTER | inline=CLUSTER [tls=SECRET]
+//	secret NAME VERSION [kind=certificate|validation|missing]
+//
+// A SECRET is shown by SDS, one that begins with "static-" is a static one.
+//
 //	=>             what stands, waits and is refused
 func TestAssemble(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -93,6 +97,8 @@ func say(t *testing.T, said map[string]any, line string, now *Resources) {
 		now.RouteTables = append(now.RouteTables, v)
 	case *Listener:
 		now.Listeners = append(now.Listeners, v)
+	case *Secret:
+		now.Secrets = append(now.Secrets, v)
 	}
 }
 
@@ -123,7 +129,9 @@ func value(t *testing.T, words []string) any {
 	case "table":
 		return testTable(name, rest)
 	case "listener":
-		return testListener(name, rest[0], rest[1])
+		return testListener(name, rest[0], rest[1], rest[2:])
+	case "secret":
+		return testSecret(name, rest[0], rest[1:])
 	}
 	t.Fatalf("what is %q?", words)
 	return nil
@@ -139,6 +147,8 @@ func testCluster(name string, words []string) *Cluster {
 			if v != "" {
 				c.EDSName = v
 			}
+		case "tls":
+			c.TLS = &UpstreamTLS{TLS: testContext(v)}
 		case "ring":
 			c.Balance.Kind = RingHashLB
 			_, _ = fmt.Sscan(v, &c.Balance.MinRing)
@@ -149,6 +159,44 @@ func testCluster(name string, words []string) *Cluster {
 		}
 	}
 	return c
+}
+
+// testContext is a context that shows one secret.
+func testContext(name string) TLS {
+	r := SecretRef{Key: name, Name: name, Source: Source{Kind: SourceADS}}
+	if strings.HasPrefix(name, "static-") {
+		r.Source = Source{}
+	}
+	return TLS{Certificates: []SecretRef{r}}
+}
+
+// testSecret is one that was read; the version is its content.
+func testSecret(name, version string, words []string) *Secret {
+	s := &Secret{Key: name, Name: name, Certificate: &Certificate{Path: version}}
+	copy(s.sum[:], version)
+	switch strings.Join(words, " ") {
+	case "kind=validation":
+		s.Certificate, s.Validation = nil, &Validation{}
+	case "kind=missing":
+		s.Certificate, s.Missing = nil, true
+	}
+	return s
+}
+
+// showMaterial is what a context is served with.
+func showMaterial(s, before *Snapshot, c *TLS) string {
+	m := s.Material(c)
+	text := " with"
+	for _, x := range m.Certificates {
+		text += " " + x.Path
+	}
+	if m.Missing != "" {
+		text += " " + m.Missing + " missing"
+	}
+	if before.Material(c) != m {
+		text += "*"
+	}
+	return text
 }
 
 func testEndpoints(n int) *Endpoints {
@@ -171,7 +219,7 @@ func testTable(name string, clusters []string) *RouteTable {
 	return t
 }
 
-func testListener(name, port, serves string) *Listener {
+func testListener(name, port, serves string, words []string) *Listener {
 	l := &Listener{Name: name, BindToPort: true, Address: Address{IP: netip.MustParseAddrPort("127.0.0.1:" + port)}}
 	kind, v, _ := strings.Cut(serves, "=")
 	var h Handler
@@ -184,6 +232,11 @@ func testListener(name, port, serves string) *Listener {
 		h = &HTTP{Routes: testTable("own", []string{v, "strict"})}
 	}
 	l.Chains = []FilterChain{{Handler: h}}
+	for _, w := range words {
+		if secret, ok := strings.CutPrefix(w, "tls="); ok {
+			l.Chains[0].TLS = &DownstreamTLS{TLS: testContext(secret)}
+		}
+	}
 	return l
 }
 
@@ -201,7 +254,11 @@ func show(s, before *Snapshot) string {
 		fmt.Fprintf(&b, "  "+mark+format+"\n", args...)
 	}
 	for _, l := range s.Listeners {
-		say(before.Listener(l.Name) != l, "listener %s %s", l.Name, l.Address)
+		with := ""
+		if t := l.Chains[0].TLS; t != nil {
+			with = showMaterial(s, before, &t.TLS)
+		}
+		say(before.Listener(l.Name) != l, "listener %s %s%s", l.Name, l.Address, with)
 	}
 	for _, t := range s.RouteTables {
 		var to []string
@@ -215,7 +272,11 @@ func show(s, before *Snapshot) string {
 		for _, l := range c.Endpoints.Localities {
 			hosts += len(l.Endpoints)
 		}
-		say(before.Cluster(c.Name) != c, "cluster %s of %d", c.Name, hosts)
+		with := ""
+		if c.TLS != nil {
+			with = showMaterial(s, before, &c.TLS.TLS)
+		}
+		say(before.Cluster(c.Name) != c, "cluster %s of %d%s", c.Name, hosts, with)
 	}
 	for _, name := range s.Kept {
 		fmt.Fprintf(&b, "   kept %s\n", name)
