@@ -26,6 +26,7 @@ import (
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -86,6 +87,7 @@ func newStock(t *testing.T, address string) *stock {
 	listenerservice.RegisterListenerDiscoveryServiceServer(s.grpc, x)
 	routeservice.RegisterRouteDiscoveryServiceServer(s.grpc, x)
 	runtimeservice.RegisterRuntimeDiscoveryServiceServer(s.grpc, x)
+	secretservice.RegisterSecretDiscoveryServiceServer(s.grpc, x)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
