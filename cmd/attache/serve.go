@@ -121,6 +121,9 @@ func (p *program) render(b *bootstrap.Bootstrap) error {
 		return err
 	}
 	p.dump = [][]byte{d.Bootstrap, d.Clusters, d.Listeners, d.Routes}
+	if d.Secrets != nil {
+		p.dump = append(p.dump, d.Secrets)
+	}
 	return nil
 }
 

@@ -26,6 +26,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 		Clusters:   p.clusters,
 		Listeners:  p.listeners,
 		ConfigDump: p.configDump,
+		Certs:      p.server.Materials,
 		Loggers: func() []admin.LoggerView {
 			return []admin.LoggerView{{Name: "attache", Level: levelName(p.level.Level())}}
 		},

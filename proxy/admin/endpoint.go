@@ -68,6 +68,7 @@ func (s *Server) table() []endpoint {
 	format := param{"format", "File format to use", []string{"text", "json"}}
 	all := []endpoint{
 		{path: "/", help: "Admin home page", serve: s.home},
+		{path: "/certs", help: "print certs on machine", serve: s.certs},
 		{path: "/clusters", help: "upstream cluster status", params: []param{format}, serve: s.clusters},
 		{path: "/config_dump", help: "dump current configuration, without secrets", serve: s.configDump},
 		{path: "/drain_listeners", help: "drain listeners", changes: true, serve: s.drainListeners, params: []param{

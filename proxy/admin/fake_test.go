@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
 	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -51,6 +55,7 @@ func newFake() (*fake, Views) {
 		Listeners:  fakeListeners,
 		ConfigDump: fakeDump,
 		Loggers:    f.loggers,
+		Certs:      fakeCerts,
 		SetLogLevel: func(name, level string) bool {
 			f.called("SetLogLevel %q %s", name, level)
 			return true
@@ -124,6 +129,25 @@ func fakeListeners() []ListenerView {
 			{IP: netip.MustParseAddrPort("[::1]:11211")},
 		}},
 		{Name: "web", Addresses: []config.Address{{Path: "@web"}}},
+	}
+}
+
+func fakeCerts() []*config.Material {
+	cert := func(serial int64, days int, names ...string) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(serial), DNSNames: names,
+			NotBefore: started, NotAfter: started.Add(time.Duration(days)*24*time.Hour + 2*time.Hour),
+		}
+	}
+	leaf := cert(0xabcdef, 30, "a.example", "b.example")
+	leaf.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/a"}}
+	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	return []*config.Material{
+		{
+			Certificates: []*config.Certificate{{Leaf: leaf, Path: "/etc/a.pem", OCSP: []byte{1}, OCSPExpires: started.Add(time.Hour)}},
+			Validation:   &config.Validation{Path: "<inline>", Roots: []*x509.Certificate{cert(1, 300), cert(2, -1)}},
+		},
+		{Missing: "never-came"},
 	}
 }
 

@@ -25,6 +25,8 @@ type Views struct {
 	// of endpoints only if asked for.
 	ConfigDump func(endpoints bool) ([][]byte, error)
 	Loggers    func() []LoggerView
+	// Certs are what the TLS contexts are served with.
+	Certs func() []*config.Material
 	// SetLogLevel sets one logger, all if name is "". level is one of the
 	// levels of Envoy; false: there is no such logger.
 	SetLogLevel func(name, level string) bool

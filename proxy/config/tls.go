@@ -128,6 +128,26 @@ type SecretRef struct {
 	Own *SecretSpec
 }
 
+// Contexts yields the TLS of each chain that has one: what Snapshot.Material goes
+// by.
+func (l *Listener) Contexts(yield func(*TLS) bool) {
+	for c := range l.contexts {
+		if !yield(c.tls) {
+			return
+		}
+	}
+}
+
+// Contexts yields the TLS of each transport that has one: what Snapshot.Material
+// goes by.
+func (c *Cluster) Contexts(yield func(*TLS) bool) {
+	for t := range c.contexts {
+		if !yield(t.tls) {
+			return
+		}
+	}
+}
+
 // SecretRefs yields every secret that the contexts of l name.
 func (l *Listener) SecretRefs(yield func(*SecretRef) bool) {
 	for c := range l.contexts {

@@ -36,9 +36,13 @@ var (
 //	cluster.x.upstream_rq_200             cluster.upstream_rq    response_code=200, cluster_name=x
 //	listener.127.0.0.1_80.http.in.rq_2xx  listener.http.rq_xx    class=2, prefix=in, address=127.0.0.1_80
 //
+//	cluster.x.ssl.certificate.c.expiration_unix_time_seconds
+//	                                      cluster.ssl.certificate.expiration_unix_time_seconds   tls_certificate=c, cluster_name=x
+//
 // As in Envoy, a cluster or prefix is taken to end at its first dot.
 func Extract(name string) (family string, tags []Tag) {
 	name, tags = extractResponse(name)
+	name, tags = extractCertificate(name, tags)
 	if strings.HasPrefix(name, "listener.") || strings.HasPrefix(name, "server.") || strings.HasPrefix(name, "listener_manager.") {
 		return extractListener(name, tags)
 	}
@@ -50,6 +54,17 @@ func Extract(name string) (family string, tags []Tag) {
 		}
 	}
 	return name, tags
+}
+
+// extractCertificate takes the name of a certificate, which may have dots.
+func extractCertificate(name string, tags []Tag) (string, []Tag) {
+	const part, end = ".ssl.certificate.", ".expiration_unix_time_seconds"
+	before, rest, found := strings.Cut(name, part)
+	value, last := strings.CutSuffix(rest, end)
+	if !found || !last || value == "" {
+		return name, tags
+	}
+	return before + ".ssl.certificate" + end, append(tags, Tag{"envoy_tls_certificate", value})
 }
 
 func extractResponse(name string) (string, []Tag) {

@@ -25,6 +25,8 @@ import (
 // object that begins with its "@type".
 type Dump struct {
 	Bootstrap, Clusters, Listeners, Routes []byte
+	// Secrets is nil if there are none.
+	Secrets []byte
 }
 
 // Dump renders what was loaded, as of the time loaded: snake_case names,
@@ -43,7 +45,11 @@ func (b *Bootstrap) Dump(loaded time.Time) (Dump, error) {
 		{&d.Clusters, clustersDump(m, at)},
 		{&d.Listeners, listenersDump(m, at)},
 		{&d.Routes, routesDump(m, at)},
+		{&d.Secrets, secretsDump(m, at)},
 	} {
+		if part.to == &d.Secrets && len(m.GetStaticResources().GetSecrets()) == 0 {
+			continue
+		}
 		text, err := render(part.from)
 		if err != nil {
 			return Dump{}, fmt.Errorf("config dump: %w", err)
@@ -96,6 +102,14 @@ func routesDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.Ro
 				}
 			}
 		}
+	}
+	return d
+}
+
+func secretsDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.SecretsConfigDump {
+	d := &adminv3.SecretsConfigDump{}
+	for _, s := range m.GetStaticResources().GetSecrets() {
+		d.StaticSecrets = append(d.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), Secret: redact.Pack(s), LastUpdated: at})
 	}
 	return d
 }

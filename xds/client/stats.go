@@ -30,7 +30,7 @@ func (c *Client) Stats(sum *stats.Sum) {
 	now := time.Now()
 	c.controlPlaneStats(sum, now)
 	c.cacheStats(sum, now)
-	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", rds: "xds.rds"} {
+	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", rds: "xds.rds", sds: "xds.sds"} {
 		s := &c.world[k]
 		if s.asked || len(s.entries) > 0 || s.figures.attempt > 0 {
 			f := s.figures
@@ -42,6 +42,7 @@ func (c *Client) Stats(sum *stats.Sum) {
 			sum.Add(scope+".resources", stats.Gauge, uint64(len(s.entries)))
 		}
 	}
+	c.secretStats(sum)
 	c.resourceStats(sum)
 }
 
@@ -133,6 +134,22 @@ func (c *Client) resourceStats(sum *stats.Sum) {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
 				c.world[rds].entries[h.RouteTableName].add(sum, "http."+stats.Clean(h.StatPrefix)+".rds."+stats.Clean(h.RouteTableName))
 			}
+		}
+	}
+}
+
+// secretStats are those of each secret, under its name: of those by SDS what their
+// subscription says, and of all how often their files changed, for good and bad.
+func (c *Client) secretStats(sum *stats.Sum) {
+	for key, h := range c.held {
+		scope := "sds." + stats.Clean(h.spec.Name)
+		c.world[sds].entries[key].add(sum, scope)
+		sum.Add(scope+".rotations", stats.Counter, h.rotations)
+		sum.Add(scope+".key_rotation_failed", stats.Counter, h.failures)
+	}
+	for key, e := range c.world[sds].entries {
+		if c.held[key] == nil {
+			e.add(sum, "sds."+stats.Clean(wireName(sds, key)))
 		}
 	}
 }
