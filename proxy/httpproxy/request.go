@@ -230,6 +230,9 @@ func (x *exchange) writeHead() {
 		}
 	}
 	size := x.head + len(v.Path) + len(v.Host) + 1024
+	if x.down.s != nil && x.upgrades {
+		x.askWebSocket()
+	}
 	small, n := x.smallBody()
 	size += n
 	out := x.w.Buffer(size)

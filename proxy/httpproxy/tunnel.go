@@ -5,6 +5,7 @@ package httpproxy
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/binary"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/outcome"
@@ -65,6 +66,7 @@ func (x *exchange) joinHead() {
 	}
 	if s := x.down.s; s != nil {
 		res.Status = 200
+		fields{&res.Headers}.Remove("sec-websocket-accept")
 		x.changeAnswer()
 		if !s.Head() {
 			return
@@ -97,6 +99,20 @@ func (x *exchange) acceptWebSocket() {
 	}
 	sum := sha1.Sum(append(append([]byte(nil), x.key[:x.keyn]...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
 	lines.put("sec-websocket-accept", base64.StdEncoding.AppendEncode(nil, sum[:]))
+}
+
+// askWebSocket gives an HTTP/1.1 host the key that it must have, and that a client
+// which speaks HTTP/2 does not send (RFC 8441, 5). The answer to it ends here.
+func (x *exchange) askWebSocket() {
+	lines := fields{&x.req.Headers}
+	if !isWebSocket(x.req.Upgrade) || lines.Has("sec-websocket-key") {
+		return
+	}
+	var nonce [16]byte
+	binary.NativeEndian.PutUint64(nonce[:], x.rng.Uint64())
+	binary.NativeEndian.PutUint64(nonce[8:], x.rng.Uint64())
+	base64.StdEncoding.Encode(x.key[:24], nonce[:])
+	lines.put("sec-websocket-key", x.key[:24])
 }
 
 // carryBack passes the upstream's half on, up to its end.
