@@ -89,6 +89,9 @@ func (b *Builder) Build(g Group, states States, secrets Secrets) *server.Bundle 
 			made = b.endpointsOf(g, use, state.Set, false)
 		}
 		put(byType, resource.EndpointType, made.resource)
+		if len(made.members) > 0 && byType[lbEndpointType] == nil {
+			byType[lbEndpointType] = make(map[string]*server.Resource, len(made.members))
+		}
 		for _, m := range made.members {
 			put(byType, lbEndpointType, m.resource)
 		}

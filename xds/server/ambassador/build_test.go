@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-mesh/attache/discovery"
+	"github.com/attache-mesh/attache/xds/server"
 )
 
 const twoPorts = `
@@ -252,5 +253,20 @@ func TestCollections(t *testing.T) {
 	}
 	if n := b.Build(delta, fixedStates(long, large), nil).Count(lbEndpointType); n != collectionFrom {
 		t.Errorf("%d members, want those of the set with short names", n)
+	}
+}
+
+// One of 10,000 instances changes: what building and publishing cost for who
+// takes collections.
+func BenchmarkOneOfTenThousand(b *testing.B) {
+	c := mustLoad(b, twoPorts)
+	builder, s := NewBuilder(c, nil), server.New(server.Options{})
+	g := Group{Ambassador: c.Ambassadors[0], Collections: true}
+	sets := [2]*discovery.Set{instances(10_000, 0), instances(10_000, 0)}
+	sets[1].Instances[5000].Health = discovery.Draining
+	small := instances(1, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.Publish(g.String(), builder.Build(g, fixedStates(sets[i%2], small), nil))
 	}
 }

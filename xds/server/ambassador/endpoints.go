@@ -32,14 +32,17 @@ func (p placed) locality() [3]string { return [3]string{p.Region, p.Zone, p.SubZ
 func localities(set *discovery.Set, zone string) (all [][]placed) {
 	instances := place(set, zone)
 	divisor := weightDivisor(instances)
+	first := 0
 	for i := range instances {
-		p := &instances[i]
+		p, before := &instances[i], &instances[max(i, 1)-1]
 		p.weight = max(p.Weight/divisor, 1)
-		if i > 0 && p.priority == instances[i-1].priority && p.locality() == instances[i-1].locality() {
-			all[len(all)-1] = append(all[len(all)-1], *p)
-		} else {
-			all = append(all, []placed{*p})
+		if p.priority != before.priority || p.locality() != before.locality() {
+			all = append(all, instances[first:i])
+			first = i
 		}
+	}
+	if first < len(instances) {
+		all = append(all, instances[first:])
 	}
 	return all
 }
@@ -85,7 +88,8 @@ func localityWeight(use Use, instances []placed) (sum uint32) {
 // 0 without a gap, which gRPC demands. Of two instances at one address the first
 // by id is sent: clients know hosts by their addresses, and gRPC refuses both.
 func place(set *discovery.Set, zone string) (all []placed) {
-	taken := map[netip.AddrPort]bool{}
+	all = make([]placed, 0, len(set.Instances))
+	taken := make(map[netip.AddrPort]bool, len(set.Instances))
 	paths := map[string]bool{}
 	for i := range set.Instances {
 		in := &set.Instances[i]
