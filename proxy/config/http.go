@@ -49,6 +49,7 @@ type HTTP struct {
 	DrainTimeout          time.Duration
 	DelayedCloseTimeout   time.Duration
 	MaxConnectionDuration time.Duration
+	MaxStreamDuration     time.Duration
 
 	// MaxRequestHeadersKB is in KiB, 1 to 8192, default 60; MaxHeaders counts
 	// lines, default 100; MaxRequestsPerConnection 0 is unlimited.

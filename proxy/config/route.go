@@ -172,6 +172,12 @@ type Forward struct {
 	Timeout time.Duration
 	// IdleTimeout of the stream; nil takes the connection manager's; 0 is off.
 	IdleTimeout *time.Duration
+	// MaxStream bounds how long the stream lives; nil takes the connection
+	// manager's; 0 is off. GRPCTimeoutMax, unless nil, lets a grpc-timeout header
+	// bound it instead: at most at that, if it is not 0, and GRPCTimeoutOffset
+	// earlier.
+	MaxStream, GRPCTimeoutMax *time.Duration
+	GRPCTimeoutOffset         time.Duration
 
 	Hash     []HashPolicy
 	Upgrades []UpgradeSwitch

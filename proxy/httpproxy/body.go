@@ -311,6 +311,9 @@ func (x *exchange) requestPatience() time.Duration {
 	if r := x.here.room.cfg.RequestTimeout; r > 0 && !x.tunnel {
 		d = min(d, r-time.Duration(now-x.since))
 	}
+	if x.until != 0 {
+		d = min(d, time.Duration(x.until-now))
+	}
 	return max(d, 1)
 }
 
@@ -319,12 +322,31 @@ func (x *exchange) requestOverdue() outcome.Outcome {
 	now := x.w.Now()
 	switch r := x.here.room.cfg.RequestTimeout; {
 	case x.stop:
+	case x.until != 0 && now >= x.until:
+		return outcome.DurationTimeout
 	case r > 0 && !x.tunnel && now-x.since >= int64(r):
 		return outcome.RequestTimeout
 	case x.idle > 0 && now-x.moved >= int64(x.idle):
 		return outcome.IdleTimeout
 	}
 	return outcome.OK
+}
+
+// still says whether a side that takes nothing may go on so, and for how long: 0
+// is for ever.
+func (x *exchange) still() (time.Duration, outcome.Outcome) {
+	now := x.w.Now()
+	switch {
+	case x.until != 0 && now >= x.until:
+		return 0, outcome.DurationTimeout
+	case x.idle > 0 && now-x.moved >= int64(x.idle):
+		return 0, outcome.IdleTimeout
+	}
+	d := x.idle
+	if x.until != 0 {
+		d = sooner(d, time.Duration(x.until-now))
+	}
+	return d, outcome.OK
 }
 
 // ease waits until dst has taken all but half of limit, if more than limit is
@@ -338,7 +360,11 @@ func (x *exchange) ease(dst *end, limit int) outcome.Outcome {
 		c.Flush()
 	}
 	for c.Unsent() > limit {
-		c.SetWriteTimeout(x.idle)
+		d, o := x.still()
+		if o != outcome.OK {
+			return o
+		}
+		c.SetWriteTimeout(d)
 		before := c.Unsent()
 		err := c.Drain(limit / 2)
 		c.SetWriteTimeout(0)
@@ -348,9 +374,6 @@ func (x *exchange) ease(dst *end, limit int) outcome.Outcome {
 		if err == nil || err != loop.ErrTimeout {
 			return outcome.OK
 		}
-		if x.w.Now()-x.moved >= int64(x.idle) {
-			return outcome.IdleTimeout
-		}
 	}
 	return outcome.OK
 }
@@ -359,16 +382,17 @@ func (x *exchange) ease(dst *end, limit int) outcome.Outcome {
 // the peer's window.
 func (x *exchange) easeStream(s *h2.Stream, limit int) outcome.Outcome {
 	for s.Unsent() > limit && !x.stop {
+		d, o := x.still()
+		if o != outcome.OK {
+			return o
+		}
 		before := s.Unsent()
-		err := s.Drain(limit/2, x.idle)
+		err := s.Drain(limit/2, d)
 		if s.Unsent() < before {
 			x.moved = x.w.Now()
 		}
 		if err == nil || err != h2.ErrTimeout {
 			return outcome.OK
-		}
-		if x.w.Now()-x.moved >= int64(x.idle) {
-			return outcome.IdleTimeout
 		}
 	}
 	return outcome.OK

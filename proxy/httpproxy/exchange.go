@@ -82,6 +82,7 @@ type exchange struct {
 	moved    int64 // when something last moved
 	complete int64 // when the request was complete, 0: not yet
 	deadline int64 // of the route's time limit
+	until    int64 // the end of its life at the latest, 0: none
 
 	// How it ends.
 	status  int
@@ -130,7 +131,7 @@ func (x *exchange) clear() {
 	x.asked, x.asks = 0, false
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone = false
-	x.moved, x.complete, x.deadline = 0, 0, 0
+	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
 	x.idn, x.path, x.xff = 0, x.path[:0], x.xff[:0]
@@ -441,21 +442,30 @@ func (x *exchange) patience() time.Duration {
 	if x.idle > 0 {
 		d = min(d, x.idle-time.Duration(now-x.moved))
 	}
+	if x.until != 0 {
+		d = min(d, time.Duration(x.until-now))
+	}
 	return max(d, 1)
 }
 
 // left is what is left of the route's time; 0 if there is no limit.
 func (x *exchange) left() time.Duration {
-	if x.deadline == 0 {
+	at := x.deadline
+	if x.until != 0 && (at == 0 || x.until < at) {
+		at = x.until
+	}
+	if at == 0 {
 		return 0
 	}
-	return max(time.Duration(x.deadline-x.w.Now()), 1)
+	return max(time.Duration(at-x.w.Now()), 1)
 }
 
 // overdue says whether a time limit has passed, or the client has gone.
 func (x *exchange) overdue() outcome.Outcome {
 	now := x.w.Now()
 	switch {
+	case x.until != 0 && now >= x.until:
+		return outcome.DurationTimeout
 	case x.deadline != 0 && now >= x.deadline:
 		return outcome.Timeout
 	case x.idle > 0 && now-x.moved >= int64(x.idle):

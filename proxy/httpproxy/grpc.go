@@ -28,7 +28,7 @@ func (x *exchange) answerGRPC(o outcome.Outcome, r *reply) {
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
 	f.put("content-type", valueGRPC)
-	f.put("grpc-status", appendInt(x.text[:0], int64(outcome.GRPCStatus(r.status))))
+	f.put("grpc-status", appendInt(x.text[:0], int64(grpcStatus(o, r.status))))
 	if r.body != "" {
 		f.put("grpc-message", appendPercent(nil, r.body))
 	}
@@ -58,6 +58,15 @@ func (x *exchange) answerGRPC(o outcome.Outcome, r *reply) {
 		x.down.c.Commit(append(x.down.c.Begin(len(dst)), dst...))
 	}
 	x.resp.Headers = lines[:0]
+}
+
+// grpcStatus is DEADLINE_EXCEEDED where the client's own time is over, else what
+// the HTTP status stands for.
+func grpcStatus(o outcome.Outcome, status int) int {
+	if o == outcome.DurationTimeout {
+		return 4
+	}
+	return outcome.GRPCStatus(status)
 }
 
 // appendPercent encodes a grpc-message: what is not printable ASCII, and '%', as

@@ -31,9 +31,9 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 		if s := x.route.NotFoundStatus; s != 0 {
 			r.status = s
 		}
-	case outcome.IdleTimeout:
+	case outcome.IdleTimeout, outcome.DurationTimeout:
 		if x.complete == 0 {
-			r.status = 408
+			r.status = o.HTTPStatusEarly()
 		}
 	}
 	return r

@@ -134,6 +134,9 @@ func (x *exchange) match() outcome.Outcome {
 	if r.HasIdleTimeout {
 		x.idle = r.IdleTimeout
 	}
+	if x.grpc || r.HasMaxStream || x.here.room.cfg.MaxStreamDuration > 0 {
+		x.boundLife()
+	}
 	up := &c.Config().HTTP
 	x.limits = http1.DefaultLimits()
 	if up.MaxHeadersKB > 0 {

@@ -50,6 +50,12 @@ func (c *compiler[C]) levels(route *config.HeaderOps) []*config.HeaderOps {
 func (c *compiler[C]) compileForward(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
 	r.Kind = Forward
 	r.NotFoundStatus, r.Timeout, r.High = a.NotFoundStatus, a.Timeout, a.High
+	if a.MaxStream != nil {
+		r.MaxStream, r.HasMaxStream = *a.MaxStream, true
+	}
+	if a.GRPCTimeoutMax != nil {
+		r.GRPCTimeout, r.GRPCTimeoutMax, r.GRPCTimeoutOffset = true, *a.GRPCTimeoutMax, a.GRPCTimeoutOffset
+	}
 	if a.IdleTimeout != nil {
 		r.IdleTimeout, r.HasIdleTimeout = *a.IdleTimeout, true
 	}

@@ -41,6 +41,13 @@ type Route[C any] struct {
 	// IdleTimeout of the stream, if HasIdleTimeout; 0: none. Else the connection manager's.
 	IdleTimeout    time.Duration
 	HasIdleTimeout bool
+	// MaxStream bounds the stream's life, if HasMaxStream; 0: not. Else the
+	// connection manager's does. See config.Forward for the other two.
+	MaxStream         time.Duration
+	HasMaxStream      bool
+	GRPCTimeout       bool
+	GRPCTimeoutMax    time.Duration
+	GRPCTimeoutOffset time.Duration
 	// High: priority HIGH, the cluster's other set of circuit breakers.
 	High bool
 	// AutoHostRewrite takes the Host from the chosen endpoint's hostname.

@@ -27,6 +27,7 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 		High:                 m.GetPriority() == corev3.RoutingPriority_HIGH,
 		Upgrades:             d.upgradeSwitches(p.dot("upgrade_configs"), m.GetUpgradeConfigs()),
 	}
+	d.maxStream(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), f)
 	if m.GetIdleTimeout() != nil {
 		idle := d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), 0)
 		f.IdleTimeout = &idle
@@ -168,4 +169,17 @@ func (d *decoder) cookieHash(p path, m *routev3.RouteAction_HashPolicy_Cookie, h
 		}
 		h.CookieAttributes = append(h.CookieAttributes, config.CookieAttribute{Name: a.GetName(), Value: a.GetValue()})
 	}
+}
+
+// maxStream is how long the stream may live, by itself or by grpc-timeout.
+func (d *decoder) maxStream(p path, m *routev3.RouteAction_MaxStreamDuration, f *config.Forward) {
+	if m.GetMaxStreamDuration() != nil {
+		most := d.duration(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), 0)
+		f.MaxStream = &most
+	}
+	if m.GetGrpcTimeoutHeaderMax() != nil {
+		most := d.duration(p.dot("grpc_timeout_header_max"), m.GetGrpcTimeoutHeaderMax(), 0)
+		f.GRPCTimeoutMax = &most
+	}
+	f.GRPCTimeoutOffset = d.duration(p.dot("grpc_timeout_header_offset"), m.GetGrpcTimeoutHeaderOffset(), 0)
 }

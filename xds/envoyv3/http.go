@@ -85,6 +85,7 @@ func (d *decoder) notTogether(p path, m *hcmv3.HttpConnectionManager) {
 func (d *decoder) downstreamCommon(p path, m *corev3.HttpProtocolOptions, h *config.HTTP) {
 	h.IdleTimeout = d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), defaultIdle)
 	h.MaxConnectionDuration = d.duration(p.dot("max_connection_duration"), m.GetMaxConnectionDuration(), 0)
+	h.MaxStreamDuration = d.duration(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), 0)
 	h.MaxHeaders = d.between(p.dot("max_headers_count"), orUint32(m.GetMaxHeadersCount(), defaultHeaders), 1, 1<<32-1)
 	h.MaxRequestsPerConnection = m.GetMaxRequestsPerConnection().GetValue()
 	if m.GetMaxResponseHeadersKb() != nil {

@@ -78,10 +78,10 @@ func httpTables() []table {
 			of:       &corev3.HttpProtocolOptions{},
 			honoured: "idle_timeout max_connection_duration max_headers_count max_requests_per_connection",
 			partly: notes{
+				"max_stream_duration":             "on listeners only",
 				"max_response_headers_kb":         "on clusters only",
 				"headers_with_underscores_action": "on listeners only",
 			},
-			refused: notes{"max_stream_duration": ""},
 		},
 		{
 			of:       &corev3.Http1ProtocolOptions{},

@@ -92,7 +92,7 @@ func routeTables() []table {
 			of: &routev3.RouteAction{},
 			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
-				"append_x_forwarded_host timeout idle_timeout priority hash_policy upgrade_configs",
+				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs",
 			noEffect: notes{"early_data_policy": "only with TLS"},
 			refused: notes{
 				"retry_policy":              hintRetry,
@@ -100,9 +100,8 @@ func routeTables() []table {
 				"hedge_policy":              hintRetry,
 				"request_mirror_policies":   mirrors,
 				"cors":                      "CORS is not supported yet",
-				"max_grpc_timeout":          "use timeout",
-				"grpc_timeout_offset":       "use timeout",
-				"max_stream_duration":       "use timeout",
+				"max_grpc_timeout":          "use max_stream_duration",
+				"grpc_timeout_offset":       "use max_stream_duration",
 				"internal_redirect_policy":  "redirects go to the client",
 				"internal_redirect_action":  "redirects go to the client",
 				"max_internal_redirects":    "redirects go to the client",
@@ -117,6 +116,10 @@ func routeTables() []table {
 				"rate_limits":                     limits,
 				"include_vh_rate_limits":          limits,
 			},
+		},
+		{
+			of:       &routev3.RouteAction_MaxStreamDuration{},
+			honoured: "max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset",
 		},
 		{
 			of:       &routev3.RouteAction_UpgradeConfig{},

@@ -1,0 +1,97 @@
+package httpproxy
+
+// How long a stream may live, whatever moves on it.
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+)
+
+// boundLife sets when the stream ends at the latest: what its grpc-timeout says,
+// if the route lets it, else the route's own bound, else the connection manager's
+// (ConnectionManagerImpl::ActiveStream::refreshDurationTimeout). The host is told
+// what is left of a grpc-timeout, as far as the configuration changes it.
+func (x *exchange) boundLife() {
+	r := x.route
+	d := x.here.room.cfg.MaxStreamDuration
+	if r.HasMaxStream {
+		d = r.MaxStream
+	}
+	if h := x.grpcTimeout(); h != nil {
+		asked, ok := parseGRPCTimeout(h.Value)
+		switch {
+		case ok && r.GRPCTimeout:
+			if most := r.GRPCTimeoutMax; most > 0 {
+				asked = min(asked, most)
+			}
+			if asked > 0 {
+				asked = max(asked-r.GRPCTimeoutOffset, 0)
+			}
+			d = max(asked, 1)
+			h.Value = appendGRPCTimeout(nil, asked)
+		case ok && d > 0:
+			h.Value = appendGRPCTimeout(nil, d)
+		}
+	}
+	if d > 0 {
+		x.until = x.since + int64(d)
+	}
+}
+
+// grpcTimeout finds the header of a gRPC call.
+func (x *exchange) grpcTimeout() *http1.Header {
+	if !x.grpc {
+		return nil
+	}
+	for i := range x.req.Headers {
+		if h := &x.req.Headers[i]; h.ID == http1.FieldGrpcTimeout && !h.Hop {
+			return h
+		}
+	}
+	return nil
+}
+
+// parseGRPCTimeout reads a grpc-timeout: at most eight digits and a unit
+// (PROTOCOL-HTTP2.md). It is exact to the millisecond, upwards.
+func parseGRPCTimeout(v []byte) (time.Duration, bool) {
+	if len(v) < 2 || len(v) > 9 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(v[:len(v)-1]), 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	d := time.Duration(n)
+	switch v[len(v)-1] {
+	case 'H':
+		return min(d, 1<<20) * time.Hour, true
+	case 'M':
+		return d * time.Minute, true
+	case 'S':
+		return d * time.Second, true
+	case 'm':
+		return d * time.Millisecond, true
+	case 'u':
+		return (d*time.Microsecond + time.Millisecond - 1).Truncate(time.Millisecond), true
+	case 'n':
+		return (d + time.Millisecond - 1).Truncate(time.Millisecond), true
+	}
+	return 0, false
+}
+
+// appendGRPCTimeout writes one, in the finest unit that eight digits hold.
+func appendGRPCTimeout(dst []byte, d time.Duration) []byte {
+	n, unit := int64(d/time.Millisecond), byte('m')
+	for _, next := range []struct {
+		unit byte
+		by   int64
+	}{{'S', 1000}, {'M', 60}, {'H', 60}} {
+		if n <= 99_999_999 {
+			break
+		}
+		n, unit = n/next.by, next.unit
+	}
+	return append(strconv.AppendInt(dst, n, 10), unit)
+}
