@@ -216,7 +216,7 @@ func (d *decoder) certificate(p path, m *tlsv3.TlsCertificate) *config.Certifica
 	case !c.PKCS12.IsZero():
 	case c.Chain.IsZero():
 		d.refuse(p.dot("certificate_chain"), "Failed to load incomplete certificate from : certificate chain not set")
-	case c.Key.IsZero():
+	case c.Key.IsZero() && m.GetPrivateKeyProvider() == nil:
 		d.refuse(p.dot("private_key"), "Failed to load incomplete private key from path: %s", c.Key)
 	}
 	return c

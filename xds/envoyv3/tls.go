@@ -72,10 +72,25 @@ func (d *decoder) upstreamTLS(p path, m *tlsv3.UpstreamTlsContext) *config.Upstr
 	if len(common.GetTlsCertificates())+len(common.GetTlsCertificateSdsSecretConfigs()) > 1 {
 		d.refuse(p.dot("common_tls_context"), "Multiple TLS certificates are not supported for client contexts")
 	}
-	if len(t.Validation) == 0 {
-		d.warn(p.dot("common_tls_context"), "no validation_context: the server's certificate is not verified")
+	if unverified(t.Validation) {
+		d.warn(p.dot("common_tls_context"), "no trusted_ca: the server's certificate is not verified")
 	}
 	return t
+}
+
+// unverified reports whether a context asks nothing of the peer's certificate. What
+// comes by SDS may ask anything.
+func unverified(all []config.SecretRef) bool {
+	for i := range all {
+		own := all[i].Own
+		if own == nil || !own.Validation.Roots.IsZero() {
+			return false
+		}
+		if c := &own.Validation.Checks; c.SystemRoots || c.SPIFFE || len(c.SPKIs)+len(c.Hashes) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // commonTLS reads what both sides have. newest is the default of the maximum
