@@ -180,9 +180,14 @@ func (d *dumps) add(s *resourceState) {
 			VersionInfo: v.version, EndpointConfig: body, LastUpdated: at, ErrorState: s.failure(), ClientStatus: s.status,
 		})
 	case sds:
-		d.secrets.DynamicActiveSecrets = append(d.secrets.DynamicActiveSecrets, &adminv3.SecretsConfigDump_DynamicSecret{
+		one := &adminv3.SecretsConfigDump_DynamicSecret{
 			Name: s.name, VersionInfo: v.version, LastUpdated: at, Secret: body, ErrorState: s.failure(), ClientStatus: s.status,
-		})
+		}
+		if s.used == nil {
+			d.secrets.DynamicWarmingSecrets = append(d.secrets.DynamicWarmingSecrets, one)
+		} else {
+			d.secrets.DynamicActiveSecrets = append(d.secrets.DynamicActiveSecrets, one)
+		}
 	case ecds:
 		d.extensions.EcdsFilters = append(d.extensions.EcdsFilters, &adminv3.EcdsConfigDump_EcdsFilterConfig{
 			VersionInfo: v.version, EcdsFilter: body, LastUpdated: at, ErrorState: s.failure(), ClientStatus: s.status,

@@ -146,7 +146,7 @@ func TestSlowLook(t *testing.T) {
 
 		put(t, filepath.Join(dir, "key"), one.KeyPEM())
 		moved <- fsnotify.Event{Name: filepath.Join(dir, "key"), Op: fsnotify.Create}
-		time.Sleep(again)
+		<-time.After(again)
 		put(t, filepath.Join(dir, "chain"), one.ChainPEM())
 		if got := <-words; got.err != nil || got.serial != one.Cert.SerialNumber.String() {
 			t.Errorf("for a moment they did not fit, and the watcher said %+v", got)
@@ -157,7 +157,7 @@ func TestSlowLook(t *testing.T) {
 		if got := <-words; got.err == nil {
 			t.Errorf("they do not fit, and the watcher said %+v", got)
 		}
-		time.Sleep(3 * look)
+		<-time.After(3 * look)
 		if len(words) > 0 {
 			t.Errorf("said again: %+v", <-words)
 		}
