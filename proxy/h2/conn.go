@@ -68,10 +68,40 @@ type Owner interface {
 
 // Counters are what the connections of one side counted on one worker.
 type Counters struct {
-	Streams, Refused, ResetReceived, ResetSent uint64
-	GoAwayReceived, GoAwaySent, Floods         uint64
-	ProtocolErrors, KeepaliveTimeouts          uint64
-	Active                                     int64 // streams
+	Connections, Streams, Refused     uint64
+	ResetReceived, ResetSent          uint64
+	GoAwayReceived, GoAwaySent        uint64
+	ProtocolErrors, KeepaliveTimeouts uint64
+	Floods                            [http2.FloodOutboundControl + 1]uint64 // by kind
+	Open, Active                      int64                                  // connections, streams
+}
+
+// Stats yields what was counted under Envoy's names (http2/codec_stats.h), each
+// behind prefix.
+func (n *Counters) Stats(prefix string, yield func(name string, v uint64)) {
+	f := &n.Floods
+	for _, x := range [...]struct {
+		name  string
+		value uint64
+	}{
+		{"rx_reset", n.ResetReceived},
+		{"tx_reset", n.ResetSent},
+		{"goaway_sent", n.GoAwaySent},
+		{"streams_active", uint64(max(n.Active, 0))},
+		{"stream_refused_errors", n.Refused}, // ours
+		{"rx_messaging_error", n.ProtocolErrors},
+		{"keepalive_timeout", n.KeepaliveTimeouts},
+		{"inbound_empty_frames_flood", f[http2.FloodEmpty]},
+		{"inbound_priority_frames_flood", f[http2.FloodPriority]},
+		{"inbound_window_update_frames_flood", f[http2.FloodWindowUpdate]},
+		{"inbound_control_frames_flood", f[http2.FloodControl]},    // ours
+		{"inbound_continuation_flood", f[http2.FloodContinuation]}, // ours
+		{"premature_reset_flood", f[http2.FloodPremature]},         // ours
+		{"outbound_flood", f[http2.FloodOutbound]},
+		{"outbound_control_flood", f[http2.FloodOutboundControl]},
+	} {
+		yield(prefix+x.name, x.value)
+	}
 }
 
 // Conn is one HTTP/2 connection. Worker only.
@@ -186,6 +216,8 @@ func newConn(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spar
 	h.enc.Init(o.H2.HPACKTable)
 	h.idle = h.w.Now()
 	h.floods.Init(&o.floods, h.idle)
+	count.Connections++
+	count.Open++
 	return h
 }
 
@@ -346,8 +378,8 @@ func (c *Conn) Fail(err error) {
 	if !ok {
 		e = &http2.Error{Code: http2.InternalError, Reason: err.Error()}
 	}
-	if e.Code == http2.EnhanceYourCalm {
-		c.count.Floods++
+	if kind := http2.FloodOf(err); kind != http2.FloodNone {
+		c.count.Floods[kind]++
 	} else {
 		c.count.ProtocolErrors++
 	}
@@ -375,6 +407,7 @@ func (c *Conn) end(err error) {
 		err = ErrLost
 	}
 	c.err = err
+	c.count.Open--
 	c.w.ClearTimer(&c.ping.timer)
 	all, fresh := c.streams.sorted(), c.fresh
 	c.streams, c.fresh = table{}, nil

@@ -35,6 +35,11 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"downstream_cx_idle_timeout", c.CxIdleTimeout)
 	yield(p+"downstream_cx_protocol_error", c.CxProtocolError)
 	yield(p+"downstream_cx_upgrades_total", c.CxUpgrades)
+	yield(p+"downstream_cx_http2_total", c.H2.Connections)
+	yield(p+"downstream_cx_http2_active", uint64(max(c.H2.Open, 0)))
+	if c.H2.Connections > 0 {
+		c.H2.Stats("http2.", yield)
+	}
 	yield(p+"downstream_rq_total", c.RqTotal)
 	yield(p+"downstream_rq_active", uint64(c.RqActive))
 	for i, class := range [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} {

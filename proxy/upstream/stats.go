@@ -50,6 +50,10 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 func (l *Local) poolStats(yield func(name string, value uint64)) {
 	n := &l.Pool
 	yield("upstream_cx_total", n.Connections)
+	yield("upstream_cx_http2_total", l.H2.Connections)
+	if l.H2.Connections > 0 {
+		l.H2.Stats("http2.", yield)
+	}
 	yield("upstream_cx_active", gauge(n.Active))
 	yield("upstream_cx_connect_fail", n.ConnectFail)
 	yield("upstream_cx_connect_timeout", n.ConnectTimeout)
