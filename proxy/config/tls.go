@@ -87,8 +87,6 @@ type UpstreamTLS struct {
 	// EnforceRSAKeyUsage fails a handshake whose certificate's key usage does not
 	// fit.
 	EnforceRSAKeyUsage bool
-	// Renegotiation lets the server ask for a new handshake (TLS 1.2 and older).
-	Renegotiation bool
 }
 
 // KeyLog is a file that the keys of sessions are written to, for debugging. It

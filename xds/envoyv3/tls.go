@@ -61,7 +61,6 @@ func (d *decoder) upstreamTLS(p path, m *tlsv3.UpstreamTlsContext) *config.Upstr
 		AutoSNISAN:         m.GetAutoSniSanValidation(),
 		MaxSessions:        orUint32(m.GetMaxSessionKeys(), defaultSessions),
 		EnforceRSAKeyUsage: m.GetEnforceRsaKeyUsage().GetValue(),
-		Renegotiation:      m.GetAllowRenegotiation(),
 	}
 	if strings.IndexByte(t.SNI, 0) >= 0 {
 		d.refuse(p.dot("sni"), "SNI names containing NULL-byte are not allowed")
