@@ -70,7 +70,11 @@ func secure(l *config.Listener, certs, validation []config.SecretRef) *config.Do
 // mutual is a server that wants a certificate of ca's and says whose it saw.
 func mutual(t *testing.T, ca *pki.Authority, cert *pki.Pair) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s %s", r.TLS.PeerCertificates[0].Subject.CommonName, r.TLS.ServerName, r.Header.Get("X-Forwarded-Proto"))
+		cert := r.Header.Get("X-Forwarded-Client-Cert")
+		if hash, rest, ok := strings.Cut(cert, ";"); ok && len(hash) == len("Hash=")+64 {
+			cert = rest
+		}
+		fmt.Fprintf(w, "%s %s %s %s", r.TLS.PeerCertificates[0].Subject.CommonName, r.TLS.ServerName, r.Header.Get("X-Forwarded-Proto"), cert)
 	}))
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert.TLS()}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pki.Pool(ca)}
 	s.StartTLS()
@@ -79,7 +83,15 @@ func mutual(t *testing.T, ca *pki.Authority, cert *pki.Pair) *httptest.Server {
 }
 
 func fetchURL(c *http.Client, url string) (string, error) {
-	r, err := c.Get(url)
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	return do(c, r)
+}
+
+func do(c *http.Client, q *http.Request) (string, error) {
+	r, err := c.Do(q)
 	if err != nil {
 		return "", err
 	}
@@ -100,10 +112,13 @@ func TestMutualTLSRotates(t *testing.T) {
 	at := free(t)
 	c := edsCluster("up")
 	c.HTTP.IdleTimeout = time.Hour
-	c.TLS = &config.UpstreamTLS{TLS: common(), SNI: "origin.test", AutoSNISAN: true, MaxSessions: 1}
+	c.TLS = &config.UpstreamTLS{TLS: common(), MaxSessions: 1}
+	c.HTTP.AutoSNI, c.HTTP.AutoSANValidation = true, true
 	c.TLS.Certificates, c.TLS.Validation = refs("client"), refs("roots")
 	l := webListener("web", at, "table")
 	secure(l, refs("server"), refs("roots"))
+	h := l.Chains[0].Handler.(*config.HTTP)
+	h.ClientCert = config.ClientCert{Forward: config.ClientCertSet, Subject: true, URI: true}
 	w.now.Clusters = []*config.Cluster{c}
 	w.now.Endpoints = []*config.Endpoints{endpointsAt("up", strings.TrimPrefix(origin.URL, "https://"))}
 	w.now.RouteTables = []*config.RouteTable{tableTo("table", "up")}
@@ -115,8 +130,17 @@ func TestMutualTLSRotates(t *testing.T) {
 	}
 	w.secret(roots("roots", ca, config.Checks{}))
 	rotate(0)
-	mine := ca.Issue(pki.Leaf{CommonName: "me"}).TLS()
+	mine := ca.Issue(pki.Leaf{CommonName: "me", URIs: []string{"spiffe://test/me"}}).TLS()
 	var shown atomic.Pointer[string] // the name of the certificate that was last seen
+	request := func(c *http.Client) (string, error) {
+		r, err := http.NewRequest(http.MethodGet, "https://"+at+"/", nil)
+		if err != nil {
+			return "", err
+		}
+		r.Host = "origin.test:8443"
+		r.Header.Set("X-Forwarded-Client-Cert", "forged")
+		return do(c, r)
+	}
 	client := func(keepAlive bool) *http.Client {
 		return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 			DisableKeepAlives: !keepAlive,
@@ -137,8 +161,8 @@ func TestMutualTLSRotates(t *testing.T) {
 			c := client(i%2 == 0)
 			defer c.CloseIdleConnections()
 			for ctx.Err() == nil {
-				got, err := fetchURL(c, "https://"+at+"/")
-				if err != nil || !strings.HasPrefix(got, "client ") || !strings.HasSuffix(got, " origin.test https") {
+				got, err := request(c)
+				if err != nil || !strings.HasPrefix(got, "client ") || !strings.HasSuffix(got, ` origin.test https Subject="CN=me";URI=spiffe://test/me`) {
 					t.Errorf("%q, %v", got, err)
 					return
 				}
@@ -161,7 +185,7 @@ func TestMutualTLSRotates(t *testing.T) {
 	}
 	stop()
 	load.Wait()
-	if got, err := fetchURL(client(false), "https://"+at+"/"); err != nil || *shown.Load() != "server 10" {
+	if got, err := request(client(false)); err != nil || *shown.Load() != "server 10" {
 		t.Errorf("after the last rotation: %q, %v, shown %q", got, err, *shown.Load())
 	}
 	figures := map[string]uint64{}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // flags is the command line, in Envoy's words.
@@ -19,6 +21,7 @@ type flags struct {
 	node, cluster, zone    string
 	logLevel               string
 	concurrency            int
+	handshakes             int
 	drainSeconds           int
 	allowUnsupported       bool
 	allowUnknownStatic     bool
@@ -71,6 +74,8 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	set.DurationVar(&f.configCacheMaxAge, "config-cache-max-age", 24*time.Hour, "`time` after which what is kept there is not used any more; 0: never")
 	set.DurationVar(&f.maxConnectionAge, "xds-max-connection-age", 30*time.Minute, "`time` after which a connection to the control plane is made anew; 0: never")
 	set.IntVar(&f.concurrency, "concurrency", runtime.GOMAXPROCS(0), "number of `workers`")
+	set.IntVar(&f.handshakes, "handshakes-per-turn", transport.DefaultPerTurn,
+		"`number` of pieces of TLS handshakes that a worker does before it looks at its other connections")
 	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
 	set.BoolVar(&f.allowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields instead of refusing them")
@@ -121,6 +126,8 @@ func (f *flags) check(rest []string) error {
 		return errors.New("no configuration: give -c FILE or --config-yaml YAML")
 	case f.mode != "serve" && f.mode != "validate":
 		return fmt.Errorf("--mode %q: want serve or validate", f.mode)
+	case f.handshakes < 1:
+		return fmt.Errorf("--handshakes-per-turn %d: want 1 or more", f.handshakes)
 	case f.concurrency < 0:
 		return fmt.Errorf("--concurrency %d: want 0 (one worker) or more", f.concurrency)
 	case f.configCacheMaxAge < 0:

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,4 +49,41 @@ func releaseMapping(line, exe string) {
 		return
 	}
 	_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+}
+
+// Heaps above largeHeap are those of many thousand connections that mostly do
+// nothing: what they keep counts, and little of it changes. They are let grow by
+// half between two collections instead of to the double.
+const (
+	largeHeap    = 24 << 20
+	largePercent = 50
+	smallPercent = 100
+	lookEvery    = time.Second
+)
+
+// lean sets how much the heap may grow between two collections by how large it
+// is, until ctx is done. Who has set GOGC is obeyed.
+func lean(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for now := smallPercent; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		metrics.Read(live)
+		want := smallPercent
+		if live[0].Value.Uint64() > largeHeap {
+			want = largePercent
+		}
+		if want != now {
+			debug.SetGCPercent(want)
+			now = want
+		}
+	}
 }

@@ -51,12 +51,13 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 
 	quitting, quit := context.WithCancel(context.Background())
 	defer quit()
+	go lean(quitting)
 	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit}
 	if err := p.render(b); err != nil {
 		return err
 	}
 	server, err := proxy.New(proxy.Options{
-		Concurrency: f.concurrency, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
+		Concurrency: f.concurrency, HandshakesPerTurn: f.handshakes, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type conn struct {
 	scanned  int
 	at       int // in local.conns
 	requests uint32
+	cert     string // x-forwarded-client-cert's element, "" until it is asked for
 	busy     bool
 	over     bool // closing after its last answer
 }

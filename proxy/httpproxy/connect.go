@@ -45,20 +45,24 @@ func (x *exchange) reach() outcome.Outcome {
 	}
 	p := x.hostOn.Exclusive
 	fresh := x.tries > 0
-	if fresh || p.Idle() == 0 {
-		return x.connectAside(func(a *attempt, d time.Duration) { a.lease, a.err = p.GetWithin(a.breaker, fresh, d) })
+	want := x.wants()
+	if fresh || !p.HasIdle(want) {
+		own := *want // the attempt may outlive the request
+		return x.connectAside(func(a *attempt, d time.Duration) { a.lease, a.err = p.GetFor(&own, a.breaker, fresh, d) })
 	}
-	l, err := p.GetWithin(x.breaker, false, x.left())
+	l, err := p.GetFor(want, x.breaker, false, x.left())
 	return x.got(l, nil, err)
 }
 
 // reachStream opens a stream: at once on a connection that takes one more.
 func (x *exchange) reachStream() outcome.Outcome {
 	p := x.hostOn.Shared()
-	if s := p.Open(); s != nil {
+	want := x.wants()
+	if s := p.Open(want); s != nil {
 		return x.got(nil, s, nil)
 	}
-	return x.connectAside(func(a *attempt, d time.Duration) { a.stream, a.err = p.OpenWithin(a.breaker, d) })
+	own := *want
+	return x.connectAside(func(a *attempt, d time.Duration) { a.stream, a.err = p.OpenWithin(&own, a.breaker, d) })
 }
 
 // connectAside waits for a connection as long as the request may wait.

@@ -108,6 +108,8 @@ type exchange struct {
 	to   []byte // the path after a rewrite, or a location
 	name []byte // the host after a rewrite
 	xff  []byte
+
+	want pool.Want // see wants; its texts stay from one request to the next
 }
 
 func newExchange(l *local) *exchange {

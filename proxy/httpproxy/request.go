@@ -138,6 +138,7 @@ func (x *exchange) match() outcome.Outcome {
 		x.boundLife()
 	}
 	up := &c.Config().HTTP
+	x.wantName(up)
 	x.limits = http1.DefaultLimits()
 	if up.MaxHeadersKB > 0 {
 		x.limits.MaxHeaderBytes = int(up.MaxHeadersKB) << 10
@@ -358,6 +359,7 @@ func (x *exchange) sanitize() outcome.Outcome {
 		}
 	}
 	x.req.Headers = kept
+	x.forwardClientCert()
 	x.addOwn(internal, edge, proto, id)
 	x.view.Headers = x.req.Headers
 	return outcome.OK

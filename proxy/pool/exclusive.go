@@ -44,7 +44,7 @@ type Lease struct {
 	// Uses counts requests, this one included.
 	Uses uint32
 
-	name    string     // the SNI that it was asked to be made with
+	made    Want       // what it was asked to be
 	pool    *Exclusive // nil once it has ended
 	breaker *Breaker   // whose connection it is: that of the request that made it
 	since   int64
@@ -73,6 +73,16 @@ func (p *Exclusive) SetTarget(t *Target) { p.target = t }
 
 // Idle is how many connections are free, InUse how many are leased.
 func (p *Exclusive) Idle() int { return len(p.idle) }
+
+// HasIdle reports whether a connection is free that is as is wanted.
+func (p *Exclusive) HasIdle(want *Want) bool {
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		if p.idle[i].made.like(want) {
+			return true
+		}
+	}
+	return false
+}
 
 // InUse is how many connections are leased.
 func (p *Exclusive) InUse() int { return p.inUse }
@@ -118,7 +128,7 @@ func (p *Exclusive) get(want *Want, b *Breaker, fresh bool, d time.Duration) (*L
 func (p *Exclusive) take(want *Want, fresh bool) *Lease {
 	for at := len(p.idle) - 1; !fresh && at >= 0; at-- {
 		l := p.idle[at]
-		if l.name != want.ServerName {
+		if !l.made.like(want) {
 			continue
 		}
 		if !l.clean() || p.tooOld(l) {
@@ -214,7 +224,7 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 	}
 	p.inUse++
 	p.look()
-	return &Lease{Conn: c, Uses: 1, name: want.ServerName, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
+	return &Lease{Conn: c, Uses: 1, made: Want{ServerName: want.ServerName, SAN: want.SAN}, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
 // Adopt takes a connection that another pool of the host has made, counted as
@@ -299,7 +309,7 @@ func (p *Exclusive) turn(x *waiting, b *Breaker) (dial bool) {
 // does.
 func (p *Exclusive) hand(l *Lease) bool {
 	for i, x := range p.waiting {
-		if !x.fresh && x.want.ServerName == l.name {
+		if !x.fresh && l.made.like(x.want) {
 			p.waiting = slices.Delete(p.waiting, i, i+1)
 			x.lease = l
 			x.wake.Wake(p.w)

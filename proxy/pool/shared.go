@@ -29,6 +29,7 @@ type Shared struct {
 	conns   []*sharedConn // all that take streams
 	waiting []*wanted
 	dialing int
+	under   []Want // what is being dialled, for whom the others may wait
 	closed  bool
 	// other takes a connection on which ALPN chose HTTP/1.1; nil: that is an error.
 	other func(*loop.Conn, *Breaker)
@@ -41,6 +42,7 @@ type sharedConn struct {
 	breaker *Breaker
 	since   int64
 	uses    uint32
+	made    Want
 	settled bool // the host's SETTINGS came: it takes streams
 	over    bool
 	timer   loop.Timer
@@ -48,6 +50,7 @@ type sharedConn struct {
 
 // wanted is a request that waits for a connection.
 type wanted struct {
+	want   *Want
 	wake   loop.Waiter
 	stream *h2.Stream
 	err    error
@@ -75,9 +78,9 @@ func (p *Shared) SetTarget(t *Target) { p.target = t }
 // Conns is how many connections take streams.
 func (p *Shared) Conns() int { return len(p.conns) }
 
-// Open opens a stream at once if a connection takes one; nil if none does: see
-// OpenWithin.
-func (p *Shared) Open() *h2.Stream {
+// Open opens a stream at once if a connection that is as is wanted takes one; nil
+// if none does: see OpenWithin.
+func (p *Shared) Open(want *Want) *h2.Stream {
 	for i := 0; i < len(p.conns); i++ {
 		c := p.conns[i]
 		if p.usedUp(c) {
@@ -85,7 +88,7 @@ func (p *Shared) Open() *h2.Stream {
 			i--
 			continue
 		}
-		if c.h.Leaving() || !c.h.Room() {
+		if !c.made.like(want) || c.h.Leaving() || !c.h.Room() {
 			continue
 		}
 		if s, err := c.h.Open(); err == nil {
@@ -108,8 +111,8 @@ func (p *Shared) usedUp(c *sharedConn) bool {
 // OpenWithin opens a stream; it yields while it connects or waits, at most d (0:
 // the attempt's own bound). Errors: ErrOverflow, ErrGone, ErrWaited, ErrHTTP1, or
 // Dial's. For coroutines only.
-func (p *Shared) OpenWithin(b *Breaker, d time.Duration) (*h2.Stream, error) {
-	if s := p.Open(); s != nil {
+func (p *Shared) OpenWithin(want *Want, b *Breaker, d time.Duration) (*h2.Stream, error) {
+	if s := p.Open(want); s != nil {
 		return s, nil
 	}
 	if p.closed {
@@ -121,9 +124,9 @@ func (p *Shared) OpenWithin(b *Breaker, d time.Duration) (*h2.Stream, error) {
 	}
 	p.count.PendingTotal++
 	p.count.PendingActive++
-	x := &wanted{}
+	x := &wanted{want: want}
 	p.waiting = append(p.waiting, x)
-	if !p.grow(b) {
+	if !p.grow(want, b) {
 		p.count.ConnectionOverflow++
 	}
 	if d > 0 {
@@ -152,8 +155,8 @@ func (p *Shared) answer(x *wanted, s *h2.Stream, err error) {
 
 // grow dials if those under way cannot take all who wait; false if a limit
 // forbids it and nothing is under way.
-func (p *Shared) grow(b *Breaker) bool {
-	if p.dialing*int(max(p.o.H2.MaxStreams, 1)) >= len(p.waiting) {
+func (p *Shared) grow(want *Want, b *Breaker) bool {
+	if p.coming(want) && p.dialing*int(max(p.o.H2.MaxStreams, 1)) >= len(p.waiting) {
 		return true
 	}
 	if p.dialing >= max(p.target.MaxConnecting, 1) || !b.Connections.Open() && len(p.conns)+p.dialing > 0 {
@@ -163,34 +166,48 @@ func (p *Shared) grow(b *Breaker) bool {
 		b.Connections.Force()
 	}
 	p.dialing++
-	p.w.Go(func() { p.dial(b) })
+	made := Want{ServerName: want.ServerName, SAN: want.SAN, H2: true}
+	p.under = append(p.under, made)
+	p.w.Go(func() { p.dial(&made, b) })
 	return true
+}
+
+// coming reports whether a connection as is wanted is being made.
+func (p *Shared) coming(want *Want) bool {
+	return slices.ContainsFunc(p.under, func(u Want) bool { return u.like(want) })
+}
+
+// came takes an attempt from those under way.
+func (p *Shared) came(made *Want) {
+	p.dialing--
+	i := slices.IndexFunc(p.under, func(u Want) bool { return u.like(made) })
+	p.under = slices.Delete(p.under, i, i+1)
 }
 
 // dial makes a connection. It takes streams when the host's SETTINGS have come:
 // then it is known to speak HTTP/2, and how many it takes.
-func (p *Shared) dial(b *Breaker) {
-	c, err := dial(p.w, p.target, p.count, &Want{H2: true})
+func (p *Shared) dial(made *Want, b *Breaker) {
+	c, err := dial(p.w, p.target, p.count, made)
 	switch {
 	case err != nil:
-		p.dialing--
+		p.came(made)
 		b.Connections.Leave()
-		p.fail(err)
+		p.failLike(made, err)
 		return
 	case p.closed:
-		p.dialing--
+		p.came(made)
 		b.Connections.Leave()
 		p.target.ended(p.count)
 		c.Close()
 		p.fail(ErrGone)
 		return
 	case p.other != nil && c.Protocol() != "h2":
-		p.dialing--
+		p.came(made)
 		p.other(c, b)
 		p.fail(ErrHTTP1)
 		return
 	}
-	x := &sharedConn{pool: p, breaker: b, since: p.w.Now()}
+	x := &sharedConn{pool: p, made: *made, breaker: b, since: p.w.Now()}
 	p.w.SetTimer(&x.timer, p.target.ConnectTimeout, func() {
 		p.count.ConnectTimeout++
 		x.h.Shut(http2.NoError, "no SETTINGS")
@@ -203,7 +220,7 @@ func (c *sharedConn) settle() {
 	p := c.pool
 	c.settled = true
 	p.w.ClearTimer(&c.timer)
-	p.dialing--
+	p.came(&c.made)
 	if p.closed {
 		c.h.Leave()
 		return
@@ -220,14 +237,32 @@ func (p *Shared) fail(err error) {
 	}
 }
 
+// failLike tells those who wait for a connection of that make.
+func (p *Shared) failLike(made *Want, err error) {
+	for i := 0; i < len(p.waiting); {
+		if x := p.waiting[i]; x.want.like(made) {
+			p.answer(x, nil, err)
+			continue
+		}
+		i++
+	}
+}
+
 // serve gives streams to those who wait, in the order in which they came.
 func (p *Shared) serve() {
-	for len(p.waiting) > 0 {
-		s := p.Open()
-		if s == nil {
-			return
+	var none *Want // what nothing is free for
+	for i := 0; i < len(p.waiting); {
+		x := p.waiting[i]
+		if none != nil && x.want.like(none) {
+			i++
+			continue
 		}
-		p.answer(p.waiting[0], s, nil)
+		if s := p.Open(x.want); s != nil {
+			p.answer(x, s, nil)
+			continue
+		}
+		none = x.want
+		i++
 	}
 }
 
@@ -290,9 +325,9 @@ func (c *sharedConn) Lost(*h2.Conn) {
 	c.breaker.Connections.Leave()
 	if !c.settled {
 		p.w.ClearTimer(&c.timer)
-		p.dialing--
+		p.came(&c.made)
 		p.count.ConnectFail++
-		p.fail(h2.ErrLost)
+		p.failLike(&c.made, h2.ErrLost)
 		return
 	}
 	p.next(c.breaker)
@@ -305,7 +340,7 @@ func (p *Shared) next(b *Breaker) {
 	}
 	p.serve()
 	if len(p.waiting) > 0 && !p.closed {
-		p.grow(b)
+		p.grow(p.waiting[0].want, b)
 	}
 }
 

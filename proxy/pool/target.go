@@ -73,14 +73,17 @@ var ErrWaited = errors.New("no connection came free in time")
 // Want is what a request asks of its connection; the zero value asks nothing.
 type Want struct {
 	// ServerName is the SNI that the connection must have been made with, "" for
-	// any (auto_sni). VerifyName wants the certificate to be for it.
-	ServerName string
-	VerifyName bool
+	// any (auto_sni). SAN, if not "", is what its certificate must be for
+	// (auto_san_validation).
+	ServerName, SAN string
 	// H2 offers HTTP/2 by ALPN where the configuration says nothing.
 	H2 bool
 	// Origin is the client, for a PROXY header.
 	Origin *transport.Origin
 }
+
+// like reports whether a connection that was made for w serves for x.
+func (w *Want) like(x *Want) bool { return w.ServerName == x.ServerName && w.SAN == x.SAN }
 
 // Outcome sorts an error of a pool or of Dial.
 func Outcome(err error) outcome.Outcome {
@@ -149,7 +152,7 @@ func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
 	if left > 0 {
 		left = max(left-time.Duration(w.Now()-began), time.Millisecond)
 	}
-	p := transport.Peer{Hostname: t.Hostname, ServerName: x.ServerName, VerifyServerName: x.VerifyName}
+	p := transport.Peer{Hostname: t.Hostname, ServerName: x.ServerName, SAN: x.SAN}
 	if x.H2 {
 		p.ALPN = []string{"h2"}
 	}

@@ -82,9 +82,9 @@ type Peer struct {
 	Hostname string
 	// ServerName, if not "", is sent whatever the context says (auto_sni).
 	ServerName string
-	// VerifyServerName wants the certificate to be for the name that is sent,
-	// whatever the context says (auto_san_validation).
-	VerifyServerName bool
+	// SAN, if not "", is what the certificate must be for, whatever names the
+	// context wants (auto_san_validation).
+	SAN string
 	// ALPN is offered if the context says nothing.
 	ALPN []string
 }
@@ -148,10 +148,10 @@ func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
 		cfg.ClientSessionCache = cr.sessions[w.ID]
 	}
 	v, name := cr.verifier, cfg.ServerName
-	if p.VerifyServerName && v != nil && !v.byServerName {
+	if p.SAN != "" && v != nil {
 		by := *v
 		by.byServerName = true
-		v = &by
+		v, name = &by, p.SAN
 	}
 	if v != nil || k.asked.EnforceRSAKeyUsage {
 		cfg.VerifyConnection = func(cs tls.ConnectionState) error {

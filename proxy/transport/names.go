@@ -4,7 +4,9 @@ package transport
 
 import (
 	"crypto/x509"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -86,13 +88,15 @@ func subjectNames(c *x509.Certificate) func(yield func(config.SANKind, string) b
 	}
 }
 
+// dnsNameMatches reports whether a certificate is for a name or an address.
 func dnsNameMatches(c *x509.Certificate, name string) bool {
 	for _, pattern := range c.DNSNames {
 		if dnsMatch(name, pattern) {
 			return true
 		}
 	}
-	return false
+	ip, err := netip.ParseAddr(name)
+	return err == nil && slices.ContainsFunc(c.IPAddresses, func(have net.IP) bool { return have.Equal(ip.AsSlice()) })
 }
 
 // dnsMatch reports whether a certificate's DNS name, which may be a wildcard for

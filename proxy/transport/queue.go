@@ -27,8 +27,8 @@ type Queue struct {
 
 // Defaults of a Queue.
 const (
-	// DefaultPerTurn is how many pieces are done in one turn (measured:
-	// docs/decisions/0007).
+	// DefaultPerTurn is how many pieces are done in one turn: a storm then
+	// costs a request at most one piece for each turn that it needs.
 	DefaultPerTurn = 1
 	// DefaultLimit bounds the handshakes that are under way or wait.
 	DefaultLimit = 16384
