@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,9 +22,10 @@ const patience = 10 * time.Second // for one connection and its request
 func main() {
 	target := flag.String("target", "", "address to connect to (ip:port)")
 	conns := flag.Int("conns", 10000, "connections to hold")
+	secure := flag.Bool("tls", false, "agree on keys first")
 	parallel := flag.Int("parallel", 32, "requests in flight while opening")
 	flag.Parse()
-	held, err := openAll(*target, *conns, *parallel)
+	held, err := openAll(*target, *conns, *parallel, *secure)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "idleload:", err)
 		os.Exit(1)
@@ -35,14 +37,14 @@ func main() {
 	}
 }
 
-func openAll(target string, conns, parallel int) ([]net.Conn, error) {
+func openAll(target string, conns, parallel int, secure bool) ([]net.Conn, error) {
 	held := make([]net.Conn, conns)
 	problems := make([]error, parallel)
 	var openers sync.WaitGroup
 	for opener := range parallel {
 		openers.Go(func() {
 			for i := opener; i < conns && problems[opener] == nil; i += parallel {
-				held[i], problems[opener] = open(target)
+				held[i], problems[opener] = open(target, secure)
 			}
 		})
 	}
@@ -50,13 +52,16 @@ func openAll(target string, conns, parallel int) ([]net.Conn, error) {
 	return held, errors.Join(problems...)
 }
 
-func open(target string) (net.Conn, error) {
+func open(target string, secure bool) (net.Conn, error) {
 	conn, err := net.DialTimeout("tcp", target, patience)
 	if err != nil {
 		return nil, err
 	}
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
+	}
+	if secure {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", target); err != nil {
 		return nil, err
