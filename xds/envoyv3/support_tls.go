@@ -39,7 +39,7 @@ func contextTables() []table {
 			strict: true,
 		},
 		{
-			of: &tlsv3.UpstreamTlsContext{},
+			of:       &tlsv3.UpstreamTlsContext{},
 			honoured: "common_tls_context sni auto_host_sni auto_sni_san_validation max_session_keys enforce_rsa_key_usage",
 			refused: notes{
 				"allow_renegotiation": "a handshake amid the stream is not supported: TLS 1.3 has none",
