@@ -13,9 +13,9 @@ PATH=$PATH:/usr/sbin:/sbin
 programs=
 for what; do
 	case $what in
-	test) programs="$programs memcached nginx redis-server" ;;
+	test) programs="$programs memcached nginx redis-server curl nghttp h2load node" ;;
 	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
-	bench) programs="$programs memcached nginx haproxy nutcracker wrk strace" ;;
+	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
 	esac
 done
@@ -26,6 +26,8 @@ package() {
 	dnsmasq) echo dnsmasq-base ;; # without the service
 	ip) echo iproute2 ;;
 	unshare | flock) echo util-linux ;;
+	nghttp | h2load) echo nghttp2-client ;;
+	node) echo nodejs ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -17,7 +17,22 @@ func attacheArgv(b *bench, at place) ([]string, error) {
 }
 
 func attacheBootstrap(at place) string {
-	filter := map[protocol]string{http1: attacheHTTP, memcached: attacheMemcached, stream: attacheTCP}[at.protocol]
+	filter, options := "", ""
+	switch at.protocol {
+	case memcached:
+		filter = attacheMemcached
+	case stream:
+		filter = attacheTCP
+	default:
+		codec := "HTTP1"
+		if at.protocol.downstreamH2() {
+			codec = "HTTP2"
+		}
+		filter = fmt.Sprintf(attacheHTTP, codec)
+		if at.protocol.upstreamH2() {
+			options = attacheH2Cluster
+		}
+	}
 	policy := "ROUND_ROBIN"
 	if at.protocol == memcached {
 		policy = "RING_HASH"
@@ -37,21 +52,21 @@ func attacheBootstrap(at place) string {
     type: STATIC
     connect_timeout: 5s
     lb_policy: %s
-    circuit_breakers:
+%s    circuit_breakers:
       thresholds:
       - { max_connections: 100000, max_pending_requests: 100000, max_requests: 100000 }
     load_assignment:
       cluster_name: backend
       endpoints:
       - lb_endpoints:
-%s`, at.port, filter, policy, &endpoints)
+%s`, at.port, filter, policy, options, &endpoints)
 }
 
 const attacheHTTP = `      - name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
-          codec_type: HTTP1
+          codec_type: %s
           route_config:
             name: bench
             virtual_hosts:
@@ -59,11 +74,17 @@ const attacheHTTP = `      - name: envoy.filters.network.http_connection_manager
               domains: ["*"]
               routes:
               - match: { prefix: "/" }
-                route: { cluster: backend }
+                route: { cluster: backend, timeout: 0s }
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+`
+
+const attacheH2Cluster = `    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
 `
 
 const attacheMemcached = `      - name: attache.filters.network.memcached_proxy

@@ -25,8 +25,12 @@ func (b *bench) backends(ctx context.Context, r row, dir string) (children, []in
 		return b.backend(ctx, "streamserver", dir, syscall.SIGKILL, func(port int) []string {
 			return []string{b.tool("streamserver"), "-listen", loopback(port)}
 		})
+	case grpc, grpcStream:
+		return b.backend(ctx, "grpcserver", dir, syscall.SIGKILL, func(port int) []string {
+			return []string{b.tool("grpcserver"), "-listen", loopback(port)}
+		})
 	default:
-		return b.httpBackend(ctx, dir)
+		return b.httpBackend(ctx, r, dir)
 	}
 }
 
@@ -44,20 +48,23 @@ func (b *bench) memcachedBackends(ctx context.Context, dir string) (started chil
 }
 
 // httpBackend is nginx answering without a file or from a file in the page cache.
-func (b *bench) httpBackend(ctx context.Context, dir string) (children, []int, error) {
-	config := filepath.Join(dir, "backend.conf")
+func (b *bench) httpBackend(ctx context.Context, r row, dir string) (children, []int, error) {
+	config, speaks := filepath.Join(dir, "backend.conf"), ""
+	if r.protocol.upstreamH2() {
+		speaks = " http2"
+	}
 	if err := os.WriteFile(filepath.Join(dir, "large"), load.Stream(), 0o644); err != nil {
 		return nil, nil, err
 	}
 	return b.backend(ctx, "nginx-backend", dir, syscall.SIGTERM, func(port int) []string {
 		text := nginxMain(dir) + fmt.Sprintf(`
     server {
-        listen %s backlog=4096;
+        listen %s backlog=4096%s;
         location / { default_type text/plain; return 200 "%s"; }
         location = /large { root %s; default_type application/octet-stream; }
     }
 }
-`, loopback(port), smallReply(), dir)
+`, loopback(port), speaks, smallReply(), dir)
 		_ = os.WriteFile(config, []byte(text), 0o644)
 		return []string{"nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log")}
 	})

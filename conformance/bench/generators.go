@@ -33,6 +33,9 @@ func (b *bench) load(ctx context.Context, r row, port int, seconds float64) (loa
 	if err != nil {
 		return load.Report{}, err
 	}
+	if argv[0] == "h2load" {
+		return b.h2loadReport(text)
+	}
 	report, err := parseReport(text)
 	if err != nil {
 		return report, err
@@ -53,6 +56,13 @@ func (b *bench) generator(r row, port int, duration time.Duration) ([]string, er
 		}, nil
 	case stream:
 		return []string{b.tool("streamload"), "-target", loopback(port), "-conns", conns, "-duration", duration.String()}, nil
+	case h2toh1, h2toh2:
+		return b.h2load(r, port, duration)
+	case grpc, grpcStream:
+		return []string{
+			b.tool("grpcload"), "-target", loopback(port), "-conns", conns, "-streams", fmt.Sprint(r.streams),
+			"-messages", fmt.Sprint(r.messages), "-duration", duration.String(),
+		}, nil
 	}
 	script := filepath.Join(b.dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o644); err != nil {
@@ -97,22 +107,27 @@ func (b *bench) prove(ctx context.Context, r row, port int) error {
 		return err
 	case stream:
 		return nil // streamload checks every reply
+	case grpc, grpcStream:
+		return nil // grpcload too
 	}
 	want := []byte(smallReply())
 	if r.path == largePath {
 		want = load.Stream()
 	}
-	return proveHTTP(ctx, "http://"+loopback(port)+r.path, want)
+	return proveHTTP(ctx, "http://"+loopback(port)+r.path, r.protocol.downstreamH2(), want)
 }
 
-func proveHTTP(ctx context.Context, url string, want []byte) error {
+func proveHTTP(ctx context.Context, url string, h2 bool, want []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, slack)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	transport := &http.Transport{}
+	var speaks http.Protocols
+	speaks.SetHTTP1(!h2)
+	speaks.SetUnencryptedHTTP2(h2)
+	transport := &http.Transport{Protocols: &speaks}
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(request)
 	if err != nil {

@@ -30,8 +30,9 @@ load generator and the backend as about the proxy. **Compare CPU per request.**
 - **relay** copies bytes between a pair of sockets and parses nothing: the floor. **direct** is no
   proxy. For memcached, relay and direct use one server of the three.
 
-Load is wrk for HTTP and small generators in ` + "`conformance/bench`" + ` for memcached and TCP, which check
-what they receive; one failed request fails the run.
+Load is wrk for HTTP/1.1, h2load for HTTP/2 and small generators in ` + "`conformance/bench`" + ` for memcached, TCP
+and gRPC (grpc-go's client and server), which check what they receive; one failed request fails the run.
+**nethttp** is net/http's server with httputil's reverse proxy.
 `
 
 // keepSections writes the file; the sections of other programs in it stay.
@@ -93,7 +94,7 @@ func machine(started time.Time) string {
 	fmt.Fprintf(&text, "| machine | |\n|---|---|\n| date | %s, took %s |\n", started.UTC().Format("2006-01-02 15:04 MST"), time.Since(started).Round(time.Second))
 	fmt.Fprintf(&text, "| processor | %d × %s |\n| kernel | Linux %s |\n| Go | %s |\n", runtime.NumCPU(), processor(), kernel, runtime.Version())
 	for _, program := range [][]string{
-		{"nginx", "-v"}, {"haproxy", "-v"}, {"nutcracker", "-V"}, {"memcached", "-V"}, {"wrk", "-v"},
+		{"nginx", "-v"}, {"haproxy", "-v"}, {"nutcracker", "-V"}, {"memcached", "-V"}, {"wrk", "-v"}, {"h2load", "--version"},
 	} {
 		fmt.Fprintf(&text, "| %s | %s |\n", program[0], version(program))
 	}

@@ -28,7 +28,7 @@ type contender struct {
 
 const toolsPackage = "github.com/attache-mesh/attache/conformance/bench/"
 
-var tools = []string{"fasthttpproxy", "idleload", "memload", "relay", "streamload", "streamserver"}
+var tools = []string{"fasthttpproxy", "grpcload", "grpcserver", "idleload", "memload", "nethttpproxy", "relay", "streamload", "streamserver"}
 
 // build compiles the generators, the backend and the peers of this folder.
 func (b *bench) build(ctx context.Context) error {

@@ -12,8 +12,8 @@ import (
 func missing(chosen []row, proxies []proxy, o options) error {
 	var packages []string
 	want := func(program string) {
-		if _, err := exec.LookPath(program); err != nil && !slices.Contains(packages, program) {
-			packages = append(packages, program) // Debian and Ubuntu name each package as its program
+		if _, err := exec.LookPath(program); err != nil && !slices.Contains(packages, debianPackage(program)) {
+			packages = append(packages, debianPackage(program))
 		}
 	}
 	wantAttache := false
@@ -47,13 +47,23 @@ func missing(chosen []row, proxies []proxy, o options) error {
 	return nil
 }
 
+// debianPackage is mostly the program's own name, in Debian and Ubuntu.
+func debianPackage(program string) string {
+	if program == "h2load" {
+		return "nghttp2-client"
+	}
+	return program
+}
+
 // serversOf are a row's backends and load.
 func serversOf(r row) []string {
 	switch {
 	case r.protocol == memcached:
 		return []string{"memcached"}
-	case r.protocol == stream:
+	case r.protocol == stream, r.protocol == grpc, r.protocol == grpcStream:
 		return nil
+	case r.protocol == h2toh1, r.protocol == h2toh2:
+		return []string{"nginx", "h2load"}
 	case r.method == idle:
 		return []string{"nginx"}
 	}

@@ -36,6 +36,7 @@ func allProxies() []proxy {
 		{name: "haproxy", program: "haproxy", deathSignal: syscall.SIGKILL, argv: haproxyArgv("")},
 		{name: "haproxy-splice", program: "haproxy", deathSignal: syscall.SIGKILL, argv: haproxyArgv("option splice-auto")},
 		{name: "nutcracker", program: "nutcracker", deathSignal: syscall.SIGKILL, argv: nutcrackerArgv},
+		{name: "nethttp", deathSignal: syscall.SIGKILL, argv: netHTTPArgv},
 		{name: "fasthttp", deathSignal: syscall.SIGKILL, argv: ownArgv("fasthttpproxy")},
 		{name: "relay", deathSignal: syscall.SIGKILL, argv: ownArgv("relay")},
 		{name: direct},
@@ -94,25 +95,37 @@ http {
 }
 
 func nginxArgv(_ *bench, at place) ([]string, error) {
-	text := nginxMain(at.dir) + fmt.Sprintf(`
-    upstream backend {
-        server %s;
-        keepalive 256;
-        keepalive_requests 1000000000;
-        keepalive_timeout 3600s;
-    }
-    server {
-        listen %s backlog=4096;
-        location / {
+	listen := loopback(at.port) + " backlog=4096"
+	if at.protocol.downstreamH2() {
+		listen += " http2"
+	}
+	pass := `
             proxy_pass http://backend;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffers 16 16k;
-            proxy_max_temp_file_size 0;
+            proxy_max_temp_file_size 0;`
+	if at.protocol.upstreamH2() { // nginx speaks HTTP/2 to a backend only for gRPC
+		pass = `
+            grpc_pass grpc://backend;
+            client_max_body_size 0;
+            grpc_read_timeout 1h;
+            grpc_send_timeout 1h;`
+	}
+	text := nginxMain(at.dir) + fmt.Sprintf(`
+    upstream backend {
+        server %s;
+        keepalive 1024;
+        keepalive_requests 1000000000;
+        keepalive_timeout 3600s;
+    }
+    server {
+        listen %s;
+        location / {%s
         }
     }
 }
-`, loopback(at.backends[0]), loopback(at.port))
+`, loopback(at.backends[0]), listen, pass)
 	config, err := at.write("nginx.conf", text)
 	return []string{"nginx", "-p", at.dir, "-c", config, "-e", filepath.Join(at.dir, "error.log")}, err
 }
@@ -120,8 +133,15 @@ func nginxArgv(_ *bench, at place) ([]string, error) {
 func haproxyArgv(option string) func(*bench, place) ([]string, error) {
 	return func(_ *bench, at place) ([]string, error) {
 		mode := "mode tcp\n    " + option
-		if at.protocol == http1 {
+		if at.protocol == http1 || at.protocol.downstreamH2() {
 			mode = "mode http\n    http-reuse always"
+		}
+		bind, server := "", ""
+		if at.protocol.downstreamH2() {
+			bind = " proto h2"
+		}
+		if at.protocol.upstreamH2() {
+			server = " proto h2"
 		}
 		config, err := at.write("haproxy.cfg", fmt.Sprintf(`global
     nbthread 1
@@ -135,9 +155,9 @@ defaults
     timeout http-keep-alive 1h
     timeout http-request 1h
 listen bench
-    bind %s backlog 4096
-    server backend %s pool-max-conn 256 pool-purge-delay 1h
-`, idleConns+500, mode, loopback(at.port), loopback(at.backends[0])))
+    bind %s backlog 4096%s
+    server backend %s%s pool-max-conn 1024 pool-purge-delay 1h
+`, idleConns+500, mode, loopback(at.port), bind, loopback(at.backends[0]), server))
 		return []string{"haproxy", "-db", "-q", "-f", config}, err
 	}
 }
@@ -162,6 +182,14 @@ func nutcrackerArgv(_ *bench, at place) ([]string, error) {
   servers:
 %s`, loopback(at.port), &servers))
 	return []string{"nutcracker", "-c", config, "-a", "127.0.0.1", "-s", fmt.Sprint(stats)}, err
+}
+
+func netHTTPArgv(b *bench, at place) ([]string, error) {
+	argv := []string{b.tool("nethttpproxy"), "-listen", loopback(at.port), "-upstream", loopback(at.backends[0])}
+	if at.protocol.upstreamH2() {
+		argv = append(argv, "-h2")
+	}
+	return argv, nil
 }
 
 // ownArgv is for the programs of this folder, which all take the same two addresses.

@@ -13,7 +13,15 @@ const (
 	http1 protocol = iota
 	memcached
 	stream
+	h2toh1     // HTTP/2 without TLS, prior knowledge, from the client; HTTP/1.1 to the backend
+	h2toh2     // HTTP/2 on both sides
+	grpc       // unary calls
+	grpcStream // bidirectional streams of many messages
 )
+
+// upstreamH2 says that the proxy speaks HTTP/2 to the backend; downstreamH2 that the client does to the proxy.
+func (p protocol) upstreamH2() bool   { return p == h2toh2 || p == grpc || p == grpcStream }
+func (p protocol) downstreamH2() bool { return p == h2toh1 || p.upstreamH2() }
 
 // method is how a row is measured.
 type method int
@@ -32,6 +40,8 @@ type row struct {
 	method   method
 	path     string // HTTP: what to get
 	conns    int
+	streams  int     // HTTP/2: streams in flight per connection
+	messages int     // gRPC: messages each way on a stream
 	inflight int     // memcached: commands in flight per connection
 	sets     float64 // memcached: share of sets
 	multiget int     // memcached: keys per get
@@ -107,6 +117,26 @@ func rows() []row {
 		{
 			name: "tcp1m", title: "TCP, 1 MiB responses, 16 connections",
 			protocol: stream, conns: 16, peers: []string{"attache", "haproxy", "haproxy-splice", "relay", "direct"},
+			goals: []goal{throughput("haproxy")},
+		},
+		{
+			name: "h2h1", title: "HTTP/2 to HTTP/1.1, no TLS, 10 connections × 100 streams, small bodies",
+			protocol: h2toh1, path: smallPath, conns: 10, streams: 100, peers: []string{"attache", "nginx", "haproxy", "nethttp"},
+			goals: []goal{cpu("nginx", 0.85), cpu("nethttp", 0.35)},
+		},
+		{
+			name: "h2h2", title: "HTTP/2 to HTTP/2, no TLS, 10 connections × 100 streams, small bodies",
+			protocol: h2toh2, path: smallPath, conns: 10, streams: 100, peers: []string{"attache", "haproxy", "nethttp", "direct"},
+			goals: []goal{cpu("haproxy", 0.90), cpu("nethttp", 0.35)},
+		},
+		{
+			name: "grpc", title: "gRPC, unary calls of 100 bytes, 10 connections × 100 in flight",
+			protocol: grpc, conns: 10, streams: 100, messages: 1, peers: []string{"attache", "haproxy", "nginx", "nethttp", "direct"},
+			goals: []goal{cpu("haproxy", 0.85), cpu("nginx", 0.60)},
+		},
+		{
+			name: "grpcbidi", title: "gRPC, bidirectional streams of 10,000 messages of 100 bytes, 10 connections × 1 stream; a request is a message",
+			protocol: grpcStream, conns: 10, streams: 1, messages: 10000, peers: []string{"attache", "haproxy", "nginx", "nethttp", "direct"},
 			goals: []goal{throughput("haproxy")},
 		},
 		{
