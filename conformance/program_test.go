@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program gives the path of the built command, such as "./cmd/attache".
+// program gives the path of the built command, such as "./cmd/attache", or one of a module that go.mod requires.
 func program(t *testing.T, pkg string) string {
 	t.Helper()
 	built.mu.Lock()
@@ -52,7 +52,7 @@ func program(t *testing.T, pkg string) string {
 		built.dir = dir
 	}
 	if built.built[pkg] == "" {
-		path := filepath.Join(built.dir, filepath.Base(pkg))
+		path := filepath.Join(built.dir, strings.ReplaceAll(strings.TrimPrefix(pkg, "./cmd/"), "/", "-"))
 		build := exec.Command("go", "build", "-o", path, pkg)
 		build.Dir = ".."
 		if text, err := build.CombinedOutput(); err != nil {
