@@ -21,7 +21,7 @@ import (
 // streams may last.
 func h2Config(admin, listen, upstream string, upstreamH2 bool) string {
 	text := httpConfig(admin, socketAddress(listen), upstream)
-	text = strings.Replace(text, "          stat_prefix: web\n", "          stat_prefix: web\n          codec_type: AUTO\n          http2_protocol_options: {allow_connect: true}\n          http_protocol_options: {enable_trailers: true}\n          proxy_100_continue: true\n", 1)
+	text = strings.Replace(text, "          stat_prefix: web\n", "          stat_prefix: web\n          codec_type: AUTO\n          http2_protocol_options: {allow_connect: true}\n          http_protocol_options: {enable_trailers: true}\n", 1)
 	text = strings.Replace(text, "route: {cluster: web}", "route: {cluster: web, timeout: 0s}", 1)
 	options := "explicit_http_config: {http_protocol_options: {enable_trailers: true}}"
 	if upstreamH2 {
