@@ -244,7 +244,7 @@ func (m *matrix) cancelBeforeHead() {
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
 	reader, writer := io.Pipe()
-	defer writer.Close()
+	context.AfterFunc(ctx, func() { writer.Close() })
 	_, err := m.client.Do(m.request("POST", "/trailers", reader).WithContext(ctx))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		m.Error(err)

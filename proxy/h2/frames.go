@@ -15,6 +15,7 @@ var (
 	errNoBlock      = &http2.Error{Code: http2.ProtocolError, Reason: "CONTINUATION without HEADERS"}
 	errBlockSize    = &http2.Error{Code: http2.EnhanceYourCalm, Reason: "a header block without end"}
 	errStreamID     = &http2.Error{Code: http2.ProtocolError, Reason: "not a stream that the peer may open"}
+	errReopened     = &http2.Error{Code: http2.StreamClosed, Reason: "HEADERS on a stream that is closed"}
 	errIdle         = &http2.Error{Code: http2.ProtocolError, Reason: "a frame on an idle stream"}
 	errPush         = &http2.Error{Code: http2.ProtocolError, Reason: "PUSH_PROMISE"}
 	errConnWindow   = &http2.Error{Code: http2.FlowControlError, Reason: "more data than the connection's window"}
@@ -193,11 +194,17 @@ func (c *Conn) head(id uint32, end, self bool, block []byte) error {
 		if err := c.skipBlock(block); err != nil {
 			return err
 		}
-		if !c.wasReset(id) {
-			c.reset(id, http2.StreamClosed)
-			return c.resetForFault()
+		switch {
+		case c.wasReset(id):
+			return nil
+		case c.server && c.resetAt <= recent: // then wasReset knows all that were
+			if id == c.last {
+				return errReopened
+			}
+			return errStreamID
 		}
-		return nil
+		c.reset(id, http2.StreamClosed)
+		return c.resetForFault()
 	}
 	switch {
 	case s.ended:
