@@ -118,7 +118,7 @@ func floods() []flood {
 			id, err := a.open(true)
 			return errors.Join(err, a.WritePriority(id, http2.PriorityParam{StreamDep: id}))
 		}, calm},
-		{"made you reset: a malformed head", false, func(a *attacker) error { return then(a.open(true, "Upper", "x")) }, calm},
+		{"made you reset: a malformed head", false, func(a *attacker) error { return then(a.open(true, "Upper", "x")) }, http2.ErrCodeProtocol.String()}, // at once, as Envoy by default
 		{"CONTINUATION without end", false, func(a *attacker) error {
 			if a.stream == 1 {
 				a.stream = 3
@@ -148,7 +148,7 @@ func floods() []flood {
 		}, calm},
 		{"names of no length", false, func(a *attacker) error {
 			return then(a.open(true, slices.Repeat([]string{"", ""}, 90)...))
-		}, calm},
+		}, http2.ErrCodeProtocol.String()},
 		{"SETTINGS", false, func(a *attacker) error {
 			return a.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
 		}, calm},

@@ -11,7 +11,7 @@ for (let i = 0; i < 100; i++) {
   const sent = Buffer.alloc(i * 1021, String.fromCharCode(97 + (i % 26)));
   const withTrailers = i % 2 === 1;
   const stream = session.request(
-    { ':method': 'POST', ':path': withTrailers ? '/trailers' : '/echo', 'x-number': String(i), cookie: ['a=1', 'b=2'], te: 'trailers' },
+    { ':method': 'POST', ':path': withTrailers ? '/trailers' : '/echo', 'x-number': String(i), cookie: ['a=1', 'b=2'], te: 'trailers', trailer: 'x-part' },
     { endStream: false, waitForTrailers: withTrailers },
   );
   stream.on('wantTrailers', () => stream.sendTrailers({ 'x-part': String(i) }));

@@ -258,6 +258,7 @@ func (c *Conn) opened(id uint32, end, self bool, block []byte) error {
 		s.fault(errSelf)
 		return nil
 	}
+	s.over = err != nil
 	c.owner.Opened(s, err)
 	return nil
 }

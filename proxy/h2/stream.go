@@ -53,6 +53,7 @@ type Stream struct {
 	tail     []http1.Header // trailers that go before it; copies
 	endSent  bool
 	answered bool // a head was sent
+	over     bool // the head that came is over the limits: an answer to it is a refusal
 	waits    bool // in Conn.blocked
 	drainTo  int
 	writer   loop.Waiter
@@ -456,7 +457,7 @@ func (s *Stream) drop(err error) {
 		return
 	}
 	if c.server && c.calm == nil {
-		c.calm = c.floods.Closed(c.w.Now()-s.began, s.answered)
+		c.calm = c.floods.Closed(c.w.Now()-s.began, s.answered && !s.over)
 	}
 	c.streamEnded(s)
 }

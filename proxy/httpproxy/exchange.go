@@ -143,7 +143,10 @@ func (x *exchange) clear() {
 // run is a request's life. Its head has been parsed: n bytes, or err.
 func (x *exchange) run(n int, err error) {
 	x.begin()
-	o := x.readHead(n, err)
+	o := x.pumpEnd // a stream may be reset before its coroutine begins
+	if o == outcome.OK {
+		o = x.readHead(n, err)
+	}
 	if o == outcome.OK {
 		o = x.match()
 	}
@@ -203,6 +206,9 @@ func (x *exchange) pick() outcome.Outcome {
 func (x *exchange) forward() outcome.Outcome {
 	if o := x.connect(); o != outcome.OK {
 		return o
+	}
+	if x.pumpEnd != outcome.OK { // the client went while a connection was made
+		return x.pumpEnd
 	}
 	if o := x.send(); o != outcome.OK {
 		return o

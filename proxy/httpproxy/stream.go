@@ -253,7 +253,9 @@ func (x *exchange) sendStream() outcome.Outcome {
 	if x.upgrades && x.method != http1.MethodConnect && !s.Conn().Connects() && s.Conn().Settled() {
 		return outcome.UpgradeRefused
 	}
-	bare := x.whole && len(body) == 0 && !x.upgrades
+	// An end that came as DATA goes on as DATA: grpc-go's server does not tell its
+	// handler of an end that comes with the head.
+	bare := x.in.kind == http1.BodyNone && !x.upgrades
 	if !s.Head() {
 		return x.lost(s.Err())
 	}
