@@ -23,7 +23,9 @@ type matrixHost struct {
 }
 
 func (m *matrixHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).EnableFullDuplex() // else HTTP/1.1 stops reading when it writes
+	if r.URL.Path != "/refuse" {
+		_ = http.NewResponseController(w).EnableFullDuplex() // else HTTP/1.1 stops reading when it writes
+	}
 	switch r.URL.Path {
 	case "/echo":
 		w.Header().Set("x-version", r.Proto)
@@ -53,6 +55,10 @@ func (m *matrixHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		m.cancelled.Add(1)
+	case "/sink":
+		_, _ = io.Copy(io.Discard, r.Body)
+	case "/refuse":
+		http.Error(w, "not that", http.StatusForbidden) // and reads nothing of the body
 	case "/cookies":
 		_, _ = io.WriteString(w, strings.Join(r.Header["Cookie"], "|"))
 	case "/break":
@@ -81,6 +87,7 @@ func TestVersionMatrix(t *testing.T) {
 				m.breaks()
 				m.cancel()
 				m.cancelBeforeHead()
+				m.refused()
 			})
 		}
 	}
@@ -246,8 +253,21 @@ func (m *matrix) cancelBeforeHead() {
 	defer cancel()
 	reader, writer := io.Pipe()
 	context.AfterFunc(ctx, func() { writer.Close() })
-	_, err := m.client.Do(m.request("POST", "/trailers", reader).WithContext(ctx))
+	_, err := m.client.Do(m.request("POST", "/sink", reader).WithContext(ctx))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		m.Error(err)
+	}
+}
+
+// refused: an answer that comes before the request has ended is passed on, and the connection lives.
+func (m *matrix) refused() {
+	for i := range 20 {
+		response, err := m.client.Do(m.request("POST", "/refuse", io.MultiReader(strings.NewReader(strings.Repeat("x", i*2000)))))
+		if err != nil {
+			m.Fatal(i, err)
+		}
+		if text, err := body(response.Body); err != nil || response.StatusCode != 403 || text != "not that\n" {
+			m.Fatal(i, response.Status, text, err)
+		}
 	}
 }

@@ -412,6 +412,12 @@ func (c *Conn) resetCame(f *http2.Frame) error {
 		return c.floods.Stray(c.w.Now())
 	}
 	c.count.ResetReceived++
+	if !c.server && s.ended {
+		// The answer is whole; the host only wants no more of the request, and what
+		// it said must not be thrown away for that (RFC 9113, 8.1).
+		s.mute()
+		return nil
+	}
 	s.drop(&http2.Error{Code: f.Code(), Stream: f.Stream, Reason: ResetByPeer})
 	s.tell()
 	return c.calm

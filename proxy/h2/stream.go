@@ -412,6 +412,25 @@ func (s *Stream) Close() {
 	}
 }
 
+// mute throws away what is queued, and what is sent from now on.
+func (s *Stream) mute() {
+	w := s.conn.w
+	w.FreeBuffer(s.out)
+	s.out, s.outOff, s.tail, s.ends = nil, 0, nil, false
+	if s.waits {
+		s.conn.unblock(s)
+	}
+	if !s.endSent {
+		s.endSent = true
+		s.half()
+	}
+	if s.closed {
+		s.finish()
+		return
+	}
+	s.writer.Wake(w)
+}
+
 // half is what follows the end of either half: after both, the stream is closed
 // to the protocol, whoever still looks at it.
 func (s *Stream) half() {
