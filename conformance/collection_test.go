@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // relay passes connections to an address, and counts what comes from there.
@@ -91,7 +92,8 @@ server: {address: "%s"}
 sources: {file: {kind: file, path: "%s"}}
 ambassadors: [{name: all, ports: [{name: web, port: %s, protocol: http, service: "file://web"}]}]
 `, control, services, port))
-			launch(t, program(t, "./cmd/attache-control"), "-c", config, "--status-address", "off").serving("tcp", control)
+			plane := launch(t, program(t, "./cmd/attache-control"), "-c", config, "--status-address", "off")
+			plane.serving("tcp", control)
 			at, written := relay(t, control)
 			launch(t, program(t, "./cmd/attache"), "-c", write(t, w.bootstrap(admin, at))).serving("tcp", addr)
 			until(t, "0 answers", func() bool { return asked("http://"+addr+"/") == "0" })
@@ -105,6 +107,18 @@ ambassadors: [{name: all, ports: [{name: web, port: %s, protocol: http, service:
 				if delta := w.apiType == "DELTA_GRPC"; delta && cost > 2<<10 || !delta && cost < many*least {
 					t.Errorf("%d bytes", cost)
 				}
+			}
+
+			plane.signal(os.Kill)
+			plane.code(10 * time.Second)
+			before := written.Load()
+			say(0)
+			launch(t, program(t, "./cmd/attache-control"), "-c", config, "--status-address", "off").serving("tcp", control)
+			until(t, "0 answers after the control plane is back", func() bool { return asked("http://"+addr+"/") == "0" })
+			cost := written.Load() - before
+			t.Logf("another life of the control plane, and two instances changed: %d bytes", cost)
+			if w.apiType == "DELTA_GRPC" && cost > 4<<10 {
+				t.Errorf("%d bytes to say what the sidecar has", cost)
 			}
 			http.DefaultClient.CloseIdleConnections()
 		})

@@ -50,7 +50,7 @@ func (d deltaStream) CreateDeltaWatch(req *discovery.DeltaDiscoveryRequest, sub 
 		return nil, err
 	}
 	if first {
-		maps.Copy(w.known, sub.ReturnedResources())
+		d.remember(w, sub.ReturnedResources())
 		promise := &deltaPromise{stream: d.stream, watch: w, req: &discovery.DeltaDiscoveryRequest{TypeUrl: w.typeURL}}
 		w.put = func() error {
 			select {
@@ -66,6 +66,25 @@ func (d deltaStream) CreateDeltaWatch(req *discovery.DeltaDiscoveryRequest, sub 
 	w.open = !w.queued // what is queued will be built of the new subscription
 	d.review(w)
 	return func() { d.pause(w) }, nil
+}
+
+// remember takes what a client says that it has. Names and versions that are
+// those of the group are the group's own text: of thousands of members each
+// client would otherwise keep a copy. The lock is held.
+func (st *stream) remember(w *watch, versions map[string]string) {
+	current := &set{}
+	if v, ok := st.view(); ok {
+		current = v.now.set(w.typeURL)
+	}
+	for name, version := range versions {
+		if e := current.byName[name]; e != nil {
+			name = e.Name
+			if version == e.Version {
+				version = e.Version
+			}
+		}
+		w.known[name] = version
+	}
 }
 
 // errFull cannot happen while a stream has no more than maxTypes types.

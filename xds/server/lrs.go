@@ -29,7 +29,7 @@ func (l loadService) StreamLoadStats(str lrs.LoadReportingService_StreamLoadStat
 				return status.Error(codes.InvalidArgument, "node: the first request on a stream must carry it")
 			}
 			node.Extensions = nil
-			if _, err := s.welcome(callerOf(str.Context()), node, true); err != nil {
+			if _, err := s.welcome(callerOf(str.Context()), node, s.hasDelta(node.GetId())); err != nil {
 				return err
 			}
 			return str.Send(&lrs.LoadStatsResponse{SendAllClusters: true, LoadReportingInterval: durationpb.New(s.options.LoadInterval)})
@@ -43,4 +43,23 @@ func (s *Server) load(node *core.Node, stats []*endpoint.ClusterStats) {
 	if len(stats) > 0 && s.options.Load != nil {
 		s.options.Load(node, stats)
 	}
+}
+
+// hasDelta says whether a node has a delta stream of all types: then its load is
+// that of its group there.
+func (s *Server) hasDelta(node string) bool {
+	for _, g := range s.allGroups() {
+		for _, st := range g.members() {
+			if st.delta() && st.nodeID() == node {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (st *stream) nodeID() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.node.GetId()
 }
