@@ -28,7 +28,10 @@ func patch(before, now []byte, old *config.Endpoints, o envoyv3.Options) *config
 		return nil
 	}
 	whole := *old
-	whole.Localities = make([]config.Locality, len(is.groups))
+	whole.Localities = nil
+	if len(is.groups) > 0 { // as reading it would give
+		whole.Localities = make([]config.Locality, len(is.groups))
+	}
 	for i := range is.groups {
 		g := patchGroup(&was, &was.groups[i], &is.groups[i], &old.Localities[i], o)
 		if g == nil {
