@@ -18,17 +18,34 @@ var interopCases = []string{
 }
 
 func TestGRPCInterop(t *testing.T) {
+	interop(t, false)
+}
+
+func TestGRPCInteropTLS(t *testing.T) {
+	interop(t, true)
+}
+
+func interop(t *testing.T, tls bool) {
+	t.Helper()
 	addr := freeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	server := launch(t, program(t, "google.golang.org/grpc/interop/server"), "-port", port)
 	server.serving("tcp", addr)
-	s := startH2(t, addr, true)
+	var changes, args []string
+	if tls {
+		var ca string
+		ca, changes = withTLS(t)
+		args = []string{"-use_tls", "-use_test_ca", "-ca_file", ca, "-server_host_override", "localhost"}
+	}
+	s := startH2(t, addr, true, changes...)
 	_, through, _ := net.SplitHostPort(s.web)
 	client := program(t, "google.golang.org/grpc/interop/client")
 	for _, name := range interopCases {
 		t.Run(name, func(t *testing.T) {
-			p := launch(t, client, "-server_host", "127.0.0.1", "-server_port", through, "-test_case", name,
-				"-soak_iterations", "50", "-soak_per_iteration_max_acceptable_latency_ms", "5000")
+			p := launch(t, append([]string{
+				client, "-server_host", "127.0.0.1", "-server_port", through, "-test_case", name,
+				"-soak_iterations", "50", "-soak_per_iteration_max_acceptable_latency_ms", "5000",
+			}, args...)...)
 			if code := p.code(time.Minute); code != 0 {
 				t.Errorf("exit code %d: %s", code, &p.said)
 			}

@@ -43,6 +43,24 @@ func startH2(t *testing.T, upstream string, upstreamH2 bool, changes ...string) 
 	return s
 }
 
+// withTLS are changes of startH2 that put TLS before the listener: for "localhost", h2 by ALPN. ca is a file.
+func withTLS(t *testing.T) (ca string, changes []string) {
+	t.Helper()
+	s := newSigner(t)
+	chain, key := s.issue("localhost")
+	socket := fmt.Sprintf(`    filter_chains:
+    - transport_socket:
+        name: tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            alpn_protocols: [h2, http/1.1]
+            tls_certificates: [{certificate_chain: {inline_string: %q}, private_key: {inline_string: %q}}]
+      filters:
+`, chain, key)
+	return write(t, s.pem), []string{"    filter_chains:\n    - filters:\n", socket}
+}
+
 // startUpstream serves HTTP/1.1 and HTTP/2 without TLS until the test ends; its address.
 func startUpstream(t *testing.T, handler http.Handler) string {
 	t.Helper()
@@ -85,18 +103,26 @@ func h2spec(t *testing.T) string {
 // little on a busy machine.
 func TestH2Spec(t *testing.T) {
 	h2spec := h2spec(t)
-	for _, upstreamH2 := range []bool{false, true} {
-		t.Run(fmt.Sprintf("upstream HTTP/2 %v", upstreamH2), func(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		tls, upstreamH2 bool
+	}{{"to HTTP/1.1", false, false}, {"to HTTP/2.0", false, true}, {"TLS to HTTP/1.1", true, false}, {"TLS to HTTP/2.0", true, true}} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			changes, args := []string{"codec_type: AUTO", "codec_type: HTTP2"}, []string{"--strict", "-o", "3"}
+			if c.tls {
+				_, socket := withTLS(t)
+				changes, args = append(changes, socket...), append(args, "--tls", "--insecure", "--host", "localhost")
+			}
 			host := startUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body) // an answer before the end of a request would hide what is wrong with that
 				_, _ = io.WriteString(w, "hello")
 			}))
-			s := startH2(t, host, upstreamH2, "codec_type: AUTO", "codec_type: HTTP2")
+			s := startH2(t, host, c.upstreamH2, changes...)
 			_, port, _ := net.SplitHostPort(s.web)
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer cancel()
-			text, err := exec.CommandContext(ctx, h2spec, "--strict", "-o", "3", "-p", port).CombinedOutput()
+			text, err := exec.CommandContext(ctx, h2spec, append(args, "-p", port)...).CombinedOutput()
 			if err != nil {
 				said := string(text)
 				if at := strings.Index(said, "Failures:"); at >= 0 {
