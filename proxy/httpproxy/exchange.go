@@ -73,6 +73,7 @@ type exchange struct {
 	whole   bool   // out is the whole request
 	untaken bool   // the kernel took nothing of it
 	resp    http1.Response
+	own     []http1.Header // resp's list, while it has that of a stream
 	back    body // of the answer
 	upErr   error
 	tries   int
@@ -286,6 +287,9 @@ func (x *exchange) drop() {
 
 // leave gives the upstream's stream back, once nobody waits on it.
 func (x *exchange) leave() {
+	if x.own != nil {
+		x.resp.Headers, x.own = x.own[:0], nil
+	}
 	if s := x.up.s; s != nil {
 		s.Close()
 	}

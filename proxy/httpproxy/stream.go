@@ -319,6 +319,9 @@ func (x *exchange) readHeaders() outcome.Outcome {
 		}
 	}
 	x.moved = x.w.Now()
+	if x.own = x.resp.Headers; x.own == nil {
+		x.own = make([]http1.Header, 0, 24)
+	}
 	if err := http2.ReadResponse(&x.resp, &s.Fields, x.method, s.Last() && s.Pending() == 0); err != nil {
 		x.cluster.Count.CxProtocolError++
 		return outcome.ProtocolError

@@ -11,13 +11,15 @@ var (
 	errTrailerField  = stream("trailer named as a framing or routing header")
 )
 
-// ReadResponse fills r as if HTTP/1.1 had brought the same response to a request with that method; r borrows from
-// f. Every error is an *Error of the stream. Version is 20, KeepAlive true. Body follows from content-length,
+// ReadResponse fills r as if HTTP/1.1 had brought the same response to a request with that method. r borrows from
+// f, the list of headers too, which is another than before: whoever keeps that one has it back by himself. What f
+// held is used up. Every error is an *Error of the stream. Version is 20, KeepAlive true. Body follows from content-length,
 // status and method as in HTTP/1: where it is BodyNone and endStream was false, the end of the stream is still to
 // come, and no DATA before it. 1xx are returned like any other, without a body; 101 is malformed (RFC 9113 8.6).
 // A 2xx to an extended CONNECT is left as it is: what it means to HTTP/1 is the caller's.
 func ReadResponse(r *http1.Response, f *Fields, method http1.MethodID, endStream bool) error {
 	r.Begin(20)
+	r.Headers = f.Headers[:0] // in place: no field moves up
 	length, pseudos := int64(-1), 0
 	for i := range f.Headers {
 		h, l := &f.Headers[i], f.looks[i]
