@@ -1,0 +1,138 @@
+package httpproxy
+
+// Waiting for the upstream.
+
+import (
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+)
+
+// glance is how often a request that waits for its upstream looks whether its
+// client is still there: nobody reads the client meanwhile.
+const glance = 250 * time.Millisecond
+
+// more waits until the upstream has sent more than is buffered.
+func (x *exchange) more() outcome.Outcome {
+	if x.up.s != nil {
+		return x.moreOfAnswer()
+	}
+	up := x.up.c
+	for {
+		n, err := up.Fill()
+		if n > 0 {
+			x.moved = x.w.Now()
+			if up.Spent() {
+				x.w.Yield()
+			}
+			return outcome.OK
+		}
+		if err != nil {
+			return x.lost(err)
+		}
+		if o := x.await(up); o != outcome.OK {
+			return o
+		}
+	}
+}
+
+// await waits until the upstream can be read.
+func (x *exchange) await(up *loop.Conn) outcome.Outcome {
+	for {
+		up.SetReadTimeout(x.patience())
+		err := up.Wait()
+		if err == nil {
+			return outcome.OK
+		}
+		if err != loop.ErrTimeout {
+			return x.lost(err)
+		}
+		if o := x.overdue(); o != outcome.OK {
+			return o
+		}
+	}
+}
+
+// lost says why the upstream's connection is over: it ended it, or the other
+// coroutine did, because of the client.
+func (x *exchange) lost(err error) outcome.Outcome {
+	x.upErr = err
+	if x.pumpEnd != outcome.OK {
+		return x.pumpEnd
+	}
+	if e, ok := err.(*http2.Error); ok && !unprocessed(err) {
+		if e.Reason != resetByPeer {
+			x.cluster.Count.CxProtocolError++
+			return outcome.ProtocolError
+		}
+		return outcome.UpstreamReset
+	}
+	if x.started {
+		return outcome.LostMidway
+	}
+	return outcome.ConnectionLost
+}
+
+// ended says that the upstream ended its side in order.
+func (x *exchange) ended() bool { return x.upErr == io.EOF }
+
+// patience is how long to wait at most before overdue is asked.
+func (x *exchange) patience() time.Duration {
+	d, now := glance, x.w.Now()
+	if x.down.s != nil {
+		d = time.Hour // the client's reset wakes us
+	}
+	if x.deadline != 0 {
+		d = min(d, time.Duration(x.deadline-now))
+	}
+	if x.idle > 0 {
+		d = min(d, x.idle-time.Duration(now-x.moved))
+	}
+	if x.until != 0 {
+		d = min(d, time.Duration(x.until-now))
+	}
+	return max(d, 1)
+}
+
+// left is what is left of the route's time; 0 if there is no limit.
+func (x *exchange) left() time.Duration {
+	at := x.deadline
+	if x.until != 0 && (at == 0 || x.until < at) {
+		at = x.until
+	}
+	if at == 0 {
+		return 0
+	}
+	return max(time.Duration(at-x.w.Now()), 1)
+}
+
+// overdue says whether a time limit has passed, or the client has gone.
+func (x *exchange) overdue() outcome.Outcome {
+	now := x.w.Now()
+	switch {
+	case x.until != 0 && now >= x.until:
+		return outcome.DurationTimeout
+	case x.deadline != 0 && now >= x.deadline:
+		return outcome.Timeout
+	case x.idle > 0 && now-x.moved >= int64(x.idle):
+		return outcome.IdleTimeout
+	case x.down.s != nil:
+		if x.down.s.Err() != nil {
+			return outcome.DownstreamGone
+		}
+		return outcome.OK
+	case x.pumping || x.down.c.Pending() > x.conn.limit:
+		return outcome.OK
+	}
+	if _, err := x.down.c.Fill(); err != nil || x.down.c.Closed() {
+		return outcome.DownstreamGone
+	}
+	return outcome.OK
+}
+
+// clientAddr is the address of the client's own end.
+func (x *exchange) clientAddr() netip.Addr { return x.conn.peer.Addr().Unmap() }
