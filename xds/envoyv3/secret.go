@@ -160,12 +160,21 @@ func sumOf(m proto.Message) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// ownCertificate and the others name what has no name as Envoy does
-// (context_config_impl.cc).
+// unnamed is what a secret without a name is called in statistics: as in Envoy
+// (context_config_impl.cc), but that one which is not inline_bytes has its own name
+// too.
+func unnamed(kind string, m *corev3.DataSource) string {
+	text := m.GetInlineBytes()
+	if len(text) == 0 {
+		text = []byte(m.GetInlineString() + m.GetFilename() + m.GetEnvironmentVariable())
+	}
+	h := sha256.Sum256(text)
+	return kind + "_" + hex.EncodeToString(h[:4])
+}
+
 func (d *decoder) ownCertificate(p path, m *tlsv3.TlsCertificate) config.SecretRef {
 	before := d.refusals()
-	h := sha256.Sum256(m.GetCertificateChain().GetInlineBytes())
-	return d.own(p, m, &config.SecretSpec{Name: "unnamed_cert_" + hex.EncodeToString(h[:4]), Certificate: d.certificate(p, m)}, before)
+	return d.own(p, m, &config.SecretSpec{Name: unnamed("unnamed_cert", m.GetCertificateChain()), Certificate: d.certificate(p, m)}, before)
 }
 
 // ownValidation reads a context; a whole one has to make sense by itself.
@@ -173,8 +182,7 @@ func (d *decoder) ownValidation(p path, m *tlsv3.CertificateValidationContext, w
 	before := d.refusals()
 	name := "unnamed_ca_cert"
 	if m.GetTrustedCa() != nil {
-		h := sha256.Sum256(m.GetTrustedCa().GetInlineBytes())
-		name += "_" + hex.EncodeToString(h[:4])
+		name = unnamed(name, m.GetTrustedCa())
 	}
 	v := d.validation(p, m)
 	if whole {
