@@ -227,7 +227,55 @@ func TestTLSRefusals(t *testing.T) {
 	}
 }
 
-// tcpListener passes connections on to clusters, by the name that is asked for.
+// By ALPN a client speaks HTTP/2, and so does attache to a host that chooses it.
+func TestHTTP2ByALPN(t *testing.T) {
+	w := newTown(t)
+	ca := pki.New(t, "root")
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	origin.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(pki.Leaf{DNS: []string{"origin.test"}}).TLS()}}
+	origin.EnableHTTP2 = true
+	origin.StartTLS()
+	t.Cleanup(origin.Close)
+	at := free(t)
+	l := webListener("web", at, "table")
+	secure(l, refs("server"), nil).ALPN = []string{"h2", "http/1.1"}
+	l.Chains[0].Handler.(*config.HTTP).HTTP2 = config.H2Defaults()
+	w.now.Listeners = []*config.Listener{l}
+	w.now.RouteTables = []*config.RouteTable{tableTo("table", "up")}
+	w.now.Endpoints = []*config.Endpoints{endpointsAt("up", strings.TrimPrefix(origin.URL, "https://"))}
+	w.secret(ca.Issue(pki.Leaf{DNS: []string{"web.test"}}).Spec("server"))
+	for _, c := range []struct {
+		protocol config.UpstreamProtocol
+		h2       bool
+		want     string
+	}{
+		{config.UpstreamHTTP1, true, "HTTP/1.1"},
+		{config.UpstreamHTTP2, true, "HTTP/2.0"},
+		{config.UpstreamAuto, false, "HTTP/2.0"},
+		{config.UpstreamHTTP2, false, "HTTP/2.0"},
+	} {
+		k := edsCluster("up")
+		k.TLS = &config.UpstreamTLS{TLS: common(), SNI: "origin.test", MaxSessions: 1}
+		k.HTTP.Protocol, k.HTTP.HTTP2 = c.protocol, config.H2Defaults()
+		w.now.Clusters = []*config.Cluster{k}
+		w.apply()
+		client := &http.Client{Transport: &http.Transport{
+			ForceAttemptHTTP2: c.h2, TLSClientConfig: &tls.Config{RootCAs: pki.Pool(ca), ServerName: "web.test"},
+		}}
+		r, err := client.Get("https://" + at + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if string(b) != c.want || (r.ProtoMajor == 2) != c.h2 {
+			t.Errorf("%s: the host spoke %s, the client %s", c.protocol, b, r.Proto)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
+// sniListener passes connections on to clusters, by the name that is asked for.
 func sniListener(at string, to map[string]string) *config.Listener {
 	l := &config.Listener{
 		Name: "sni", Address: config.Address{IP: netip.MustParseAddrPort(at)}, BindToPort: true, BufferLimit: 1 << 20,

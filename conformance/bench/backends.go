@@ -56,15 +56,24 @@ func (b *bench) httpBackend(ctx context.Context, r row, dir string) (children, [
 	if err := os.WriteFile(filepath.Join(dir, "large"), load.Stream(), 0o644); err != nil {
 		return nil, nil, err
 	}
+	lines, listens := "", ""
+	if r.secure == upstream {
+		cert, key, _, err := certificate(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		lines, listens = nginxTLS(cert, key), " ssl"
+	}
 	return b.backend(ctx, "nginx-backend", dir, syscall.SIGTERM, func(port int) []string {
 		text := nginxMain(dir) + fmt.Sprintf(`
     server {
         listen %s backlog=4096%s;
+        %s
         location / { default_type text/plain; return 200 "%s"; }
         location = /large { root %s; default_type application/octet-stream; }
     }
 }
-`, loopback(port), speaks, smallReply(), dir)
+`, loopback(port), speaks+listens, lines, smallReply(), dir)
 		_ = os.WriteFile(config, []byte(text), 0o644)
 		return []string{"nginx", "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log")}
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -48,6 +49,12 @@ func (b *bench) load(ctx context.Context, r row, port int, seconds float64) (loa
 
 func (b *bench) generator(r row, port int, duration time.Duration) ([]string, error) {
 	conns := fmt.Sprint(r.conns)
+	if r.handshakes != none {
+		return []string{
+			b.tool("tlsload"), "-target", loopback(port), "-conns", conns, "-duration", duration.String(),
+			fmt.Sprintf("-resume=%v", r.handshakes == resumed),
+		}, nil
+	}
 	switch r.protocol {
 	case memcached:
 		return []string{
@@ -68,10 +75,14 @@ func (b *bench) generator(r row, port int, duration time.Duration) ([]string, er
 	if err := os.WriteFile(script, wrkScript, 0o644); err != nil {
 		return nil, err
 	}
+	scheme := "http://"
+	if r.secure == downstream {
+		scheme = "https://"
+	}
 	whole := max(1, int(duration.Seconds()+0.5)) // wrk knows no fractions
 	return []string{
 		"wrk", "-t", "1", "-c", conns, "-d", fmt.Sprintf("%ds", whole), "--timeout", "5s",
-		"-s", script, "http://" + loopback(port) + r.path,
+		"-s", script, scheme + loopback(port) + r.path,
 	}, nil
 }
 
@@ -94,6 +105,9 @@ func parseReport(text string) (load.Report, error) {
 // prove checks before the first turn that what is to be measured works, byte for byte; for
 // memcached it stores the keys where this proxy will look for them.
 func (b *bench) prove(ctx context.Context, r row, port int) error {
+	if r.secure == downstream {
+		return proveHTTP(ctx, "https://"+loopback(port)+smallPath, false, []byte(smallReply()))
+	}
 	switch r.protocol {
 	case memcached:
 		if r.method == started {
@@ -127,7 +141,7 @@ func proveHTTP(ctx context.Context, url string, h2 bool, want []byte) error {
 	var speaks http.Protocols
 	speaks.SetHTTP1(!h2)
 	speaks.SetUnencryptedHTTP2(h2)
-	transport := &http.Transport{Protocols: &speaks}
+	transport := &http.Transport{Protocols: &speaks, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(request)
 	if err != nil {

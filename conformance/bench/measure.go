@@ -28,7 +28,7 @@ type contender struct {
 
 const toolsPackage = "github.com/attache-mesh/attache/conformance/bench/"
 
-var tools = []string{"fasthttpproxy", "grpcload", "grpcserver", "idleload", "memload", "nethttpproxy", "relay", "streamload", "streamserver"}
+var tools = []string{"fasthttpproxy", "grpcload", "grpcserver", "idleload", "memload", "nethttpproxy", "relay", "streamload", "streamserver", "tlsload"}
 
 // build compiles the generators, the backend and the peers of this folder.
 func (b *bench) build(ctx context.Context) error {
@@ -165,7 +165,11 @@ func (b *bench) startProxy(ctx context.Context, r row, p proxy, backends []int) 
 	if err != nil {
 		return contender{}, err
 	}
-	argv, err := p.argv(b, place{protocol: r.protocol, dir: dir, port: port, backends: backends})
+	at := place{protocol: r.protocol, dir: dir, port: port, backends: backends}
+	argv, err := p.argv(b, at)
+	if r.secure != nowhere {
+		argv, err = b.secureArgv(p.name, r.secure, at)
+	}
 	if err != nil {
 		return contender{}, err
 	}

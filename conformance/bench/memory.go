@@ -52,7 +52,7 @@ func (b *bench) memoryOf(ctx context.Context, r row, p proxy, backends []int) (s
 		return s, err
 	}
 	conns := min(r.conns, descriptors()-1000)
-	release, err := b.holdIdle(ctx, c.port, conns)
+	release, err := b.holdIdle(ctx, r, c.port, conns)
 	if err != nil {
 		return s, err
 	}
@@ -112,9 +112,9 @@ func (c *child) settled(ctx context.Context) (int64, error) {
 }
 
 // holdIdle opens the connections from a process of their own and returns what closes them.
-func (b *bench) holdIdle(ctx context.Context, port, conns int) (release func(), err error) {
+func (b *bench) holdIdle(ctx context.Context, r row, port, conns int) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	cmd := exec.CommandContext(ctx, b.tool("idleload"), "-target", loopback(port), "-conns", fmt.Sprint(conns))
+	cmd := exec.CommandContext(ctx, b.tool("idleload"), "-target", loopback(port), "-conns", fmt.Sprint(conns), fmt.Sprintf("-tls=%v", r.secure == downstream))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

@@ -45,8 +45,11 @@ type row struct {
 	inflight int     // memcached: commands in flight per connection
 	sets     float64 // memcached: share of sets
 	multiget int     // memcached: keys per get
-	peers    []string
-	goals    []goal
+	secure   secure
+	// handshakes, if not none, are all that the row does.
+	handshakes handshakes
+	peers      []string
+	goals      []goal
 }
 
 // figure is one of the things measured in a turn.
@@ -83,7 +86,7 @@ const (
 func rows() []row {
 	httpPeers := []string{"attache", "nginx", "haproxy", "fasthttp", "relay", "direct"}
 	memPeers := []string{"attache", "nutcracker", "relay", "direct"}
-	return []row{
+	return append([]row{
 		{
 			name: "http64", title: "HTTP/1.1, 64 keep-alive connections, small bodies",
 			path: smallPath, conns: 64, peers: httpPeers,
@@ -149,12 +152,12 @@ func rows() []row {
 			peers: []string{"attache", "nginx", "haproxy", "nutcracker"}, protocol: memcached,
 			goals: []goal{{resident, "", 20 << 20, true}},
 		},
-	}
+	}, secureRows()...)
 }
 
 // guardRows are the rows that CI runs, with the one peer that each is held against.
 func guardRows(subject string) []row {
-	against := map[string]string{"http64": "nginx", "mem64x1": "nutcracker", "mem64x16": "nutcracker"}
+	against := map[string]string{"http64": "nginx", "mem64x1": "nutcracker", "mem64x16": "nutcracker", "tlsdown64": "nginx", "tlsup64": "nginx"}
 	var chosen []row
 	for _, r := range rows() {
 		if peer, ok := against[r.name]; ok {

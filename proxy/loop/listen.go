@@ -10,7 +10,7 @@ import (
 
 // acceptsPerTurn bounds how many connections a listener takes before the
 // others run.
-const acceptsPerTurn = 64
+const acceptsPerTurn = 8
 
 // acceptPause is how long accepting rests when file descriptors or memory ran
 // out, unless a connection closes before.
