@@ -275,6 +275,47 @@ func TestHTTP2ByALPN(t *testing.T) {
 	}
 }
 
+// A body that goes to the end of the connection is whole only if TLS says that it
+// has ended (RFC 9112, 9.8): else somebody may have cut it.
+func TestCutBodyOverTLS(t *testing.T) {
+	w := newTown(t)
+	ca := pki.New(t, "root")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.Issue(pki.Leaf{}).TLS()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\nall that there is")
+			if err == nil && r.URL.Path == "/cut" {
+				c.(*tls.Conn).NetConn().Close()
+			}
+			c.Close()
+		}
+	}()
+	at := free(t)
+	k := edsCluster("up")
+	k.TLS = &config.UpstreamTLS{TLS: common(), MaxSessions: 1}
+	w.now = config.Resources{
+		Clusters: []*config.Cluster{k}, Listeners: []*config.Listener{webListener("web", at, "table")},
+		Endpoints:   []*config.Endpoints{endpointsAt("up", l.Addr().String())},
+		RouteTables: []*config.RouteTable{tableTo("table", "up")},
+	}
+	w.apply()
+	if got, err := fetchURL(http.DefaultClient, "http://"+at+"/whole"); got != "all that there is" || err != nil {
+		t.Errorf("whole: %q, %v", got, err)
+	}
+	if got, err := fetchURL(http.DefaultClient, "http://"+at+"/cut"); err == nil {
+		t.Errorf("cut: %q was taken for the whole", got)
+	}
+}
+
 // sniListener passes connections on to clusters, by the name that is asked for.
 func sniListener(at string, to map[string]string) *config.Listener {
 	l := &config.Listener{

@@ -101,7 +101,7 @@ func (x *exchange) respondBody(chunked bool) outcome.Outcome {
 			return x.stream()
 		}
 		if o := x.more(); o != outcome.OK {
-			if o == outcome.LostMidway && x.back.kind == http1.BodyUntilClose && x.ended() {
+			if o == outcome.LostMidway && x.back.kind == http1.BodyUntilClose && x.ended() && !x.up.c.Truncated() {
 				x.back.done = true
 				x.down.finish(chunked, nil)
 				return outcome.OK
