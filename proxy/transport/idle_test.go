@@ -10,6 +10,8 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 )
 
+const idleBytes = 8 << 10
+
 // What an idle connection keeps: both ends of it are in this process, and each
 // must stay below 8 KiB, so that with the collector's slack it is below 12.
 func TestIdleMemory(t *testing.T) {
@@ -36,7 +38,11 @@ func TestIdleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	t.Logf("%d bytes for both ends of a connection", (after.HeapAlloc-before.HeapAlloc)/conns)
+	per := (after.HeapAlloc - before.HeapAlloc) / conns
+	t.Logf("%d bytes for both ends of a connection", per)
+	if per > 2*idleBytes {
+		t.Errorf("both ends of an idle connection keep %d bytes, more than %d", per, 2*idleBytes)
+	}
 	for _, c := range all {
 		c.Close()
 	}
