@@ -131,7 +131,7 @@ func (m *matrix) request(method, path string, body io.Reader) *http.Request {
 }
 
 func (m *matrix) bodies(wantVersion string) {
-	for _, n := range []int{0, 1, 100, 16 << 10, 16<<10 + 1, 1 << 20} {
+	for _, n := range []int{0, 1, 100, 16 << 10, 16<<10 + 1, 1 << 20, 4 << 20} {
 		sent := strings.Repeat("x", n)
 		for name, r := range map[string]*http.Request{
 			"length":  m.request("POST", "/echo", strings.NewReader(sent)),

@@ -58,7 +58,7 @@ func (s *Stream) frames(p []byte, end bool) (sent int) {
 		}
 		out := http2.AppendFrameHeader(c.net.Begin(int(n)+16), int(n), http2.FrameData, flags, s.id)
 		c.net.Commit(append(out, p[sent:sent+int(n)]...))
-		c.floods.DataSent()
+		c.floods.DataSent(int(n))
 		s.send -= n
 		c.send -= n
 		sent += int(n)

@@ -206,8 +206,10 @@ func (a *Floods) Closed(lived int64, answered bool) error {
 	return errPremature
 }
 
-// DataSent takes in a DATA frame that was sent.
-func (a *Floods) DataSent() { a.dataSent++ }
+// DataSent takes in a DATA frame of n bytes that was sent. Where the peer takes longer frames than Envoy sends, one
+// counts as the many that Envoy would have made of it: a reader gives its windows back by what it reads, not by
+// frames.
+func (a *Floods) DataSent(n int) { a.dataSent += 1 + uint64(n)/MinMaxFrame }
 
 // Queued takes in a frame that waits to be written; control says that it is an acknowledgement or RST_STREAM.
 func (a *Floods) Queued(control bool) error {

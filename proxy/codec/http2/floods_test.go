@@ -98,7 +98,7 @@ func TestFloods(t *testing.T) {
 func TestHonestPeers(t *testing.T) {
 	peers := map[string]func(a *Floods, now int64) error{
 		"gRPC: a window update and a ping for each DATA, two settings at times": func(a *Floods, now int64) error {
-			a.DataSent()
+			a.DataSent(10)
 			if err := a.Frame(&Frame{Type: FrameWindowUpdate}, now); err != nil {
 				return err
 			}
@@ -129,6 +129,15 @@ func TestHonestPeers(t *testing.T) {
 				a.Flushed()
 			}
 			return a.Queued(true)
+		},
+		"net/http: frames of 1 MiB, both windows given back for each 4 KiB": func(a *Floods, now int64) error {
+			if now/1e5%256 == 0 {
+				a.DataSent(1 << 20)
+			}
+			if err := a.Frame(&Frame{Type: FrameWindowUpdate}, now); err != nil {
+				return err
+			}
+			return a.Frame(&Frame{Type: FrameWindowUpdate, Stream: 1}, now)
 		},
 		"keep-alive every 50 ms": func(a *Floods, now int64) error {
 			if now/1e5%500 != 0 {
