@@ -69,12 +69,18 @@ func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
 }
 
 // chainKey is by what a chain is known again in the next version of its
-// listener: its name, or its place.
+// listener: its name, or its place if it has none or shares it.
 func chainKey(l *config.Listener, i int) string {
-	if l.Chains[i].Name == "" {
+	name := l.Chains[i].Name
+	for j := range i {
+		if name != "" && l.Chains[j].Name == name {
+			name = ""
+		}
+	}
+	if name == "" {
 		return fmt.Sprint("#", i)
 	}
-	return "=" + l.Chains[i].Name
+	return "=" + name
 }
 
 func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[string]*room, before *serving) (listener.Chain, error) {

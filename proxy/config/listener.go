@@ -59,7 +59,7 @@ type FilterChain struct {
 	// TLS is nil for plaintext. With StartTLS it begins when the protocol says so.
 	TLS      *DownstreamTLS
 	StartTLS bool
-	// HandshakeTimeout bounds the TLS handshake; 0 does not
+	// HandshakeTimeout bounds the TLS handshake; 0 is 10 s, where Envoy has no bound
 	// (transport_socket_connect_timeout).
 	HandshakeTimeout time.Duration
 	// Handler is never nil.

@@ -98,14 +98,6 @@ type ProxyProtocol struct {
 	// Pass.
 	PassAll bool
 	Pass    []byte
-	// Rules name TLVs that are kept as metadata.
-	Rules []TLVRule
-}
-
-// TLVRule keeps the TLV of a type under a key.
-type TLVRule struct {
-	Type           byte
-	Namespace, Key string
 }
 
 // TLSInspector looks for a ClientHello, so that chains match by its names

@@ -78,11 +78,6 @@ func (d *decoder) proxyProtocol(p path, m *proxyfilterv3.ProxyProtocol) *config.
 			continue // nothing to do
 		}
 		d.required(p.dot("on_tlv_present").dot("key"), r.GetOnTlvPresent().GetKey())
-		f.Rules = append(f.Rules, config.TLVRule{
-			Type:      byte(r.GetTlvType()),
-			Namespace: r.GetOnTlvPresent().GetMetadataNamespace(),
-			Key:       r.GetOnTlvPresent().GetKey(),
-		})
 	}
 	return f
 }

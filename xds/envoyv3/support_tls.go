@@ -175,8 +175,11 @@ func socketTables() []table {
 		{of: &httpinspectorv3.HttpInspector{}},
 		{
 			of:       &proxyfilterv3.ProxyProtocol{},
-			honoured: "rules allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions stat_prefix",
-			noEffect: notes{"tlv_location": "nothing here reads metadata or filter state"},
+			honoured: "allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions stat_prefix",
+			noEffect: notes{
+				"rules":        "nothing here reads the metadata that they make",
+				"tlv_location": "nothing here reads metadata or filter state",
+			},
 		},
 		{of: &proxyfilterv3.ProxyProtocol_Rule{}, honoured: "tlv_type on_tlv_present"},
 		{of: &proxyfilterv3.ProxyProtocol_KeyValuePair{}, honoured: "metadata_namespace key"},
