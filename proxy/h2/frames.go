@@ -74,6 +74,7 @@ func (c *Conn) settings(f *http2.Frame) error {
 		c.dec.Told()
 		return nil
 	}
+	before := c.window
 	for i := 0; ; i++ {
 		s, ok := f.Setting(i)
 		if !ok {
@@ -99,6 +100,9 @@ func (c *Conn) settings(f *http2.Frame) error {
 	c.settled = true
 	if err := c.control(http2.AppendSettingsAck); err != nil {
 		return err
+	}
+	if c.window > before {
+		c.pushStreams() // behind the acknowledgement: before it the old settings hold
 	}
 	if !first || !c.server {
 		c.owner.Changed(c)
@@ -126,20 +130,21 @@ func (c *Conn) queueControl() error {
 // resize changes the windows of all streams by what the peer's
 // INITIAL_WINDOW_SIZE changed (RFC 9113, 6.9.2). A window may become negative.
 func (c *Conn) resize(by int64) error {
-	all := c.streams.sorted()
-	for _, s := range all {
+	for _, s := range c.streams.sorted() {
 		if s.send += by; s.send > maxWindow {
 			return errOverflow
 		}
 	}
-	if by > 0 {
-		for _, s := range all {
-			if c.streams.get(s.id) == s {
-				s.push()
-			}
+	return nil
+}
+
+// pushStreams lets every stream send what its window now lets out.
+func (c *Conn) pushStreams() {
+	for _, s := range c.streams.sorted() {
+		if c.streams.get(s.id) == s {
+			s.push()
 		}
 	}
-	return nil
 }
 
 const maxWindow = 1<<31 - 1
