@@ -6,9 +6,7 @@ package httpproxy
 import (
 	"bytes"
 
-	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/outcome"
-	"github.com/attache-mesh/attache/proxy/route"
 )
 
 var valueGRPC = []byte("application/grpc")
@@ -20,44 +18,14 @@ func isGRPC(contentType []byte) bool {
 	return ok && (len(rest) == 0 || rest[0] == '+')
 }
 
-// answerGRPC ends the call: status 200, and what happened in grpc-status and
-// grpc-message, without a body.
-func (x *exchange) answerGRPC(o outcome.Outcome, r *reply) {
-	x.skipBody()
-	x.closes = x.closes || x.mustClose()
-	lines := x.resp.Headers[:0]
-	f := fields{&lines}
+// wordGRPC says in a head what happened; the status is then 200 and there is no
+// body.
+func (x *exchange) wordGRPC(f fields, o outcome.Outcome, r *reply) {
 	f.put("content-type", valueGRPC)
 	f.put("grpc-status", appendInt(x.text[:0], int64(grpcStatus(o, r.status))))
 	if r.body != "" {
 		f.put("grpc-message", appendPercent(nil, r.body))
 	}
-	if len(r.location) > 0 {
-		f.put("location", r.location)
-	}
-	if o == outcome.Overflow {
-		f.put("x-envoy-overloaded", bytesOf("true"))
-	}
-	if len(r.ops) > 0 {
-		route.Apply(r.ops, f)
-	}
-	x.hash, x.tunnel = route.Hash{}, false
-	x.status = 200
-	if s := x.down.s; s != nil {
-		if s.Head() {
-			s.Status(200)
-			x.answerFields(&head{s: s}, lines, false)
-			s.SendHead(true)
-		}
-	} else {
-		h := head{text: http1.AppendStatusLine(x.here.scratch[:0], 200, nil)}
-		h.text = http1.AppendContentLength(h.text, 0)
-		x.answerFields(&h, lines, false)
-		dst := x.endHead(h.text, false)
-		x.here.scratch = dst[:0]
-		x.down.c.Commit(append(x.down.c.Begin(len(dst)), dst...))
-	}
-	x.resp.Headers = lines[:0]
 }
 
 // grpcStatus is DEADLINE_EXCEEDED where the client's own time is over, else what

@@ -50,16 +50,17 @@ func (x *exchange) answer(o outcome.Outcome) {
 		x.down.cut(http2.InternalError)
 		return
 	}
-	x.status = r.status
-	if x.grpc {
-		x.answerGRPC(o, &r)
-		return
-	}
 	x.skipBody()
 	x.closes = x.closes || x.mustClose()
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
-	if r.body != "" {
+	x.status = r.status
+	length, body := len(r.body), bytesOf(r.body)
+	switch {
+	case x.grpc:
+		x.status, length, body = 200, noLength, nil
+		x.wordGRPC(f, o, &r)
+	case r.body != "":
 		f.put("content-type", bytesOf("text/plain"))
 	}
 	if len(r.location) > 0 {
@@ -71,23 +72,29 @@ func (x *exchange) answer(o outcome.Outcome) {
 	if len(r.ops) > 0 {
 		route.Apply(r.ops, f)
 	}
-	x.hash = route.Hash{}
-	x.tunnel = false
-	body := bytesOf(r.body)
 	if x.method == http1.MethodHead {
 		body = nil
 	}
-	if s := x.down.s; s != nil {
-		x.answerStream(s, r.status, lines, len(r.body), body)
-	} else {
-		h := head{text: http1.AppendStatusLine(x.here.scratch[:0], r.status, nil)}
-		h.text = http1.AppendContentLength(h.text, int64(len(r.body)))
-		x.answerFields(&h, lines, false)
-		dst := append(x.endHead(h.text, false), body...)
-		x.here.scratch = dst[:0]
-		x.down.c.Commit(append(x.down.c.Begin(len(dst)), dst...))
-	}
+	x.hash, x.tunnel = route.Hash{}, false
+	x.sendReply(lines, length, body)
 	x.resp.Headers = lines[:0]
+}
+
+// noLength leaves content-length out where the protocol does without.
+const noLength = -1
+
+// sendReply sends an answer of our own as the client's protocol has it.
+func (x *exchange) sendReply(lines []http1.Header, length int, body []byte) {
+	if s := x.down.s; s != nil {
+		x.replyOnStream(s, lines, length, body)
+		return
+	}
+	h := head{text: http1.AppendStatusLine(x.here.scratch[:0], x.status, nil)}
+	h.text = http1.AppendContentLength(h.text, int64(max(length, 0)))
+	x.answerFields(&h, lines, false)
+	dst := append(x.endHead(h.text, false), body...)
+	x.here.scratch = dst[:0]
+	x.down.c.Commit(append(x.down.c.Begin(len(dst)), dst...))
 }
 
 // skipBody uses up the request if all of it is buffered already: the

@@ -147,14 +147,16 @@ func (x *exchange) respondStream(n int) outcome.Outcome {
 	return x.respondBody(false)
 }
 
-// answerStream sends an answer of our own.
-func (x *exchange) answerStream(s *h2.Stream, status int, lines []http1.Header, length int, body []byte) {
+// replyOnStream sends an answer of our own.
+func (x *exchange) replyOnStream(s *h2.Stream, lines []http1.Header, length int, body []byte) {
 	if !s.Head() {
 		return
 	}
-	s.Status(status)
+	s.Status(x.status)
 	h := head{s: s}
-	h.add(nameLength, appendInt(x.text[:0], int64(length)), http1.FieldContentLength)
+	if length != noLength {
+		h.add(nameLength, appendInt(x.text[:0], int64(length)), http1.FieldContentLength)
+	}
 	x.answerFields(&h, lines, false)
 	s.SendHead(len(body) == 0)
 	if len(body) > 0 {
