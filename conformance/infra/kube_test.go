@@ -85,7 +85,8 @@ func TestKubeSource(t *testing.T) {
 	})
 	t.Run("none is left", func(t *testing.T) {
 		k.Scale("cache", 0)
-		f.until(20*time.Second, "no pods, and held", func(s discovery.State) bool {
+		k.NoEndpoints("cache")
+		f.until(soon, "no pods, and held", func(s discovery.State) bool {
 			return s.Kind == discovery.HeldEmpty && s.Set != nil && len(s.Set.Instances) > 0
 		})
 	})

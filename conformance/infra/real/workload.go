@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -104,6 +105,16 @@ func (k *Kube) DeletePod(name string) {
 	if !apierrors.IsNotFound(err) {
 		k.must(err)
 	}
+}
+
+// NoEndpoints waits until the API server's own slices of a service are empty. A
+// controller manager whose API server was away may take its time: it backs off.
+func (k *Kube) NoEndpoints(service string) {
+	k.t.Helper()
+	Until(k.t, 2*kubeTime, "the slices of "+service+" are empty", func() bool {
+		list, err := k.Client.DiscoveryV1().EndpointSlices("default").List(k.ctx(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+		return err == nil && !slices.ContainsFunc(list.Items, func(s discoveryv1.EndpointSlice) bool { return len(s.Endpoints) > 0 })
+	})
 }
 
 // Pod is a pod that has an address.
