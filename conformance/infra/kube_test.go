@@ -48,6 +48,7 @@ func TestKubeSource(t *testing.T) {
 	k.StatefulSet("cache", 3)
 	f := follow(t, source, "k8s://default/cache:main")
 	pods := k.ReadyPods("cache", 3)
+	k.Endpoints("cache", 3)
 	f.has(soon, names(pods)...)
 
 	t.Run("a replaced pod keeps its name and drains first", func(t *testing.T) {
@@ -60,11 +61,14 @@ func TestKubeSource(t *testing.T) {
 			now := k.ReadyPods("cache", 3)
 			return now[1].UID != old.UID
 		})
+		k.Endpoints("cache", 3)
 		f.has(soon, "cache-0", "cache-1", "cache-2")
 	})
 	t.Run("one more", func(t *testing.T) {
 		k.Scale("cache", 4)
-		f.has(soon, names(k.ReadyPods("cache", 4))...)
+		pods := k.ReadyPods("cache", 4)
+		k.Endpoints("cache", 4)
+		f.has(soon, names(pods)...)
 	})
 	t.Run("zones", func(t *testing.T) {
 		for _, i := range f.now().Set.Instances {
@@ -80,12 +84,14 @@ func TestKubeSource(t *testing.T) {
 			f.until(10*time.Second, "failed, and held", func(s discovery.State) bool { return s.Kind == discovery.Failed })
 		})
 		k.Scale("cache", 5)
-		f.has(30*time.Second, names(k.ReadyPods("cache", 5))...)
+		pods := k.ReadyPods("cache", 5)
+		k.Endpoints("cache", 5)
+		f.has(30*time.Second, names(pods)...)
 		f.everHad(away, "cache-0", "cache-1", "cache-2", "cache-3")
 	})
 	t.Run("none is left", func(t *testing.T) {
 		k.Scale("cache", 0)
-		k.NoEndpoints("cache")
+		k.Endpoints("cache", 0)
 		f.until(soon, "no pods, and held", func(s discovery.State) bool {
 			return s.Kind == discovery.HeldEmpty && s.Set != nil && len(s.Set.Instances) > 0
 		})

@@ -48,6 +48,8 @@ type Route struct {
 	Name    string
 	Match   RouteMatch
 	Headers HeaderOps
+	// Metadata of the route, for filters and access logs; nil if there is none.
+	Metadata FilterMetadata
 	// Action is never nil.
 	Action RouteAction
 }

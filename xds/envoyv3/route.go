@@ -75,9 +75,10 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 
 func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) config.Route {
 	r := config.Route{
-		Name:    m.GetName(),
-		Match:   d.routeMatch(p.dot("match"), m.GetMatch()),
-		Headers: d.headerOps(p, m),
+		Name:     m.GetName(),
+		Match:    d.routeMatch(p.dot("match"), m.GetMatch()),
+		Headers:  d.headerOps(p, m),
+		Metadata: filterMetadata(m.GetMetadata()),
 	}
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:

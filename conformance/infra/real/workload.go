@@ -2,6 +2,7 @@ package real
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/util/retry"
 )
 
 func (k *Kube) createNodes(names ...string) {
@@ -71,7 +73,7 @@ func (k *Kube) Deployment(name string, replicas int32) {
 }
 
 func podTemplate(app string) corev1.PodTemplateSpec {
-	grace := int64(2)
+	grace := int64(4)
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
 		Spec: corev1.PodSpec{
@@ -81,23 +83,29 @@ func podTemplate(app string) corev1.PodTemplateSpec {
 	}
 }
 
-// Scale sets the replicas of a StatefulSet or Deployment named name.
+// Scale sets the replicas of a StatefulSet or Deployment named name; again, if a
+// controller wrote to it meanwhile.
 func (k *Kube) Scale(name string, replicas int32) {
 	k.t.Helper()
-	if set, err := k.Client.AppsV1().StatefulSets("default").Get(k.ctx(), name, metav1.GetOptions{}); err == nil {
-		set.Spec.Replicas = &replicas
-		_, err = k.Client.AppsV1().StatefulSets("default").Update(k.ctx(), set, metav1.UpdateOptions{})
-		k.must(err)
-		return
-	}
-	d, err := k.Client.AppsV1().Deployments("default").Get(k.ctx(), name, metav1.GetOptions{})
-	k.must(err)
-	d.Spec.Replicas = &replicas
-	_, err = k.Client.AppsV1().Deployments("default").Update(k.ctx(), d, metav1.UpdateOptions{})
-	k.must(err)
+	k.must(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		sets := k.Client.AppsV1().StatefulSets("default")
+		set, err := sets.Get(k.ctx(), name, metav1.GetOptions{})
+		if err == nil {
+			set.Spec.Replicas = &replicas
+			_, err = sets.Update(k.ctx(), set, metav1.UpdateOptions{})
+			return err
+		}
+		deployments := k.Client.AppsV1().Deployments("default")
+		d, err := deployments.Get(k.ctx(), name, metav1.GetOptions{})
+		if err == nil {
+			d.Spec.Replicas = &replicas
+			_, err = deployments.Update(k.ctx(), d, metav1.UpdateOptions{})
+		}
+		return err
+	}))
 }
 
-// DeletePod begins the end of a pod: it is Terminating for its grace period (2 s)
+// DeletePod begins the end of a pod: it is Terminating for its grace period (4 s)
 // and then gone.
 func (k *Kube) DeletePod(name string) {
 	k.t.Helper()
@@ -107,13 +115,27 @@ func (k *Kube) DeletePod(name string) {
 	}
 }
 
-// NoEndpoints waits until the API server's own slices of a service are empty. A
-// controller manager whose API server was away may take its time: it backs off.
-func (k *Kube) NoEndpoints(service string) {
+// Endpoints waits until the API server's own slices of a service have exactly n
+// endpoints, each ready and none ending: from there on it is for those who watch
+// to know. The controller manager takes its time when the machine is busy, and
+// backs off when its API server was away.
+func (k *Kube) Endpoints(service string, n int) {
 	k.t.Helper()
-	Until(k.t, 2*kubeTime, "the slices of "+service+" are empty", func() bool {
+	Until(k.t, 2*kubeTime, fmt.Sprintf("the slices of %s have %d endpoints", service, n), func() bool {
 		list, err := k.Client.DiscoveryV1().EndpointSlices("default").List(k.ctx(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
-		return err == nil && !slices.ContainsFunc(list.Items, func(s discoveryv1.EndpointSlice) bool { return len(s.Endpoints) > 0 })
+		if err != nil {
+			return false
+		}
+		all, ready := 0, 0
+		for _, s := range list.Items {
+			all += len(s.Endpoints)
+			for _, e := range s.Endpoints {
+				if c := e.Conditions; c.Ready != nil && *c.Ready && (c.Terminating == nil || !*c.Terminating) {
+					ready++
+				}
+			}
+		}
+		return all == n && ready == n
 	})
 }
 
