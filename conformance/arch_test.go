@@ -22,12 +22,13 @@ var floors = []struct {
 	{0, []string{"hashing", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/stats", "=discovery", "xds/api"}},
 	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "proxy/accesslog", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
 	{2, []string{"proxy/transport", "proxy/h2", "proxy/upstream/health", "xds/bootstrap", "xds/client", "xds/server"}},
-	{3, []string{"proxy/pool", "proxy/listener"}}, // they make connections, of either kind
-	{4, []string{"proxy/route", "proxy/upstream"}},
-	{5, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
-	{6, []string{"=proxy"}},
-	{7, []string{"proxy/admin"}},
-	{8, []string{"cmd/*", "conformance", "examples/*"}},
+	{3, []string{"proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
+	{4, []string{"proxy/format", "proxy/upstream"}},
+	{5, []string{"proxy/route"}},
+	{6, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
+	{7, []string{"=proxy"}},
+	{8, []string{"proxy/admin"}},
+	{9, []string{"cmd/*", "conformance", "examples/*"}},
 }
 
 // rooms each speak one protocol with the application.

@@ -5,29 +5,15 @@ package route
 import (
 	"net/netip"
 
-	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 // Header is one header line. Only its name and value are read.
-type Header = http1.Header
+type Header = streaminfo.Header
 
 // Request is a view of one request. Every slice is borrowed for the call. Match and Cluster want it as the connection
 // manager leaves it; AppendHost, AppendPath and Hash as it is after the header operations, as in Envoy.
-type Request struct {
-	Method []byte
-	Scheme []byte // :scheme, "http" or "https"
-	Host   []byte // as received, port included; nil: none
-	Path   []byte // with query; empty: none (plain CONNECT)
-
-	// ForwardedProto is x-forwarded-proto: the client's scheme as far as it is trusted. Header conditions of that name
-	// look here, not in Headers.
-	ForwardedProto []byte
-	// Internal is x-envoy-internal: true. Header conditions of that name look here, not in Headers.
-	Internal bool
-
-	// Headers are the lines in order, without Host. Names may be in any case.
-	Headers []Header
-}
+type Request = streaminfo.Request
 
 // Conn is what a hash policy may look at beside the request.
 type Conn struct {

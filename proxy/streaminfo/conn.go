@@ -1,0 +1,57 @@
+package streaminfo
+
+import (
+	"net/netip"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/transport"
+)
+
+// Conn is what is known of a client's connection while it lives. Worker only.
+type Conn struct {
+	// ID tells the connection from all others of the process.
+	ID uint64
+	// Peer and Local are its ends, as a PROXY header has them if one came; not valid
+	// on a unix socket.
+	Peer, Local netip.AddrPort
+	// TLS is nil on plaintext.
+	TLS *transport.State
+	// ServerName is the SNI that the TLS inspector or the handshake has seen, ""
+	// for none.
+	ServerName string
+	// Began is when it was accepted, in the worker's time.
+	Began int64
+	// Place is where it was accepted; nil: not known.
+	Place *Place
+	// State is what lives as long as the connection.
+	State State
+
+	direct *netip.AddrPort
+}
+
+// Place is a filter chain of a listener. Immutable; any goroutine.
+type Place struct {
+	// Chain and Listener are their names, "" if they have none. Metadata is that of
+	// the listener.
+	Chain, Listener string
+	Metadata        config.FilterMetadata
+}
+
+// Direct is the socket's own peer, which Peer is not where a PROXY header came.
+func (c *Conn) Direct() netip.AddrPort {
+	if c.direct != nil {
+		return *c.direct
+	}
+	return c.Peer
+}
+
+// SetDirect makes a the socket's own peer.
+func (c *Conn) SetDirect(a netip.AddrPort) { c.direct = &a }
+
+// SNI is the name that the client has asked for, "" for none.
+func (c *Conn) SNI() string {
+	if c.TLS != nil && c.TLS.ServerName != "" {
+		return c.TLS.ServerName
+	}
+	return c.ServerName
+}
