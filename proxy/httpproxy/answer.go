@@ -47,10 +47,10 @@ func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
 	}
 }
 
-// respond sends the answer on. Its head has n bytes.
-func (x *exchange) respond(n int) outcome.Outcome {
+// respond sends the answer on.
+func (x *exchange) respond() outcome.Outcome {
 	if x.down.s != nil {
-		return x.respondStream(n)
+		return x.respondStream()
 	}
 	c, res := x.down.c, &x.resp
 	kind := res.Body
@@ -66,7 +66,7 @@ func (x *exchange) respond(n int) outcome.Outcome {
 		return x.respondBody(chunked)
 	}
 	up := x.up.c
-	up.Discard(n)
+	up.Discard(x.backHead)
 	if raw && kind == http1.BodyLength {
 		data, n, _ := x.back.next(up.Buffered(), nil)
 		if len(data) > gathered {
@@ -168,17 +168,17 @@ func (x *exchange) mustClose() bool {
 
 // answerHead writes the head that an HTTP/1.1 client sees.
 func (x *exchange) answerHead(dst []byte, chunked bool) []byte {
-	x.changeAnswer()
+	x.status = x.resp.Status
 	res := &x.resp
 	h := head{text: http1.AppendStatusLine(dst, res.Status, nil)}
 	x.answerFields(&h, res.Headers, res.Body == http1.BodyNone && res.ContentLength < 0 && bodyExpected(res.Status, x.method))
 	return x.endHead(h.text, chunked)
 }
 
-// changeAnswer makes the upstream's head what the client shall see.
+// changeAnswer does to the upstream's head what the router does (Filter::
+// onUpstreamHeaders).
 func (x *exchange) changeAnswer() {
 	res := &x.resp
-	x.status = res.Status
 	lines := fields{&res.Headers}
 	if !x.here.room.cfg.SuppressEnvoyHeaders && x.complete != 0 {
 		ms := appendInt(x.text[:0], (x.w.Now()-x.complete)/1e6)

@@ -73,9 +73,12 @@ type exchange struct {
 	resp    http1.Response
 	own     []http1.Header // resp's list, while it has that of a stream
 	back    body           // of the answer
-	upErr   error
-	tries   int
-	gone    bool // the host left the cluster while it was connected to
+	// backHead is how many bytes of an HTTP/1.1 answer's head are still in the
+	// host's buffer.
+	backHead int
+	upErr    error
+	tries    int
+	gone     bool // the host left the cluster while it was connected to
 
 	// Time, in the worker's.
 	moved    int64 // when something last moved
@@ -131,7 +134,7 @@ func (x *exchange) clear() {
 	x.timeout, x.idle, x.upgrades = 0, 0, false
 	x.asked, x.asks = 0, false
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
-	x.gone = false
+	x.gone, x.backHead = false, 0
 	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
@@ -150,15 +153,40 @@ func (x *exchange) run(n int, err error) {
 		o = x.match()
 	}
 	if o == outcome.OK && !x.replied {
-		o = x.pick()
+		o = x.ask()
 	}
 	if o == outcome.OK && !x.replied {
-		o = x.forward()
-		for x.again(o) {
-			o = x.forward()
-		}
+		o = x.deliver()
 	}
 	x.finish(o)
+}
+
+// ask brings the head of an answer from a host: it has been read, and nothing of
+// it has been sent on.
+func (x *exchange) ask() outcome.Outcome {
+	o := x.pick()
+	if o != outcome.OK {
+		return o
+	}
+	o = x.forward()
+	for x.again(o) {
+		o = x.forward()
+	}
+	if o == outcome.OK {
+		if x.complete == 0 && x.switched() {
+			x.complete = x.w.Now() // the request was all head
+		}
+		x.changeAnswer()
+	}
+	return o
+}
+
+// deliver sends the answer on, from its head to its end.
+func (x *exchange) deliver() outcome.Outcome {
+	if x.upgrades && x.switched() {
+		return x.join()
+	}
+	return x.respond()
 }
 
 // begin counts a request in.
@@ -201,7 +229,8 @@ func (x *exchange) pick() outcome.Outcome {
 	return outcome.OK
 }
 
-// forward sends the request over a connection and brings the answer back.
+// forward sends the request over a connection and reads the head of the answer:
+// of HTTP/1.1, backHead bytes that are still buffered.
 func (x *exchange) forward() outcome.Outcome {
 	if o := x.connect(); o != outcome.OK {
 		return o
@@ -212,14 +241,9 @@ func (x *exchange) forward() outcome.Outcome {
 	if o := x.send(); o != outcome.OK {
 		return o
 	}
-	n, o := x.readAnswer()
-	if o != outcome.OK {
-		return o
-	}
-	if x.upgrades && x.switched() {
-		return x.join(n)
-	}
-	return x.respond(n)
+	var o outcome.Outcome
+	x.backHead, o = x.readAnswer()
+	return o
 }
 
 // maxTries bounds how often one request meets a connection that is dead.

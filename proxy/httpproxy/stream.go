@@ -121,11 +121,11 @@ func (cn streams) Expired(h *h2.Conn) {
 func (cn streams) Lost(*h2.Conn) { cn.Closed(nil) }
 
 // respondStream sends the answer's head, and then its body, to a client that
-// speaks HTTP/2. An HTTP/1.1 head has n bytes.
-func (x *exchange) respondStream(n int) outcome.Outcome {
+// speaks HTTP/2.
+func (x *exchange) respondStream() outcome.Outcome {
 	s, res := x.down.s, &x.resp
 	x.back.reset(res.Body, res.ContentLength)
-	x.changeAnswer()
+	x.status = res.Status
 	whole := x.back.done
 	if x.up.s != nil {
 		whole = x.up.s.Last() && x.up.s.Pending() == 0 && !x.up.s.Trailed()
@@ -138,7 +138,7 @@ func (x *exchange) respondStream(n int) outcome.Outcome {
 	x.answerFields(&head{s: s}, res.Headers, false)
 	s.SendHead(whole)
 	if x.up.c != nil {
-		x.up.c.Discard(n)
+		x.up.c.Discard(x.backHead)
 	}
 	x.started = true
 	if whole {

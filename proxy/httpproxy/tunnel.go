@@ -24,9 +24,8 @@ func (x *exchange) switched() bool {
 }
 
 // join makes a tunnel of both sides: bytes go both ways, and an end of one side is
-// passed on as such. The answer's head has n bytes. What the client has sent ahead
-// waited until here.
-func (x *exchange) join(n int) outcome.Outcome {
+// passed on as such. What the client has sent ahead waited until here.
+func (x *exchange) join() outcome.Outcome {
 	for x.pumping { // the rest of the request itself
 		x.joined.Wait(x.w)
 	}
@@ -34,12 +33,9 @@ func (x *exchange) join(n int) outcome.Outcome {
 		return x.pumpEnd
 	}
 	x.tunnel, x.closes, x.deadline = true, true, 0
-	if x.complete == 0 {
-		x.complete = x.w.Now()
-	}
 	x.joinHead()
 	if x.up.c != nil {
-		x.up.c.Discard(n)
+		x.up.c.Discard(x.backHead)
 	}
 	x.started = true
 	if x.down.broken() {
@@ -65,9 +61,8 @@ func (x *exchange) joinHead() {
 		x.acceptWebSocket()
 	}
 	if s := x.down.s; s != nil {
-		res.Status = 200
+		res.Status, x.status = 200, 200
 		fields{&res.Headers}.Remove("sec-websocket-accept")
-		x.changeAnswer()
 		if !s.Head() {
 			return
 		}
