@@ -24,7 +24,7 @@ var floors = []struct {
 	{2, []string{"proxy/transport", "proxy/h2", "proxy/upstream/health", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
 	{4, []string{"proxy/format", "proxy/upstream"}},
-	{5, []string{"proxy/route"}},
+	{5, []string{"proxy/route", "proxy/callout"}}, // callout: requests of our own, above the pools and below what makes them
 	{6, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
 	{7, []string{"=proxy"}},
 	{8, []string{"proxy/admin"}},
