@@ -21,7 +21,11 @@ import (
 type Options struct {
 	// Concurrency is the number of workers, at least 1.
 	Concurrency int
-	Log         *slog.Logger
+	// Workers are those of a world that its owner turns, such as loop.Sim's, in
+	// place of Concurrency new ones; their IDs are their indices. Methods that ask
+	// a worker wait until it is turned.
+	Workers []*loop.Worker
+	Log     *slog.Logger
 	// Resolver looks up the names of DNS clusters.
 	Resolver upstream.Resolver
 	// Wall is the time of day, for date headers.
@@ -76,19 +80,33 @@ type serving struct {
 func New(o Options) (*Server, error) {
 	s := &Server{o: o, listeners: map[string]*serving{}, past: map[string]uint64{}}
 	s.clusters.Store(&map[string]*upstream.Cluster{})
-	for id := range max(o.Concurrency, 1) {
-		w, err := loop.New(id, o.Log)
-		if err != nil {
-			return nil, fmt.Errorf("worker %d: %w", id, err)
-		}
-		s.workers = append(s.workers, w)
+	if err := s.hire(); err != nil {
+		return nil, err
 	}
 	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}
 	s.security = &upstream.Security{Env: s.env, Secrets: s.secrets}
-	for _, w := range s.workers {
-		s.ended.Go(w.Run)
+	if len(o.Workers) == 0 {
+		for _, w := range s.workers {
+			s.ended.Go(w.Run)
+		}
 	}
 	return s, nil
+}
+
+// hire takes the workers that were given, or makes them.
+func (s *Server) hire() error {
+	s.workers = s.o.Workers
+	if len(s.workers) > 0 {
+		return nil
+	}
+	for id := range max(s.o.Concurrency, 1) {
+		w, err := loop.New(id, s.o.Log)
+		if err != nil {
+			return fmt.Errorf("worker %d: %w", id, err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	return nil
 }
 
 // secrets are what those of a context say now.

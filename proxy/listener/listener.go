@@ -77,7 +77,7 @@ func (l *Listener) open(a config.Address, asked *config.Listener) (config.Addres
 	if a.Path != "" {
 		l.shared = &loop.SharedSocket{}
 		o.Shared = l.shared
-	} else if err := loop.CheckFree(a); err != nil {
+	} else if err := l.workers[0].CheckFree(a); err != nil {
 		return a, err
 	}
 	for _, w := range l.workers {

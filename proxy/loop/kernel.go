@@ -25,6 +25,8 @@ type kernel interface {
 	nanotime() int64
 	seed() [32]byte
 
+	// free reports whether another process listens at a, see Worker.CheckFree.
+	free(a config.Address) error
 	// listen opens a listening socket and says where it is; shared sockets
 	// (unix) are one for all workers, found by the address.
 	listen(a config.Address, o ListenOptions) (fd int, at config.Address, err error)

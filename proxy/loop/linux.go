@@ -377,10 +377,7 @@ func removeStale(path string) {
 	}
 }
 
-// CheckFree reports whether anybody else listens at a TCP address. Sockets that
-// share a port (SO_REUSEPORT) do not notice each other: without this a second
-// attache would quietly take half of the connections of the first.
-func CheckFree(a config.Address) error {
+func (*linux) free(a config.Address) error {
 	if a.IP.Port() == 0 {
 		return nil
 	}

@@ -32,6 +32,12 @@ type Listener struct {
 	Paused uint64
 }
 
+// CheckFree reports whether anybody else listens at a TCP address. Sockets that
+// share a port (SO_REUSEPORT) do not notice each other: without this a second
+// attache would quietly take half of the connections of the first. Errors: an
+// *os.SyscallError. Any goroutine.
+func (w *Worker) CheckFree(a config.Address) error { return w.k.free(a) }
+
 // Listen opens a listening socket; each worker has its own (SO_REUSEPORT),
 // unix sockets are shared. onConn is called on the loop for each connection
 // and sets its handler. Errors: an *os.SyscallError.

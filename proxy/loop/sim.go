@@ -49,6 +49,7 @@ type Sim struct {
 	order     []*site
 	all       *site // what holds for every address
 	shared    map[*SharedSocket]*backlog
+	woken     func() // see OnWake
 	nextPort  uint16 // of a listener that wants a free one
 	nextLocal uint16 // ephemeral ports of clients
 	stats     SimStats
@@ -139,6 +140,28 @@ func (s *Sim) Run(until func() bool, limit time.Duration) error {
 	}
 	return nil
 }
+
+// Step, Next and Advance are what Run is made of, for who has a clock of their
+// own: a test in a synctest bubble turns workers while ordinary goroutines run
+// beside them (conformance/behaviour).
+
+// Step gives one worker that has something to do now its turn; false: none has.
+func (s *Sim) Step() bool { return s.step() }
+
+// Next is when, by Now, something will happen if nobody hands work to a worker
+// before; false: never.
+func (s *Sim) Next() (time.Duration, bool) {
+	at, ok := s.next()
+	return time.Duration(at - s.start), ok
+}
+
+// Advance moves the clock to to, or leaves it if that is past, and lets happen
+// what is due.
+func (s *Sim) Advance(to time.Duration) { s.advance(max(s.start+int64(to), s.now)) }
+
+// OnWake sets what is called when work is handed to a worker (Worker.Post), by
+// the goroutine that hands it over. Before the first Step only.
+func (s *Sim) OnWake(f func()) { s.woken = f }
 
 // RunFor lets d of virtual time pass.
 func (s *Sim) RunFor(d time.Duration) error {

@@ -88,7 +88,13 @@ func (k *simKernel) wait(evs []event, _ int64) int {
 	return n
 }
 
-func (k *simKernel) wake()           {} // the world looks itself
+// wake tells who drives the world; Run looks itself.
+func (k *simKernel) wake() {
+	if k.s.woken != nil {
+		k.s.woken()
+	}
+}
+
 func (k *simKernel) nanotime() int64 { return k.s.now }
 func (k *simKernel) release()        {}
 
@@ -133,6 +139,9 @@ func (k *simKernel) install(x *socket) int {
 	x.k, x.fd = k, i+firstFD
 	return x.fd
 }
+
+// free is always so: the world's listeners are all of one machine's making.
+func (k *simKernel) free(config.Address) error { return nil }
 
 func (k *simKernel) listen(a config.Address, o ListenOptions) (int, config.Address, error) {
 	a = plain(a)

@@ -1,0 +1,193 @@
+package behaviour
+
+// What a script can do, beside requests (request.go):
+//
+//	host NAME                 answers of the next requests, a line each (answer.go)
+//	host NAME always          the answer of all later ones; first: 200
+//	host NAME down|up         refuses connections and resets those it has; listens again
+//	host NAME lost|found      its packets vanish; and do not any more
+//	dns NAME HOST…            what a name stands for from now on
+//	raw                       the lines below, as they are, to the first listener
+//	go METHOD TARGET, join    requests side by side
+//	wait 3s                   lets time pass
+//	stats PATTERN…            statistics with a value, by name (* is any text)
+//	logs                      what was logged to $log since the last time
+//	apply NAME                makes the part "config NAME" live
+//
+// What hosts saw is shown below the step in which they saw it.
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// run takes one step and gives what was seen.
+func (w *world) run(s *Script, st step) (string, error) {
+	word, rest, _ := strings.Cut(st.text, " ")
+	switch word {
+	case "host":
+		return "", w.script(rest, st.args)
+	case "dns":
+		name, hosts, _ := strings.Cut(rest, " ")
+		w.names[name] = strings.Fields(hosts)
+		return "", nil
+	case "go":
+		if err := w.begin(step{rest, st.args}); err != nil {
+			return "", err
+		}
+		return "", w.pass(time.Millisecond) // they come in their order
+	case "join":
+		return w.join()
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err == nil {
+			err = w.pass(d)
+		}
+		return w.hostsSaw(), err
+	case "stats":
+		return w.stats(strings.Fields(rest))
+	case "logs":
+		return w.logged()
+	case "apply":
+		err := w.apply(s.Later[rest])
+		return w.hostsSaw(), err
+	case "raw":
+		w.begun = append(w.begun, &request{raw: strings.Join(st.args, "\r\n") + "\r\n\r\n", giveUp: patience})
+		w.client.Go(func() { w.send(w.begun[0]) })
+		return w.join()
+	}
+	if !regexp.MustCompile(`^[A-Za-z-]+ ?`).MatchString(st.text) {
+		return "", fmt.Errorf("no step is called %q", st.text)
+	}
+	if err := w.begin(st); err != nil {
+		return "", err
+	}
+	return w.join()
+}
+
+func (w *world) begin(st step) error {
+	r, err := parseRequest(st)
+	if err != nil {
+		return err
+	}
+	w.begun = append(w.begun, r)
+	w.client.Post(func() { w.client.Go(func() { w.send(r) }) })
+	return nil
+}
+
+// join waits for what was begun, and a little for what goes on behind it.
+func (w *world) join() (string, error) {
+	err := w.drive(func() bool {
+		for _, r := range w.begun {
+			if !r.done {
+				return false
+			}
+		}
+		return true
+	}, 2*patience)
+	if err == nil {
+		err = w.pass(10 * time.Millisecond)
+	}
+	var b strings.Builder
+	b.WriteString(w.hostsSaw())
+	for _, r := range w.begun {
+		if r.answer != nil {
+			b.WriteString(show("<", "", r.answer, r.took))
+		}
+	}
+	w.begun = nil
+	return b.String(), err
+}
+
+// hostsSaw shows what hosts saw since the last time.
+func (w *world) hostsSaw() string {
+	var b strings.Builder
+	for _, s := range w.seen {
+		b.WriteString(show(">", s.host.name+": ", s.message, 0))
+	}
+	w.seen = nil
+	return b.String()
+}
+
+func (w *world) script(what string, lines []string) error {
+	name, how, _ := strings.Cut(what, " ")
+	h := w.host(name)
+	if h == nil {
+		return fmt.Errorf("the configuration names no host $%s", name)
+	}
+	switch how {
+	case "":
+		h.queue = nil
+	case "always":
+		if len(lines) != 1 {
+			return fmt.Errorf("host %s always: one answer", name)
+		}
+	case "down":
+		h.down()
+	case "up":
+		return h.up()
+	case "lost", "found":
+		for _, a := range h.addrs {
+			w.sim.Blackhole(a, how == "lost")
+		}
+	default:
+		return fmt.Errorf("a host cannot %q", how)
+	}
+	for _, line := range lines {
+		a, err := parseAnswer(line)
+		if err != nil {
+			return err
+		}
+		if how == "always" {
+			h.always = a
+		} else {
+			h.queue = append(h.queue, a)
+		}
+	}
+	return nil
+}
+
+// stats shows the statistics that match and are not 0; one that is named in full
+// is shown always.
+func (w *world) stats(patterns []string) (string, error) {
+	var b strings.Builder
+	err := w.aside(func() error {
+		for _, p := range patterns {
+			like := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, ".*") + "$")
+			found := false
+			for _, row := range w.server.Figures().Rows() {
+				if like.MatchString(row.Name) && (row.Value != 0 || row.Name == p) {
+					found = true
+					fmt.Fprintf(&b, "= %s: %d\n", row.Name, row.Value)
+				}
+			}
+			if !found {
+				fmt.Fprintf(&b, "= %s: none\n", p)
+			}
+		}
+		return nil
+	})
+	return b.String(), err
+}
+
+// logged shows what came to $log; what is buffered is written by then.
+func (w *world) logged() (string, error) {
+	if err := w.pass(12 * time.Second); err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	if err != nil {
+		return "= (no log)\n", nil
+	}
+	more := string(data[w.logs["log"]:])
+	w.logs["log"] = len(data)
+	var b strings.Builder
+	for line := range strings.Lines(more) {
+		b.WriteString("= " + scrub(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return b.String() + w.hostsSaw(), nil
+}

@@ -1,0 +1,280 @@
+package behaviour
+
+// A script's world: the data plane, hosts and clients as workers of one simulator,
+// inside a synctest bubble, so that the ordinary goroutines of the data plane
+// (DNS, what is retired) live in the same virtual time.
+//
+//	drive ─▶ a worker has something to do? ─▶ its turn ─▶ everybody else rests ─┐
+//	  ▲          │ no                                                          │
+//	  └──────────┴─▶ sleep (virtually) to the next event, or till woken ◀──────┘
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/xds/bootstrap"
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
+)
+
+type world struct {
+	t        testing.TB
+	sim      *loop.Sim
+	proxy    *loop.Worker
+	upstream *loop.Worker
+	client   *loop.Worker
+	woken    chan struct{}
+	began    time.Time
+
+	server *proxy.Server
+	last   *config.Snapshot
+	front  config.Address // of the first listener
+	hosts  []*host
+	names  map[string][]string // in DNS, by name: hosts
+	named  map[string]*connection
+	seen   []sighting
+	begun  []*request
+	dir    string
+	logs   map[string]int // files, how much of each was shown
+}
+
+// sighting is a request as a host saw it.
+type sighting struct {
+	host *host
+	*message
+}
+
+// proxyIP is the data plane's address; hosts have 10.1.0.1 and so on.
+var proxyIP = netip.MustParseAddr("10.0.0.1")
+
+func (w *world) address(port uint16) netip.AddrPort { return netip.AddrPortFrom(proxyIP, port) }
+
+func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m}) }
+
+// newWorld makes the world of a script; nothing runs in it yet.
+func newWorld(t testing.TB, s *Script) *world {
+	w := &world{
+		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(),
+		names: map[string][]string{}, named: map[string]*connection{}, dir: t.TempDir(), logs: map[string]int{},
+	}
+	w.sim.OnWake(func() {
+		select {
+		case w.woken <- struct{}{}:
+		default:
+		}
+	})
+	w.proxy, w.upstream, w.client = w.sim.Worker("proxy"), w.sim.Worker("hosts"), w.sim.Worker("clients")
+	w.findHosts(s)
+	return w
+}
+
+var (
+	symbol = regexp.MustCompile(`\$[a-z][a-z0-9_]*`)
+	ports  = regexp.MustCompile(`port_?[vV]alue:\s*(\d+)`)
+)
+
+// findHosts makes a host of each symbol; it listens on every port that the
+// configuration names.
+func (w *world) findHosts(s *Script) {
+	all := s.Config
+	for _, later := range s.Later {
+		all += later
+	}
+	for _, sym := range symbol.FindAllString(all, -1) {
+		if sym != "$log" && w.host(sym[1:]) == nil {
+			ok, _ := parseAnswer("200")
+			w.hosts = append(w.hosts, &host{w: w, name: sym[1:], always: ok})
+		}
+	}
+	slices.SortFunc(w.hosts, func(a, b *host) int { return strings.Compare(a.name, b.name) })
+	for _, m := range ports.FindAllStringSubmatch(all, -1) {
+		n, err := strconv.ParseUint(m[1], 10, 16)
+		for i, h := range w.hosts {
+			at := config.Address{IP: netip.AddrPortFrom(hostIP(i), uint16(n))}
+			if err == nil && n > 0 && !slices.Contains(h.addrs, at) {
+				h.addrs = append(h.addrs, at)
+			}
+		}
+	}
+}
+
+func hostIP(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i / 250), byte(i%250 + 1)}) }
+
+func (w *world) host(name string) *host {
+	for _, h := range w.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// concrete replaces symbols by addresses, and $log by a file.
+func (w *world) concrete(yaml string) string {
+	return symbol.ReplaceAllStringFunc(yaml, func(sym string) string {
+		if sym == "$log" {
+			return filepath.Join(w.dir, "log")
+		}
+		return hostIP(slices.Index(w.hosts, w.host(sym[1:]))).String()
+	})
+}
+
+// Lookup is DNS: the names that the steps "dns" have given, and those of hosts.
+func (w *world) Lookup(_ context.Context, name string, _ config.DNSFamily) (addrs []netip.Addr, ttl time.Duration, err error) {
+	hosts, known := w.names[name]
+	if !known {
+		return nil, 0, upstream.ErrNotFound
+	}
+	for _, h := range hosts {
+		addrs = append(addrs, hostIP(slices.Index(w.hosts, w.host(h))))
+	}
+	return addrs, 0, nil
+}
+
+// start brings the data plane and the hosts up.
+func (w *world) start(s *Script) error {
+	for _, h := range w.hosts {
+		if err := h.up(); err != nil {
+			return err
+		}
+	}
+	var err error
+	w.server, err = proxy.New(proxy.Options{
+		Workers: []*loop.Worker{w.proxy}, Log: w.log(), Resolver: w, Wall: time.Now, Version: "test",
+	})
+	if err != nil {
+		return err
+	}
+	return w.apply(s.Config)
+}
+
+func (w *world) log() *slog.Logger {
+	out := io.Discard
+	if testing.Verbose() {
+		out = os.Stderr
+	}
+	return slog.New(slog.NewTextHandler(out, nil))
+}
+
+// apply makes a configuration live.
+func (w *world) apply(yaml string) error {
+	b, problems := bootstrap.Load([]byte(w.concrete(yaml)), "config", bootstrap.Options{})
+	if load.Refused(problems) {
+		var all []string
+		for _, p := range problems {
+			all = append(all, p.String())
+		}
+		return fmt.Errorf("refused:\n%s", strings.Join(all, "\n"))
+	}
+	snapshot, _, more := config.Assemble(w.last, b.Resources)
+	if len(more) > 0 {
+		return more[0]
+	}
+	w.last = snapshot
+	err := w.aside(func() error { return w.server.Apply(snapshot) })
+	if err == nil && len(snapshot.Listeners) > 0 {
+		w.front = config.Address{IP: w.address(snapshot.Listeners[0].Address.IP.Port())}
+	}
+	return err
+}
+
+// aside runs f, which waits for workers, beside them, and turns the world until it
+// returns.
+func (w *world) aside(f func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
+	late := w.drive(func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}, time.Minute)
+	if late != nil {
+		return late
+	}
+	return err
+}
+
+// maxTurns is how many turns an instant may have before a worker is said to spin.
+const maxTurns = 200_000
+
+// drive turns the world until a condition holds, or limit has passed.
+func (w *world) drive(until func() bool, limit time.Duration) error {
+	end := w.sim.Now() + limit
+	for turns := 0; ; turns++ {
+		synctest.Wait()
+		switch {
+		case until():
+			return nil
+		case w.sim.Now() >= end:
+			return fmt.Errorf("not done within %v", limit)
+		case turns > maxTurns:
+			return fmt.Errorf("a worker turns without end")
+		case w.sim.Step():
+			continue
+		}
+		turns = 0
+		next, ok := w.sim.Next()
+		if !ok || next > end {
+			next = end
+		}
+		if d := next - w.sim.Now(); d > 0 {
+			w.doze(d)
+		}
+		w.sim.Advance(min(time.Since(w.began), next))
+	}
+}
+
+// doze lets virtual time pass, until somebody hands a worker something to do.
+func (w *world) doze(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-w.woken:
+	}
+	synctest.Wait()
+}
+
+// pass lets d pass.
+func (w *world) pass(d time.Duration) error {
+	end := w.sim.Now() + d
+	return w.drive(func() bool { return w.sim.Now() >= end }, d+time.Second)
+}
+
+// stop ends the world and says what was left.
+func (w *world) stop() {
+	if w.server != nil {
+		if err := w.aside(func() error { w.server.Stop(); return nil }); err != nil {
+			w.t.Errorf("stop: %v", err)
+		}
+		if n := w.proxy.Counters().Panics; n != 0 {
+			w.t.Errorf("%d panics on the worker", n)
+		}
+	}
+	w.upstream.Stop()
+	w.client.Stop()
+	_ = w.pass(time.Second)
+	w.sim.Close()
+	synctest.Wait()
+}
