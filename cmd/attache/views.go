@@ -118,7 +118,10 @@ func (p *program) clusters() []admin.ClusterView {
 	var all []admin.ClusterView
 	for _, c := range p.server.Clusters() {
 		asked := c.Config()
-		v := admin.ClusterView{Name: c.Name, StatName: asked.AltStatName, Limits: asked.Breakers, AddedViaAPI: p.client != nil && p.client.Brought(c.Name)}
+		v := admin.ClusterView{
+			Outlier: outlierView(c),
+			Name:    c.Name, StatName: asked.AltStatName, Limits: asked.Breakers, AddedViaAPI: p.client != nil && p.client.Brought(c.Name),
+		}
 		for e := range c.Entries {
 			v.Hosts = append(v.Hosts, hostView(e, p.server.HostFigures(e.Host)))
 		}
@@ -127,8 +130,19 @@ func (p *program) clusters() []admin.ClusterView {
 	return all
 }
 
+func outlierView(c *upstream.Cluster) *admin.OutlierView {
+	average, threshold, on := c.SuccessRates(false)
+	if !on {
+		return nil
+	}
+	v := &admin.OutlierView{Average: average, Threshold: threshold}
+	v.LocalAverage, v.LocalThreshold, _ = c.SuccessRates(true)
+	return v
+}
+
 func hostView(e upstream.Entry, n upstream.HostCounters) admin.HostView {
 	return admin.HostView{
+		Ejected: e.Ejected, Rates: &[2]float64{e.SuccessRate, e.LocalSuccessRate},
 		Address: e.Address, Hostname: e.Endpoint.Hostname, Health: e.Endpoint.Health,
 		Weight: e.Endpoint.Weight, Priority: e.Locality.Priority,
 		Region: e.Locality.Region, Zone: e.Locality.Zone, SubZone: e.Locality.SubZone, Canary: e.Endpoint.Canary,

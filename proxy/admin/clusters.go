@@ -31,6 +31,12 @@ func (s *Server) clusters(q *fasthttp.Args) answer {
 func writeCluster(b *bytes.Buffer, c *ClusterView) {
 	name := oneLine(c.Name)
 	fmt.Fprintf(b, "%s::observability_name::%s\n", name, oneLine(cmp.Or(c.StatName, c.Name)))
+	if o := c.Outlier; o != nil {
+		fmt.Fprintf(b, "%s::outlier::success_rate_average::%g\n", name, o.Average)
+		fmt.Fprintf(b, "%s::outlier::success_rate_ejection_threshold::%g\n", name, o.Threshold)
+		fmt.Fprintf(b, "%s::outlier::local_origin_success_rate_average::%g\n", name, o.LocalAverage)
+		fmt.Fprintf(b, "%s::outlier::local_origin_success_rate_ejection_threshold::%g\n", name, o.LocalThreshold)
+	}
 	for i, priority := range []string{"default", "high"} {
 		l := &c.Limits[i]
 		fmt.Fprintf(b, "%s::%s_priority::max_connections::%d\n", name, priority, l.MaxConnections)
@@ -49,6 +55,10 @@ func writeHost(b *bytes.Buffer, cluster string, h *HostView) {
 	for _, m := range h.Stats.all() {
 		fmt.Fprintf(b, "%s%s::%d\n", start, m.name, m.value)
 	}
+	rates := [2]float64{-1, -1}
+	if h.Rates != nil {
+		rates = *h.Rates
+	}
 	for _, f := range []struct {
 		name  string
 		value any
@@ -61,8 +71,8 @@ func writeHost(b *bytes.Buffer, cluster string, h *HostView) {
 		{"sub_zone", oneLine(h.SubZone)},
 		{"canary", h.Canary},
 		{"priority", h.Priority},
-		{"success_rate", -1},
-		{"local_origin_success_rate", -1},
+		{"success_rate", rates[0]},
+		{"local_origin_success_rate", rates[1]},
 	} {
 		fmt.Fprintf(b, "%s%s::%v\n", start, f.name, f.value)
 	}

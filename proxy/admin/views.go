@@ -97,8 +97,17 @@ type ClusterView struct {
 	AddedViaAPI bool
 	// Limits by priority: [0] DEFAULT, [1] HIGH.
 	Limits [2]config.Breakers
+	// Outlier is what outlier detection has found; nil: it is off.
+	Outlier *OutlierView
 	// Hosts by priority.
 	Hosts []HostView
+}
+
+// OutlierView are success rates of a cluster's hosts in percent, of what they
+// answered and of what was tried on this side; -1: not known.
+type OutlierView struct {
+	Average, Threshold           float64
+	LocalAverage, LocalThreshold float64
 }
 
 // HostView is a host of a cluster.
@@ -110,10 +119,13 @@ type HostView struct {
 	// active checks and outlier detection say.
 	Health               config.Health
 	FailedCheck, Ejected bool
-	Weight, Priority     uint32
-	Region               string
-	Zone, SubZone        string
-	Canary               bool
+	// Rates are the host's own success rates, as those of OutlierView; nil: not
+	// known.
+	Rates            *[2]float64
+	Weight, Priority uint32
+	Region           string
+	Zone, SubZone    string
+	Canary           bool
 }
 
 // HostStats are the per-host figures, summed over workers (Envoy

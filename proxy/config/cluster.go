@@ -17,6 +17,7 @@ type Cluster struct {
 	FailTrafficOnPanic bool
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
 	Breakers  [2]Breakers
+	Outlier   *Outlier // nil: no outlier detection
 	Keepalive Keepalive
 	// PreconnectPerHost is how many connections there should be for each request
 	// in progress, 1 to 3; 1 makes none ahead of need.

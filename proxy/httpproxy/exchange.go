@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
 // exchange is a request in progress. The worker keeps it for other requests;
@@ -157,6 +158,7 @@ func (x *exchange) run(n int, err error) {
 	}
 	if o == outcome.OK && !x.replied {
 		o = x.deliver()
+		x.blame(o)
 	}
 	x.finish(o)
 }
@@ -172,6 +174,7 @@ func (x *exchange) ask() outcome.Outcome {
 	for x.again(o) {
 		o = x.forward()
 	}
+	x.judge(o)
 	if o == outcome.OK {
 		if x.complete == 0 && x.switched() {
 			x.complete = x.w.Now() // the request was all head
@@ -235,6 +238,7 @@ func (x *exchange) forward() outcome.Outcome {
 	if o := x.connect(); o != outcome.OK {
 		return o
 	}
+	x.hostOn.Report(outlier.Connected, 0)
 	if x.pumpEnd != outcome.OK { // the client went while a connection was made
 		return x.pumpEnd
 	}

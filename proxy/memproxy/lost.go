@@ -9,6 +9,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
 // up is called with a new connection: what is queued goes out.
@@ -17,6 +18,7 @@ func (x *session) up(c *loop.Conn) {
 	x.parser, x.mid = memcache.NewReplyParser(&x.limits), false
 	x.host.Count.CxTotal++
 	x.host.Count.CxActive++
+	x.host.Report(outlier.Connected, 0)
 	c.Data = x
 	c.Serve(x, true)
 	if !x.patient && x.why == outcome.Timeout {
@@ -58,6 +60,7 @@ func (x *session) probed(buf []byte) (used int) {
 func (x *session) down(err error) {
 	x.host.Count.CxConnectFail++
 	x.patient, x.why = false, pool.Outcome(err)
+	x.blame(x.why)
 	x.failAll(x.why)
 	x.rest()
 }
@@ -79,6 +82,9 @@ func (x *session) lost(o outcome.Outcome) {
 	x.patient = idle || again != nil
 	if !probing { // else it is as silent as before
 		x.why = outcome.ConnectFailed
+	}
+	if x.first != again {
+		x.blame(o) // something that was asked is not answered
 	}
 	switch count := &x.cluster.Count; o {
 	case outcome.ConnectionLost:
@@ -102,6 +108,18 @@ func (x *session) lost(o outcome.Outcome) {
 	}
 	x.fail(lost, again, o)
 	x.rest()
+}
+
+// blame tells outlier detection how the host failed.
+func (x *session) blame(o outcome.Outcome) {
+	switch o {
+	case outcome.Timeout, outcome.ConnectTimeout:
+		x.host.Report(outlier.TimedOut, 0)
+	case outcome.ConnectionLost, outcome.ProtocolError:
+		x.host.Report(outlier.Answered, 503)
+	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.TLSRefused, outcome.TLSFailed:
+		x.host.Report(outlier.ConnectFailed, 0)
+	}
 }
 
 // unsent moves to the queue what the kernel has not been given of whole
@@ -161,6 +179,7 @@ func (x *session) pop() {
 	p.next = nil
 	x.left()
 	x.host.Count.RqSuccess++
+	x.host.Report(outlier.Answered, 200)
 }
 
 func (x *session) left() {

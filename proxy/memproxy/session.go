@@ -207,6 +207,7 @@ func (x *session) timedOut() {
 		return
 	}
 	x.patient, x.why = false, outcome.Timeout
+	x.blame(x.why)
 	x.failAll(outcome.Timeout)
 	x.rest()
 }

@@ -1,7 +1,6 @@
 package tcpproxy
 
 import (
-	"errors"
 	"net/netip"
 
 	"github.com/attache-mesh/attache/hashing"
@@ -9,6 +8,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/transport"
 	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
 // connect finds a host and connects to it, in a coroutine; after a failure it
@@ -73,11 +73,24 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 	if err != nil {
 		p.Avoid = h
 		host.Count.CxConnectFail++
-		return pool.Outcome(err), !errors.Is(err, pool.ErrOverflow)
+		o := pool.Outcome(err)
+		blame(host, o)
+		return o, o != outcome.Overflow
 	}
+	host.Report(outlier.ConnectedFinal, 0)
 	s.lease, s.cluster, s.host = lease, here, host
 	s.begin()
 	return outcome.OK, false
+}
+
+// blame tells outlier detection of a host that could not be connected to.
+func blame(host *upstream.HostLocal, o outcome.Outcome) {
+	switch o {
+	case outcome.ConnectTimeout:
+		host.Report(outlier.TimedOut, 0)
+	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.TLSRefused, outcome.TLSFailed:
+		host.Report(outlier.ConnectFailed, 0)
+	}
 }
 
 // want is what the session asks of its connection: to tell the host for whom it

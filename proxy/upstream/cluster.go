@@ -51,6 +51,8 @@ type Cluster struct {
 	dns     *resolution   // nil: nothing to resolve
 	answers map[string][]netip.Addr
 
+	detection atomic.Pointer[detection] // nil: no outlier detection; mu guards changes
+
 	security *Security
 	tls      *transport.Tally
 

@@ -11,6 +11,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/transport"
+	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
 // Host is one living host of a cluster. It is kept as long as its address and
@@ -27,8 +28,10 @@ type Host struct {
 	asked   atomic.Pointer[config.Endpoint]
 	active  atomic.Int64 // requests in progress, all workers
 	removed atomic.Bool
-	local   []*HostLocal // by worker ID; each is its worker's
-	name    string       // Address as text; set once
+	flags   atomic.Uint32                   // see flag
+	monitor atomic.Pointer[outlier.Monitor] // nil: outlier detection is off
+	local   []*HostLocal                    // by worker ID; each is its worker's
+	name    string                          // Address as text; set once
 	path    *transport.Path
 	round   uint64 // the last in which the cluster had it; Cluster.mu guards it
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -74,6 +75,7 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	}
 	c.paths = paths
 	c.limit(asked)
+	c.detect(asked)
 	c.discover(asked)
 	return nil
 }
@@ -110,7 +112,23 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 	if left+len(fresh) > 0 {
 		c.updates.membership.Add(1)
 	}
+	c.monitor()
 	return nil
+}
+
+// weighAnew makes a new view of the hosts that there are, because one has come
+// to another health. c.mu is held.
+func (c *Cluster) weighAnew() {
+	before := c.view.Load()
+	if c.closed || before == nil {
+		return
+	}
+	v, err := newView(before.asked, slices.Clone(before.members), before)
+	if err != nil { // the same hosts were good for a view before
+		c.log.Warn("hosts cannot be balanced", "error", err)
+		return
+	}
+	c.view.Store(v)
 }
 
 // settle gives each member its host, an old one or one of fresh, and marks it as
@@ -158,6 +176,7 @@ func (c *Cluster) Close() {
 	}
 	c.closed = true
 	c.endDNS()
+	c.endDetection()
 	c.setReady()
 	if v, err := newView(c.asked, nil, nil); err == nil {
 		c.view.Store(v)

@@ -84,6 +84,9 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	yield("membership_excluded", 0)
 	yield("membership_change", c.updates.membership.Load())
 	c.dnsStats(yield)
+	if d := c.detection.Load(); d != nil {
+		d.stats(yield)
+	}
 	breakerStats(&c.Breakers[0], "circuit_breakers.default.", yield)
 	breakerStats(&c.Breakers[1], "circuit_breakers.high.", yield)
 }

@@ -47,12 +47,16 @@ type member struct {
 	logical  *config.Address // the name, in LOGICAL_DNS; else nil
 	path     *transport.Path // nil: a plain socket
 	host     *Host
+	state    health // when the view was made
 }
 
 // newView builds a view of members, all of whose hosts are set. It takes over
 // from the view before (or nil) the tables whose hosts have not changed.
 func newView(asked *config.Cluster, members []member, before *view) (*view, error) {
 	v := &view{asked: asked, hosts: len(members), members: members}
+	for i := range members {
+		members[i].state = members[i].measure()
+	}
 	top := 0
 	for _, l := range asked.Endpoints.Localities {
 		top = max(top, int(l.Priority))
@@ -111,32 +115,6 @@ func membersAt(members []member, priority uint32) []member {
 		}
 	}
 	return at
-}
-
-// health is what a host counts as. Whatever says more than the configuration
-// (checks, outlier detection) is to be asked here.
-type health uint8
-
-const (
-	unhealthy health = iota
-	degraded
-	healthy
-)
-
-var healthNames = [...]string{"unhealthy", "degraded", "healthy"}
-
-func (h health) String() string { return healthNames[h] }
-
-func (m *member) health() health { return healthOf(m.endpoint.Health) }
-
-func healthOf(h config.Health) health {
-	switch {
-	case h == config.HealthDegraded:
-		return degraded
-	case h.Usable():
-		return healthy
-	}
-	return unhealthy
 }
 
 // all reports whether each member is so, as is usual.

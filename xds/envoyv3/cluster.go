@@ -28,6 +28,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		BufferLimit:    orUint32(m.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
 		PanicThreshold: defaultPanic,
 		Breakers:       d.breakers(m.GetCircuitBreakers()),
+		Outlier:        d.outlier(p.dot("outlier_detection"), m.GetOutlierDetection()),
 		Keepalive:      d.keepalive(p.dot("upstream_connection_options").dot("tcp_keepalive"), m.GetUpstreamConnectionOptions().GetTcpKeepalive()),
 		Backoff:        config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
 		Pool:           config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting},

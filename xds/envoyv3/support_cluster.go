@@ -37,7 +37,7 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
-				"transport_socket_matches",
+				"transport_socket_matches outlier_detection",
 			partly: notes{
 				"type":      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy": "not CLUSTER_PROVIDED",
@@ -53,7 +53,6 @@ func clusterTable() []table {
 			},
 			refused: notes{
 				"health_checks":                             "active health checks are not supported yet",
-				"outlier_detection":                         "outlier detection is not supported yet",
 				"upstream_bind_config":                      "the kernel chooses the source address",
 				"dns_resolvers":                             hintResolver,
 				"dns_resolution_config":                     hintResolver,
@@ -109,7 +108,7 @@ func clusterTable() []table {
 			honoured: "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config " +
 				"upstream_http_protocol_options",
 			refused: notes{
-				"outlier_detection":        "outlier detection is not supported yet",
+				"outlier_detection":        "what counts as an error is its status",
 				"request_mirror_policies":  "mirroring is not supported yet",
 				"hash_policy":              "give it in the route",
 				"retry_policy":             hintRetry,
@@ -136,6 +135,18 @@ func clusterTable() []table {
 				"http3_protocol_options":            hintHTTP3,
 				"alternate_protocols_cache_options": hintHTTP3,
 			},
+		},
+		{
+			of: &clusterv3.OutlierDetection{},
+			honoured: "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx " +
+				"enforcing_success_rate success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor " +
+				"consecutive_gateway_failure enforcing_consecutive_gateway_failure split_external_local_origin_errors " +
+				"consecutive_local_origin_failure enforcing_consecutive_local_origin_failure " +
+				"enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage " +
+				"enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts " +
+				"failure_percentage_request_volume max_ejection_time max_ejection_time_jitter " +
+				"successful_active_health_check_uneject_host always_eject_one_host",
+			refused: notes{"monitors": "there are no others than those built in"},
 		},
 		{of: &corev3.UpstreamHttpProtocolOptions{}, honoured: "auto_sni auto_san_validation override_auto_sni_header"},
 	}

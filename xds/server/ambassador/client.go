@@ -84,9 +84,6 @@ func (p *Port) lacks(path string) (all []lack) {
 		no(Attache, "health_checks", "active health checks are to come")
 		no(GRPC, "health_checks", "it watches its connections")
 	}
-	if p.Outlier != nil {
-		no(Attache, "outlier_detection", "outlier detection is to come")
-	}
 	if p.Retries != nil && p.Protocol.web() {
 		no(Attache, "retries", "retries are to come")
 	}
