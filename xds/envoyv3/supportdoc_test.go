@@ -47,6 +47,9 @@ A field that is set is one of:
 | refused | an error that names the path; a warning with ` + "`--allow-unsupported`" + ` |
 | refused always | an error even then: without the field a request would go where it must not, or a check would be missing |
 
+The last column names a script of ` + "`conformance/behaviour/testdata`" + ` that sets the field ("many": more than four do); it is
+read from the scripts. Honoured fields without one are those of ` + "`xds/envoyv3/testdata/unscripted.txt`" + `, a list that only gets shorter.
+
 A message or field that is not listed is refused; messages marked *strict* refuse what is not listed always.
 
 ## Extensions
@@ -77,12 +80,12 @@ func printTable(b *strings.Builder, t table) {
 		b.WriteString("Has no fields.\n")
 		return
 	}
-	b.WriteString("| field | | |\n|---|---|---|\n")
+	b.WriteString("| field | | | script |\n|---|---|---|---|\n")
 	fields := t.fields()
 	for i := range d.Fields().Len() {
 		name := string(d.Fields().Get(i).Name())
 		s := fields.field(name)
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, s.level, s.note)
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, s.level, s.note, scriptCell(string(d.Fields().Get(i).FullName())))
 	}
 	if t.strict {
 		b.WriteString("\n*strict*\n")
