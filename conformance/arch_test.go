@@ -25,10 +25,11 @@ var floors = []struct {
 	{3, []string{"proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
 	{4, []string{"proxy/format", "proxy/upstream"}},
 	{5, []string{"proxy/route", "proxy/callout"}}, // callout: requests of our own, above the pools and below what makes them
-	{6, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy"}},
-	{7, []string{"=proxy"}},
-	{8, []string{"proxy/admin"}},
-	{9, []string{"cmd/*", "conformance", "examples/*"}},
+	{6, []string{"=proxy/filter"}}, // what a filter is; the filters stand beside the rooms that they serve
+	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/filter/*"}},
+	{8, []string{"=proxy"}},
+	{9, []string{"proxy/admin"}},
+	{10, []string{"cmd/*", "conformance", "examples/*"}},
 }
 
 // rooms each speak one protocol with the application.

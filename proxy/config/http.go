@@ -76,6 +76,11 @@ type HTTP struct {
 	// Upgrades are the protocols that Upgrade may name, lower case.
 	Upgrades []string
 
+	// Filters are the chain without the router. UpgradeFilters take its place for
+	// the protocols that they name.
+	Filters        []HTTPFilter
+	UpgradeFilters []UpgradeFilters
+
 	// SuppressEnvoyHeaders is the router filter's switch.
 	SuppressEnvoyHeaders bool
 }

@@ -22,6 +22,9 @@ type RouteTable struct {
 	// ValidateClusters refuses a table that names an unknown cluster.
 	ValidateClusters bool
 	MaxDirectBody    uint32
+	// Filters are the table's overrides; those of a virtual host, a route and a
+	// weighted cluster go before them, the last first.
+	Filters []FilterOverride
 }
 
 // VirtualHost is a set of domains and the routes in order.
@@ -31,6 +34,7 @@ type VirtualHost struct {
 	Routes  []Route
 	Headers HeaderOps
 	TLS     RequireTLS
+	Filters []FilterOverride
 }
 
 // RequireTLS is VirtualHost.TlsRequirementType.
@@ -50,6 +54,7 @@ type Route struct {
 	Headers HeaderOps
 	// Metadata of the route, for filters and access logs; nil if there is none.
 	Metadata FilterMetadata
+	Filters  []FilterOverride
 	// Action is never nil.
 	Action RouteAction
 }
@@ -202,6 +207,7 @@ type WeightedRoute struct {
 	// HostRewrite is set before the action's own host rewrite, which wins if it
 	// yields a host; "" for none.
 	HostRewrite string
+	Filters     []FilterOverride
 }
 
 // Rewrite replaces every match of Regex by Substitution, where \1 names a group.

@@ -31,7 +31,7 @@ func (x *exchange) send() outcome.Outcome {
 		return outcome.OK
 	}
 	var data []byte
-	if x.in.kind == http1.BodyLength {
+	if x.in.kind == http1.BodyLength && !x.reads() {
 		data = x.down.buffered()
 		data = data[:min(x.in.left, int64(len(data)))]
 	}
@@ -39,15 +39,22 @@ func (x *exchange) send() outcome.Outcome {
 		x.untaken = true
 		return x.lost(err)
 	}
-	x.in.left -= int64(len(data))
-	x.in.done = x.in.kind == http1.BodyLength && x.in.left == 0
-	x.down.discard(len(data))
+	if len(data) > 0 {
+		x.in.left -= int64(len(data))
+		x.in.done = x.in.left == 0
+		x.down.discard(len(data))
+	}
 	return x.sendRest()
 }
 
 // sendRest sends the body as far as it is there, and leaves the rest to the
 // second coroutine.
 func (x *exchange) sendRest() outcome.Outcome {
+	if x.reads() {
+		x.pumping = true
+		x.w.Go(x.carry)
+		return outcome.OK
+	}
 	if o := x.carryBuffered(); o != outcome.OK {
 		return o
 	}
@@ -87,6 +94,8 @@ func (x *exchange) pump() {
 	defer func() { x.pumped(&up, o) }()
 	if x.tunnel {
 		o = x.carryRaw()
+	} else if x.reads() {
+		o = x.carryRead()
 	} else {
 		o = x.carryBody()
 	}
@@ -290,6 +299,9 @@ func (x *exchange) endPump() {
 	x.stop = true
 	x.drop()
 	for x.pumping {
+		if x.flt != nil {
+			x.flt.wake()
+		}
 		switch {
 		case x.down.s != nil:
 			x.down.s.Wake()

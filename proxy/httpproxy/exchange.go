@@ -42,6 +42,7 @@ type exchange struct {
 	closes   bool // the connection ends after the answer
 
 	// Whom to ask.
+	served   *served
 	route    *route.Route[*upstream.Cluster]
 	target   *route.Target[*upstream.Cluster]
 	random   uint64
@@ -49,6 +50,7 @@ type exchange struct {
 	from     route.Conn
 	hash     route.Hash
 	found    *upstream.Cluster
+	known    bool // found is a cluster that there is
 	cluster  *upstream.Local
 	host     *upstream.Host
 	hostOn   *upstream.HostLocal
@@ -92,6 +94,11 @@ type exchange struct {
 	started bool // the client has been sent something of an answer
 	replied bool // all of it, made here
 	reply   reply
+	made    bool // the answer is worded: it is resp, and local is its body
+	local   []byte
+	length  int
+	settled bool      // what the request held of the cluster was given back
+	flt     *filtered // in a room with filters
 	refused http1.Error
 	grpc    bool  // an answer of our own is worded for gRPC
 	bad     error // what is wrong with the head of a stream
@@ -129,7 +136,7 @@ func (x *exchange) clear() {
 	x.in.reset(http1.BodyNone, 0)
 	x.back.reset(http1.BodyNone, 0)
 	x.method, x.http10, x.closes = http1.MethodOther, false, false
-	x.route, x.target, x.random = nil, nil, 0
+	x.served, x.route, x.target, x.random, x.known = nil, nil, nil, 0, false
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades = 0, 0, false
@@ -138,6 +145,10 @@ func (x *exchange) clear() {
 	x.gone, x.backHead = false, 0
 	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
+	x.made, x.local, x.length, x.settled = false, nil, 0, false
+	if x.flt != nil {
+		x.flt.giveBack()
+	}
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
 	x.idn, x.path, x.xff = 0, x.path[:0], x.xff[:0]
 	x.limits, x.trailers = http1.Limits{}, false
@@ -150,11 +161,13 @@ func (x *exchange) run(n int, err error) {
 	if o == outcome.OK {
 		o = x.readHead(n, err)
 	}
-	if o == outcome.OK {
-		o = x.match()
-	}
 	if o == outcome.OK && !x.replied {
-		o = x.ask()
+		x.match()
+		if b := x.chain(); b != nil {
+			o = x.filter(b)
+		} else {
+			o = x.ask()
+		}
 	}
 	if o == outcome.OK && !x.replied {
 		o = x.deliver()
@@ -163,11 +176,14 @@ func (x *exchange) run(n int, err error) {
 	x.finish(o)
 }
 
-// ask brings the head of an answer from a host: it has been read, and nothing of
-// it has been sent on.
+// ask is the router: it brings the head of an answer from a host, of which nothing
+// has been sent on, or has it made here.
 func (x *exchange) ask() outcome.Outcome {
-	o := x.pick()
-	if o != outcome.OK {
+	o := x.aim()
+	if o != outcome.OK || x.replied {
+		return o
+	}
+	if o = x.pick(); o != outcome.OK {
 		return o
 	}
 	o = x.forward()
@@ -324,6 +340,10 @@ func (x *exchange) leave() {
 
 // release gives back everything that the request held of the cluster.
 func (x *exchange) release(o outcome.Outcome) {
+	if x.settled {
+		return
+	}
+	x.settled = true
 	x.endPump()
 	whole := o == outcome.OK && x.back.done && x.complete != 0
 	switch l := x.lease; {
@@ -366,6 +386,9 @@ func (x *exchange) finish(o outcome.Outcome) {
 		x.answer(o)
 	}
 	x.count(o)
+	if x.flt != nil {
+		x.flt.r.End(o)
+	}
 	if x.down.s != nil {
 		x.finishStream()
 		return
@@ -390,10 +413,13 @@ func (x *exchange) broken() {
 		x.attempt.left = true
 	}
 	x.drop()
-	if x.hostOn != nil {
+	if x.hostOn != nil && !x.settled {
 		x.hostOn.End()
 		x.breaker.Requests.Leave()
 		x.cluster.Count.RqActive--
 	}
 	x.here.count.RqActive--
+	if x.flt != nil {
+		x.flt.r.End(outcome.Overload)
+	}
 }

@@ -67,8 +67,9 @@ func (r *Room) Explain(q Question, random uint64) Explanation {
 		e.Refused = err.Error()
 	}
 	e.Outcome = x.readHead(n, err)
-	if e.Outcome == outcome.OK {
-		e.Outcome = x.match()
+	if e.Outcome == outcome.OK && !x.replied {
+		x.match()
+		e.Outcome = x.aim()
 	}
 	e.Status = e.Outcome.HTTPStatus()
 	if x.replied {

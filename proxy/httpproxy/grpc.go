@@ -22,7 +22,11 @@ func isGRPC(contentType []byte) bool {
 // body.
 func (x *exchange) wordGRPC(f fields, o outcome.Outcome, r *reply) {
 	f.put("content-type", valueGRPC)
-	f.put("grpc-status", appendInt(x.text[:0], int64(grpcStatus(o, r.status))))
+	status := grpcStatus(o, r.status)
+	if r.filter != nil && r.filter.HasGRPCStatus {
+		status = r.filter.GRPCStatus
+	}
+	f.put("grpc-status", appendInt(x.text[:0], int64(status)))
 	if r.body != "" {
 		f.put("grpc-message", appendPercent(nil, r.body))
 	}

@@ -5,6 +5,7 @@ package httpproxy
 import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 )
@@ -15,6 +16,7 @@ type reply struct {
 	body     string
 	location []byte
 	ops      []route.Op
+	filter   *filter.Reply // what else a filter says
 }
 
 // replyTo words the end of a request that failed (http/utility.cc:
@@ -42,26 +44,46 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 // answer sends the answer to a request that goes nowhere, or failed before
 // anything of an answer was sent.
 func (x *exchange) answer(o outcome.Outcome) {
-	r := x.reply
-	if !x.replied {
-		r = x.replyTo(o)
-	}
-	if r.status == 0 {
+	if !x.made && !x.word(o) || x.flt != nil && !x.flt.readLocal() {
 		x.down.cut(http2.InternalError)
 		return
 	}
 	x.skipBody()
 	x.closes = x.closes || x.mustClose()
+	x.status = x.resp.Status
+	if x.method == http1.MethodHead {
+		x.local = nil
+	}
+	x.hash, x.tunnel = route.Hash{}, false
+	x.sendReply(x.resp.Headers, x.length, x.local)
+	x.resp.Headers = x.resp.Headers[:0]
+}
+
+// word makes the answer: head in resp, body in local. False: there is none.
+func (x *exchange) word(o outcome.Outcome) bool {
+	r := x.reply
+	if !x.replied && r.filter == nil {
+		r = x.replyTo(o)
+	}
+	if r.status == 0 {
+		return false
+	}
+	x.made = true
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
-	x.status = r.status
-	length, body := len(r.body), bytesOf(r.body)
+	x.resp.Status, x.length, x.local = r.status, len(r.body), bytesOf(r.body)
 	switch {
-	case x.grpc:
-		x.status, length, body = 200, noLength, nil
+	case x.grpc && !(r.filter != nil && r.filter.Raw):
+		x.resp.Status, x.length, x.local = 200, noLength, nil
 		x.wordGRPC(f, o, &r)
 	case r.body != "":
 		f.put("content-type", bytesOf("text/plain"))
+	}
+	if a := r.filter; a != nil {
+		if a.ContentType != "" && r.body != "" && !x.grpc {
+			f.Set("content-type", a.ContentType)
+		}
+		lines = append(lines, a.Headers...)
 	}
 	if len(r.location) > 0 {
 		f.put("location", r.location)
@@ -72,12 +94,11 @@ func (x *exchange) answer(o outcome.Outcome) {
 	if len(r.ops) > 0 {
 		route.Apply(r.ops, f)
 	}
-	if x.method == http1.MethodHead {
-		body = nil
+	x.resp.Headers = lines
+	if x.flt == nil {
+		x.showEarly()
 	}
-	x.hash, x.tunnel = route.Hash{}, false
-	x.sendReply(lines, length, body)
-	x.resp.Headers = lines[:0]
+	return true
 }
 
 // noLength leaves content-length out where the protocol does without.

@@ -97,17 +97,30 @@ func (x *exchange) stripPort() {
 	}
 }
 
-// match finds the route and the cluster.
-func (x *exchange) match() outcome.Outcome {
-	if x.replied {
-		return outcome.OK
-	}
+// match finds the route and what it chooses.
+func (x *exchange) match() {
+	x.served = x.here.room.table.Load()
 	x.random = x.rng.Uint64()
-	r := x.here.room.table.Load().compiled.Match(&x.view, x.random)
+	x.from = route.Conn{Remote: x.conn.peer, Local: x.conn.self, Client: x.from.Client}
+	x.choose()
+}
+
+// choose is match of the request as it is by now.
+func (x *exchange) choose() {
+	x.target = nil
+	x.route = x.served.compiled.Match(&x.view, x.random)
+	if r := x.route; r != nil && r.Kind == route.Forward {
+		x.found, x.target, x.known = r.Cluster(&x.view, x.random, &x.from)
+	}
+}
+
+// aim settles what the router does: where the request goes and as what, or that
+// it is answered here.
+func (x *exchange) aim() outcome.Outcome {
+	r := x.route
 	if r == nil {
 		return outcome.NoRoute
 	}
-	x.route = r
 	if x.upgrades && !x.upgradeAllowed() {
 		x.closes = true
 		return outcome.UpgradeRefused
@@ -121,13 +134,10 @@ func (x *exchange) match() outcome.Outcome {
 		}
 		return outcome.OK
 	}
-	x.from = route.Conn{Remote: x.conn.peer, Local: x.conn.self, Client: x.from.Client}
-	c, t, ok := r.Cluster(&x.view, x.random, &x.from)
-	x.target = t
-	if !ok {
+	c := x.found
+	if !x.known {
 		return outcome.NoCluster
 	}
-	x.found = c
 	if x.timeout = r.Timeout; x.asks {
 		x.timeout = x.asked
 	}
@@ -243,7 +253,9 @@ func (x *exchange) writeHead() {
 	out = x.appendHead(out, req, v)
 	x.whole = small
 	x.out = x.takeSmall(out, n)
-	x.view, req.Method, x.hostName = route.Request{}, nil, nil
+	if x.flt == nil {
+		x.view, req.Method, x.hostName = route.Request{}, nil, nil
+	}
 }
 
 // appendHead writes the head as HTTP/1.1.
@@ -268,6 +280,8 @@ func (x *exchange) appendHead(out []byte, req *http1.Request, v *route.Request) 
 // is not asked.
 func (x *exchange) smallBody() (small bool, n int) {
 	switch {
+	case x.reads():
+		return x.flt.small()
 	case x.in.kind == http1.BodyNone:
 		return true, 0
 	case x.in.kind == http1.BodyLength && x.in.left <= smallBody && int64(x.down.pending()-x.head) >= x.in.left:
@@ -279,6 +293,12 @@ func (x *exchange) smallBody() (small bool, n int) {
 // takeSmall appends a small body of n bytes to the head, and is done with what the
 // client's side has of both.
 func (x *exchange) takeSmall(out []byte, n int) []byte {
+	if x.reads() {
+		if n > 0 {
+			out = append(out, x.flt.held.Data...)
+		}
+		return out
+	}
 	if n > 0 {
 		out = append(out, x.down.buffered()[x.head:x.head+n]...)
 		x.in.left, x.in.done = 0, true

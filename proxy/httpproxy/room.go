@@ -35,6 +35,8 @@ type Env struct {
 	Wall func() time.Time
 	// Workers is how many workers there are: IDs are below it. At least 1.
 	Workers int
+	// Chains are the room's filters, compiled.
+	Chains Chains
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
 	Secure bool
 }
@@ -64,7 +66,7 @@ func Compile(t *config.RouteTable, resolve func(cluster string) *upstream.Cluste
 // but for the table; what it counts and keeps is per worker.
 type Room struct {
 	cfg   *config.HTTP
-	table atomic.Pointer[Table] // loaded once for each request
+	table atomic.Pointer[served] // loaded once for each request
 	env   Env
 
 	limits    http1.Limits
@@ -92,7 +94,7 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 		local:     make([]local, max(env.Workers, 1)),
 	}
 	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamIdleTimeout)
-	r.table.Store(table)
+	r.Use(table)
 	if env.Secure {
 		r.scheme = []byte("https")
 	}
@@ -104,7 +106,7 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 
 // Use makes the requests that come from now on follow another table; those in
 // progress keep theirs. Any goroutine.
-func (r *Room) Use(table *Table) { r.table.Store(table) }
+func (r *Room) Use(table *Table) { r.table.Store(r.env.Chains.bind(table)) }
 
 func limitsOf(cfg *config.HTTP) http1.Limits {
 	l := http1.DefaultLimits()
@@ -201,7 +203,8 @@ type local struct {
 	spare    h2.Spare
 	conns    []*conn // all that are open
 	free     []*exchange
-	scratch  []byte // the head being written; nothing keeps it over a wait
+	filters  []*filtered // for later
+	scratch  []byte      // the head being written; nothing keeps it over a wait
 	draining bool
 
 	date      [29]byte

@@ -60,6 +60,7 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"rq_redirect", c.RqRedirect)
 	yield(p+"upstream_rq_retry_stale", c.RqRetryStale)
 	yield(p+"upstream_cx_unsolicited_bytes", c.UpstreamExtra)
+	r.env.Chains.Stats(w, yield)
 }
 
 // Counters gives what a worker counted. Worker only.
@@ -77,10 +78,12 @@ func (x *exchange) count(o outcome.Outcome) {
 	switch o {
 	case outcome.OK:
 		if x.replied && x.route != nil {
-			if x.route.Kind == route.Direct {
+			switch x.route.Kind {
+			case route.Direct:
 				c.RqDirect++
-			} else {
+			case route.Redirect:
 				c.RqRedirect++
+			case route.Forward: // a filter's answer
 			}
 		}
 	case outcome.NoRoute:

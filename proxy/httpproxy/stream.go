@@ -86,6 +86,9 @@ func (x *exchange) clientGone() {
 	if x.pumpEnd == outcome.OK {
 		x.pumpEnd = outcome.DownstreamGone
 	}
+	if x.flt != nil {
+		x.flt.wake()
+	}
 	switch {
 	case x.attempt != nil:
 		x.attempt.done.Wake(x.w)
@@ -207,12 +210,12 @@ func (x *exchange) keepHead() {
 	var out []byte
 	if s := x.down.s; s == nil {
 		out = x.copyHead(n)
-	} else if !small && s.Last() && !s.Trailed() && s.Pending() <= smallBody {
+	} else if !small && !x.reads() && s.Last() && !s.Trailed() && s.Pending() <= smallBody {
 		small, n = true, s.Pending()
 	}
 	x.whole, x.bodyAt = small, len(out)
 	if n > 0 {
-		x.in.done = true
+		x.in.done = x.in.done || !x.reads()
 		if out == nil {
 			out = x.w.Buffer(n)
 		}
@@ -257,7 +260,7 @@ func (x *exchange) sendStream() outcome.Outcome {
 	}
 	// An end that came as DATA goes on as DATA: grpc-go's server does not tell its
 	// handler of an end that comes with the head.
-	bare := x.in.kind == http1.BodyNone && !x.upgrades
+	bare := x.in.kind == http1.BodyNone && !x.upgrades && !x.reads()
 	if !s.Head() {
 		return x.lost(s.Err())
 	}

@@ -125,7 +125,7 @@ func (x *exchange) overdue() outcome.Outcome {
 			return outcome.DownstreamGone
 		}
 		return outcome.OK
-	case x.pumping || x.down.c.Pending() > x.conn.limit:
+	case x.pumping || x.down.c.Pending() > x.conn.limit || x.flt != nil && x.flt.came.taken > 0:
 		return outcome.OK
 	}
 	if _, err := x.down.c.Fill(); err != nil || x.down.c.Closed() {

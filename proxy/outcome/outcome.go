@@ -40,6 +40,12 @@ const (
 	Draining                 // the server is going away
 	RetriesExhausted         // URX: no retry is left; the client is given the last answer
 	Overload                 // OM: attache itself is short of something
+	AnswerTooLarge           // the answer's body is over a limit that a filter has
+	RateLimited              // RL: a filter has refused the request as one too many
+	Denied                   // a filter has refused the request
+	Unauthenticated          // a filter wants to know who asks
+	FaultAbort               // FI: a filter has ended the request as it was told to
+	FilterFailed             // a filter could not do its work
 	count
 )
 

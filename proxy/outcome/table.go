@@ -66,4 +66,12 @@ var entries = [count]entry{
 	// The last answer is the upstream's own, or that of the outcome it ended with.
 	RetriesExhausted: {"via_upstream", "URX", 0, "", "SERVER_ERROR remote error"},
 	Overload:         {"overload", "OM", 503, "envoy overloaded", "SERVER_ERROR overloaded"},
+	// What filters answer with: each says its own status, body and details where
+	// Envoy's does.
+	AnswerTooLarge:  {"response_payload_too_large", "", 500, "Internal Server Error", ""},
+	RateLimited:     {"request_rate_limited", "RL", 429, "", ""},
+	Denied:          {"filter_denied", "", 403, "", ""},
+	Unauthenticated: {"filter_unauthenticated", "", 401, "", ""},
+	FaultAbort:      {"fault_filter_abort", "FI", 503, "fault filter abort", ""},
+	FilterFailed:    {"filter_error", "", 500, "Internal Server Error", ""},
 }

@@ -12,6 +12,7 @@ import (
 
 func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 	r.VirtualHost, r.Name = c.host.Name, in.Name
+	r.Overrides = c.override(in.Filters)
 	r.matchPath = len(in.Match.Path.Value)
 	if k := in.Match.Path.Kind; k == config.PathRegex || k == config.PathConnect {
 		r.matchPath = -1
@@ -33,7 +34,7 @@ func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 		}
 		return nil
 	case *config.Forward:
-		return c.compileForward(a, levels, r)
+		return c.compileForward(in, a, levels, r)
 	}
 	return errors.New("route has no action")
 }
@@ -47,7 +48,7 @@ func (c *compiler[C]) levels(route *config.HeaderOps) []*config.HeaderOps {
 	return []*config.HeaderOps{route, &c.host.Headers, &c.table.Headers}
 }
 
-func (c *compiler[C]) compileForward(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
+func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
 	r.Kind = Forward
 	r.NotFoundStatus, r.Timeout, r.High = a.NotFoundStatus, a.Timeout, a.High
 	if a.MaxStream != nil {
@@ -75,7 +76,7 @@ func (c *compiler[C]) compileForward(a *config.Forward, levels []*config.HeaderO
 	for i := range a.Hash {
 		r.hash = append(r.hash, compileHashPolicy(&a.Hash[i]))
 	}
-	return c.compileTargets(a, levels, r)
+	return c.compileTargets(in, a, levels, r)
 }
 
 func (r *Route[C]) compileUpgrades(upgrades []config.UpgradeSwitch) error {
@@ -91,9 +92,10 @@ func (r *Route[C]) compileUpgrades(upgrades []config.UpgradeSwitch) error {
 	return nil
 }
 
-func (c *compiler[C]) compileTargets(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
+func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
 	if len(a.Weighted) == 0 {
 		t := c.target(a.Cluster, a.ClusterHeader, levels)
+		t.Overrides = r.Overrides
 		if err := c.check(&t, "route: unknown cluster '%s'"); err != nil {
 			return err
 		}
@@ -108,6 +110,7 @@ func (c *compiler[C]) compileTargets(a *config.Forward, levels []*config.HeaderO
 		if err := c.addWeighted(&a.Weighted[i], levels, r); err != nil {
 			return err
 		}
+		r.targets[i].Overrides = c.override(a.Weighted[i].Filters, in.Filters)
 	}
 	if r.total == 0 {
 		return refusal("Sum of weights in the weighted_cluster must be greater than 0.")

@@ -26,6 +26,10 @@ type Route[C any] struct {
 	Name        string
 	Kind        Kind
 
+	// Overrides is which of Table.Overrides holds for a Redirect or Direct, -1: none.
+	// A Forward's is its Target's.
+	Overrides int
+
 	// Redirect and Direct. Body has the content-type text/plain unless ResponseOps set another; no body, no content-type.
 	Status int
 	Body   string
@@ -77,6 +81,8 @@ type Target[C any] struct {
 	// HostRewrite, if not empty, replaces the Host before Route.AppendHost is asked, without x-envoy-original-host and
 	// x-forwarded-host.
 	HostRewrite string
+	// Overrides is which of Table.Overrides holds, -1: none.
+	Overrides int
 	// RequestOps and ResponseOps are those of all levels, in the order they run.
 	RequestOps, ResponseOps []Op
 

@@ -25,6 +25,9 @@ type Table[C any] struct {
 	hosts   []virtualHost[C]
 	// cutParams: ignore_path_parameters_in_path_matching.
 	cutParams bool
+	// Overrides are the distinct sets of what the levels above a target say of
+	// filters, each most specific first: Route.Overrides and Target.Overrides.
+	Overrides [][][]config.FilterOverride
 }
 
 // virtualHost keeps what is looked at for every candidate (rules) apart from what only the chosen route needs.
@@ -39,12 +42,14 @@ type virtualHost[C any] struct {
 // it is called while compiling and, for clusters named by a request header, by whoever calls Route.Cluster, so it must be
 // safe for any goroutine and must not keep its argument.
 func Compile[C any](t *config.RouteTable, resolve func(name string) (C, bool)) (*Table[C], error) {
+	known := map[[4]*config.FilterOverride]int{}
 	table := &Table[C]{Name: t.Name, cutParams: t.IgnorePathParameters, hosts: make([]virtualHost[C], len(t.VirtualHosts))}
 	for i := range t.VirtualHosts {
-		c := compiler[C]{table: t, host: &t.VirtualHosts[i], resolve: resolve}
+		c := compiler[C]{table: t, host: &t.VirtualHosts[i], resolve: resolve, overrides: table.Overrides, known: known}
 		if err := c.compile(&table.hosts[i]); err != nil {
 			return nil, err
 		}
+		table.Overrides = c.overrides
 		if err := table.domains.add(t.Name, c.host.Domains, i); err != nil {
 			return nil, err
 		}
@@ -90,11 +95,14 @@ type compiler[C any] struct {
 	table   *config.RouteTable
 	host    *config.VirtualHost
 	resolve func(string) (C, bool)
+	// overrides are the table's so far; known finds those that are the same.
+	overrides [][][]config.FilterOverride
+	known     map[[4]*config.FilterOverride]int
 }
 
 func (c *compiler[C]) compile(h *virtualHost[C]) error {
 	h.tls = c.host.TLS
-	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Status: 301, toTLS: true}
+	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Status: 301, toTLS: true, Overrides: c.override()}
 	h.rules = make([]rule, len(c.host.Routes))
 	h.routes = make([]Route[C], len(c.host.Routes))
 	for i := range c.host.Routes {

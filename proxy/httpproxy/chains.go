@@ -1,0 +1,87 @@
+package httpproxy
+
+// A room's filters: which chain a request passes, and what its table says of it.
+
+import (
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// Chains are a room's filters, compiled; the zero value has none.
+type Chains struct {
+	// Main is nil without filters.
+	Main *filter.Chain
+	// Upgrades take the place of Main for the protocols that they name.
+	Upgrades []UpgradeChain
+}
+
+// UpgradeChain is a chain for requests that ask for one protocol.
+type UpgradeChain struct {
+	Type  string        // lower case
+	Chain *filter.Chain // nil: no filters
+}
+
+// Stats yields what the filters of a worker have counted. On w only.
+func (c *Chains) Stats(w *loop.Worker, yield func(name string, v uint64)) {
+	if c.Main != nil {
+		c.Main.Stats(w, yield)
+	}
+	for i := range c.Upgrades {
+		if u := c.Upgrades[i].Chain; u != nil {
+			u.Stats(w, yield)
+		}
+	}
+}
+
+// served is what a request follows: a table, and the room's filters as the table
+// has them. Immutable.
+type served struct {
+	*Table
+	filters  *filter.Bound // nil: none
+	upgrades []upgradeFilters
+}
+
+type upgradeFilters struct {
+	kind    string
+	filters *filter.Bound
+}
+
+func (c *Chains) bind(t *Table) *served {
+	s := &served{Table: t}
+	if t == nil {
+		return s
+	}
+	if c.Main != nil {
+		s.filters = c.Main.Bind(t.compiled.Overrides)
+	}
+	for _, u := range c.Upgrades {
+		f := upgradeFilters{kind: u.Type}
+		if u.Chain != nil {
+			f.filters = u.Chain.Bind(t.compiled.Overrides)
+		}
+		s.upgrades = append(s.upgrades, f)
+	}
+	return s
+}
+
+// chain is the one that the request passes, nil if there is none.
+func (x *exchange) chain() *filter.Bound {
+	if x.upgrades && len(x.served.upgrades) > 0 {
+		return x.upgradeChain()
+	}
+	return x.served.filters
+}
+
+func (x *exchange) upgradeChain() *filter.Bound {
+	kind := x.req.Upgrade
+	if x.method == http1.MethodConnect {
+		kind = methodConnect
+	}
+	for i := range x.served.upgrades {
+		if u := &x.served.upgrades[i]; equalFold(kind, u.kind) {
+			return u.filters
+		}
+	}
+	return x.served.filters
+}
