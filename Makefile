@@ -21,7 +21,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-infra race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build test test-browser test-infra race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ build: ## bin/attache and bin/attache-control, one static file each
 test: build ## every test; installs the real servers that are missing
 	sh conformance/install.sh test
 	$(GO) test -timeout 15m $(ARGS) ./...
+
+test-browser: ## pages and WebSockets in a headless Chromium; installs it if it is missing (260 MB)
+	sh conformance/install.sh browser
+	$(GO) test -tags browser -count=1 -timeout 5m -run TestBrowser $(ARGS) ./conformance
 
 test-infra: build ## end to end with real Consul, Kubernetes and DNS; builds the servers that are missing (17 minutes, once)
 	sh conformance/install.sh infra
@@ -71,8 +75,10 @@ lint: tools ## formatting, go vet, staticcheck, and the rules of the house
 	if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags infra ./conformance/infra
+	$(GO) vet -tags browser ./conformance
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags infra ./conformance/infra
+	$(STATICCHECK) -tags browser ./conformance
 	$(GO) test -count=1 -run '$(SOURCE_RULES)' ./conformance
 
 fmt: tools ## formats what people wrote

@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh WHAT...: makes sure that the real servers and programs are here
-# that WHAT needs: "test", "infra", "bench", or the program's own name.
+# that WHAT needs: "test", "browser", "infra", "bench", or the program's own name.
 #
 # As root on a system with apt-get it installs what is missing and says so; the
 # services that Debian's packages bring are not started. Elsewhere it prints
@@ -8,12 +8,13 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || { echo "usage: $0 test|infra|bench|PROGRAM..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|bench|PROGRAM..." >&2; exit 2; }
 
 programs=
 for what; do
 	case $what in
 	test) programs="$programs memcached nginx redis-server curl nghttp h2load node" ;;
+	browser) programs="$programs chromium-headless-shell" ;;
 	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
