@@ -95,37 +95,53 @@ func TestTooManyTLVs(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzV1(f *testing.F) {
 	for _, h := range []Header{four, six, {Local: true}} {
-		for version := 1; version <= 2; version++ {
-			h.Version = version
-			f.Add(Append(nil, &h))
+		h.Version = 1
+		f.Add(Append(nil, &h)[len("PROXY "):])
+	}
+	f.Add([]byte("UNKNOWN ffff:f...f:ffff 65535\r\n"))
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		holds(t, rest)
+		holds(t, append([]byte("PROXY "), rest...))
+	})
+}
+
+func FuzzV2(f *testing.F) {
+	for _, h := range []Header{four, six, {Local: true}} {
+		h.Version = 2
+		f.Add(Append(nil, &h)[len(signature):])
+	}
+	four := four
+	four.TLVs = AppendTLV(AppendTLV(nil, 0x02, []byte("example.com")), 0xea, nil)
+	f.Add(Append(nil, &four)[len(signature):])
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		holds(t, append([]byte(signature), rest...))
+	})
+}
+
+// holds checks what is true of all bytes: they are a header, a part of one, or
+// none, however they are cut; and what is written again means the same.
+func holds(t *testing.T, p []byte) {
+	h, n, err := Parse(p)
+	if err != nil || n == 0 {
+		if n != 0 || len(p) >= MaxV2 && err == nil {
+			t.Fatalf("%d, %v of %d bytes", n, err, len(p))
+		}
+		return
+	}
+	if n > len(p) {
+		t.Fatalf("%d of %d bytes", n, len(p))
+	}
+	for cut := range n {
+		if _, n, err := Parse(p[:cut]); n != 0 || err != nil {
+			t.Fatalf("cut at %d: %d, %v", cut, n, err)
 		}
 	}
-	f.Add([]byte("PROXY UNKNOWN\r\n"))
-	f.Fuzz(func(t *testing.T, p []byte) {
-		h, n, err := Parse(p)
-		if err != nil || n == 0 {
-			if n != 0 || len(p) >= MaxV2 && err == nil {
-				t.Fatalf("%d, %v of %d bytes", n, err, len(p))
-			}
-			return
-		}
-		if n > len(p) {
-			t.Fatalf("%d of %d bytes", n, len(p))
-		}
-		// However it was cut, the same came out; and what is written again means the
-		// same.
-		for cut := range n {
-			if _, n, err := Parse(p[:cut]); n != 0 || err != nil {
-				t.Fatalf("cut at %d: %d, %v", cut, n, err)
-			}
-		}
-		again, _, err := Parse(Append(nil, &h))
-		if err != nil || again.Local != h.Local || !h.Local && (again.Source.Port() != h.Source.Port() || !bytes.Equal(again.TLVs, h.TLVs)) {
-			t.Fatalf("%+v, %v", again, err)
-		}
-		for range Each(h.TLVs) {
-		}
-	})
+	again, _, err := Parse(Append(nil, &h))
+	if err != nil || again.Local != h.Local || !h.Local && (again.Source.Port() != h.Source.Port() || !bytes.Equal(again.TLVs, h.TLVs)) {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	for range Each(h.TLVs) {
+	}
 }
