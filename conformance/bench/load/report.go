@@ -16,6 +16,8 @@ type Report struct {
 	Errors   uint64  `json:"errors"`   // refused, cut, timed out or wrong; a generator of ours exits at its first
 	P50      float64 `json:"p50_us"`   // µs
 	P99      float64 `json:"p99_us"`   // µs
+	// Quiet99 is the p99 of the same load without what disturbs it, µs; 0 if nothing does.
+	Quiet99 float64 `json:"quiet_p99_us,omitempty"`
 }
 
 // PerSecond is completed requests per second of wall time.
