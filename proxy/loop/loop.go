@@ -4,7 +4,7 @@
 //
 //	turn:  wait ─▶ events ─▶ one call reads for all ─▶ handlers and coroutines run ─▶ ready queue
 //	         ▲                                                                           │
-//	         └────────────────── one call writes for all ◀── timers ◀────────────────────┘
+//	         └── what can come last ◀── one call writes for all ◀── timers ◀─────────────┘
 //
 // Nothing that a worker owns is touched by another goroutine; Post hands a
 // function over. The poller, clock, randomness and network are behind one
@@ -48,9 +48,9 @@ type Worker struct {
 	rng       *rand.Rand
 	busy      bool // there was something lately
 	count     Counters
-	paused    []*Listener // waiting for file descriptors
-	atEnd     []func()
-	spare     []func() // the other half of posted
+	paused    []*Listener   // waiting for file descriptors
+	last      queue[func()] // for the end of the turn
+	spare     []func()      // the other half of posted
 	live      []*coroutine
 	ended     bool
 
@@ -134,6 +134,7 @@ func (w *Worker) turn(wait int64) {
 	w.wheel.advance(w.now, w.fireTimer)
 	w.drainReady()
 	w.flushDirty()
+	w.runLast()
 	for w.later.len() > 0 {
 		w.ready.push(w.later.pop())
 	}
@@ -166,7 +167,7 @@ func (w *Worker) look(wait int64) int {
 // patience is how long the next turn may sleep: not at all if something is
 // ready, else until the next timer.
 func (w *Worker) patience() int64 {
-	if w.ready.len() > 0 || len(w.dirty) > 0 || w.hasPosts.Load() {
+	if w.ready.len() > 0 || len(w.dirty) > 0 || w.last.len() > 0 || w.hasPosts.Load() {
 		return 0
 	}
 	at, ok := w.wheel.next()
@@ -219,11 +220,6 @@ func (w *Worker) flushDirty() {
 		c.Flush()
 	}
 	w.dirty = w.dirty[:0]
-	for i := 0; i < len(w.atEnd); i++ {
-		w.guard(w.atEnd[i])
-		w.atEnd[i] = nil
-	}
-	w.atEnd = w.atEnd[:0]
 }
 
 // Now is the monotonic time in nanoseconds at which this turn began.
@@ -274,6 +270,26 @@ func (w *Worker) guard(f func()) {
 // Next runs f at the beginning of the next turn's work, which comes at once. f
 // runs on the loop itself and must not yield. Worker only.
 func (w *Worker) Next(f func()) { w.nextTurn(task{f: f}) }
+
+// Last runs f when the turn has done everything else and its writes are out: for
+// work that takes long and that the others need not wait for. What f sets off
+// is run and sent at once. Asked for by f itself, it comes at the end of the next
+// turn, which comes at once. f runs on the loop itself and must not yield.
+// Worker only.
+func (w *Worker) Last(f func()) { w.last.push(f) }
+
+// runLast ends a turn with what was asked to come last.
+func (w *Worker) runLast() {
+	n := w.last.len()
+	if n == 0 {
+		return
+	}
+	for range n {
+		w.guard(w.last.pop())
+	}
+	w.drainReady()
+	w.flushDirty()
+}
 
 // nextTurn queues a task behind the next look at the poller.
 func (w *Worker) nextTurn(t task) { w.later.push(t) }

@@ -12,9 +12,6 @@ func (w *Worker) Post(f func()) {
 	}
 }
 
-// AtTurnEnd runs f after this turn's flush. Worker only.
-func (w *Worker) AtTurnEnd(f func()) { w.atEnd = append(w.atEnd, f) }
-
 // takePosted runs what others handed over. The flag falls before the list is
 // taken, so that what comes in between wakes the next turn.
 func (w *Worker) takePosted() {

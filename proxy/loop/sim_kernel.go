@@ -41,7 +41,7 @@ func (k *simKernel) runnable() bool {
 func (k *simKernel) hasWork() bool {
 	w := k.w
 	if len(k.queue) > 0 || w.ready.len() > 0 || len(w.dirty) > 0 || w.hasPosts.Load() ||
-		w.later.len() > 0 || len(w.atEnd) > 0 || w.stopped.Load() {
+		w.later.len() > 0 || w.last.len() > 0 || w.stopped.Load() {
 		return true
 	}
 	at, ok := w.wheel.next()

@@ -319,3 +319,54 @@ func TestSimQueueStaysSmall(t *testing.T) {
 		t.Errorf("a queue of 10 takes room for %d", cap(q.items))
 	}
 }
+
+// What comes last finds the turn's writes gone, one of it in each turn; and what
+// it wakes and writes goes out in the same turn.
+func TestSimLast(t *testing.T) {
+	g := newStage(t, 1)
+	l, err := g.server.Listen(at("10.0.0.1:80"), ListenOptions{}, func(c *Conn) {
+		c.Serve(&funcs{ready: func(c *Conn) {
+			_, err := c.Fill()
+			if err != nil {
+				c.Close()
+				return
+			}
+			c.Discard(c.Pending())
+			c.Commit(append(c.Begin(1), 'a'))
+			var last Waiter
+			times, turn := 0, g.server.Counters().Turns
+			var again func()
+			again = func() {
+				if c.Unsent() > 0 {
+					t.Error("what the turn had to write waits")
+				}
+				if now := g.server.Counters().Turns; now != turn+uint64(times) {
+					t.Errorf("turn %d after %d", now, turn)
+				}
+				if times++; times < 3 {
+					g.server.Last(again)
+					return
+				}
+				last.Wake(g.server)
+			}
+			g.server.Last(again)
+			last.Wait(g.server)
+			c.Commit(append(c.Begin(1), 'b'))
+			if now := g.server.Counters().Turns; now != turn+2 {
+				t.Errorf("woken in turn %d", now)
+			}
+		}}, false)
+	})
+	must(t, err)
+	g.play(func() {
+		c := g.dial(l.Addr())
+		defer c.Close()
+		_, _ = c.Write([]byte("x"))
+		p := make([]byte, 2)
+		if _, err := io.ReadFull(c, p); err != nil || string(p) != "ab" {
+			t.Errorf("%q, %v", p, err)
+		}
+	})
+	settle(t, g.Sim, l)
+	g.Close()
+}

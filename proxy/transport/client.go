@@ -147,6 +147,10 @@ func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
 	if k.asked.MaxSessions > 0 {
 		cfg.ClientSessionCache = cr.sessions[w.ID]
 	}
+	if cr.own != nil && signsSlowly(cr.own) {
+		own := k.env.Queues[w.ID].aside(cr.own)
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
 	v, name := cr.verifier, cfg.ServerName
 	if p.SAN != "" && v != nil {
 		by := *v

@@ -7,17 +7,21 @@ package transport
 import "github.com/attache-mesh/attache/proxy/loop"
 
 // Queue is a worker's queue of handshake work. Each piece is what a handshake
-// does between two waits for its peer; a few are done in a turn of the loop, and
-// between two turns everything else on the worker has its own. Handshakes with
-// hosts go first: requests wait for them. Worker only.
+// does between two waits for its peer. A few are done in a turn of the loop, at
+// its end, when the requests of that turn have been written:
+//
+//	events ─▶ requests ─▶ writes ─▶ one piece ─▶ its writes ─▶ next turn
+//
+// so that a request waits for a piece that it finds under way, and for no other.
+// Handshakes with hosts go first: requests wait for them. Worker only.
 type Queue struct {
 	w        *loop.Worker
 	perTurn  int
 	limit    int
-	turn     uint64 // in which done pieces were done
-	done     int
 	hosts    line
 	clients  line
+	signers  line // wait for beside
+	aided    bool // somebody is beside
 	pumping  bool
 	open     int
 	peak     int
@@ -27,8 +31,7 @@ type Queue struct {
 
 // Defaults of a Queue.
 const (
-	// DefaultPerTurn is how many pieces are done in one turn: a storm then
-	// costs a request at most one piece for each turn that it needs.
+	// DefaultPerTurn is how many pieces are done in one turn.
 	DefaultPerTurn = 1
 	// DefaultLimit bounds the handshakes that are under way or wait.
 	DefaultLimit = 16384
@@ -79,33 +82,11 @@ func (q *Queue) enter() bool {
 
 func (q *Queue) leave() { q.open-- }
 
-// free reports whether a piece may be done now, and takes it if so.
-func (q *Queue) free() bool {
-	if t := q.w.Counters().Turns; t != q.turn {
-		q.turn, q.done = t, 0
-	}
-	if q.done >= q.perTurn {
-		return false
-	}
-	q.done++
-	return true
-}
-
 // paceHost waits for the turn of a handshake with a host, paceClient for one
 // with a client. For coroutines only.
-func (q *Queue) paceHost() {
-	if q.hosts.len() == 0 && q.free() {
-		return
-	}
-	q.wait(&q.hosts)
-}
+func (q *Queue) paceHost() { q.wait(&q.hosts) }
 
-func (q *Queue) paceClient() {
-	if q.Waiting() == 0 && q.free() {
-		return
-	}
-	q.wait(&q.clients)
-}
+func (q *Queue) paceClient() { q.wait(&q.clients) }
 
 func (q *Queue) wait(l *line) {
 	p := &piece{}
@@ -116,10 +97,6 @@ func (q *Queue) wait(l *line) {
 
 // start runs f in a coroutine when it is a client's turn.
 func (q *Queue) start(f func()) {
-	if q.Waiting() == 0 && q.free() {
-		q.w.Go(f)
-		return
-	}
 	q.clients.push(&piece{f: f})
 	q.keepPumping()
 }
@@ -127,17 +104,14 @@ func (q *Queue) start(f func()) {
 func (q *Queue) keepPumping() {
 	if !q.pumping {
 		q.pumping = true
-		q.w.Next(q.pumpFunc)
+		q.w.Last(q.pumpFunc)
 	}
 }
 
 // pump lets the pieces of one turn go on.
 func (q *Queue) pump() {
 	q.pumping = false
-	for q.Waiting() > 0 {
-		if !q.free() {
-			break
-		}
+	for n := 0; n < q.perTurn && q.Waiting() > 0; n++ {
 		l := &q.hosts
 		if l.len() == 0 {
 			l = &q.clients

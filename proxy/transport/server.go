@@ -65,8 +65,12 @@ func (s *Server) Use(m *config.Material) error {
 func (s *Server) compile(id *identity, m *config.Material) {
 	cfg := baseConfig(&s.asked.TLS, s.env.Wall)
 	cfg.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c := loop.Above(h.Conn)
-		return id.shelf.choose(h, s.env.Wall(), s.tally.On(c.Worker()))
+		w := loop.Above(h.Conn).Worker()
+		chosen, err := id.shelf.choose(h, s.env.Wall(), s.tally.On(w))
+		if err == nil && signsSlowly(chosen) {
+			chosen = s.env.Queues[w.ID].aside(chosen)
+		}
+		return chosen, err
 	}
 	cfg.SessionTicketsDisabled = s.asked.DisableTickets
 	if keys := s.ticketKeys(m); keys != nil {
