@@ -49,6 +49,9 @@ func (b *bench) load(ctx context.Context, r row, port int, seconds float64) (loa
 
 func (b *bench) generator(r row, port int, duration time.Duration) ([]string, error) {
 	conns := fmt.Sprint(r.conns)
+	if r.method == storming {
+		return []string{b.tool("stormload"), "-target", loopback(port), "-conns", conns, "-duration", duration.String()}, nil
+	}
 	if r.handshakes != none {
 		return []string{
 			b.tool("tlsload"), "-target", loopback(port), "-conns", conns, "-duration", duration.String(),

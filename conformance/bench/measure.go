@@ -28,7 +28,7 @@ type contender struct {
 
 const toolsPackage = "github.com/attache-mesh/attache/conformance/bench/"
 
-var tools = []string{"fasthttpproxy", "grpcload", "grpcserver", "idleload", "memload", "nethttpproxy", "relay", "streamload", "streamserver", "tlsload"}
+var tools = []string{"fasthttpproxy", "grpcload", "grpcserver", "idleload", "memload", "nethttpproxy", "relay", "stormload", "streamload", "streamserver", "tlsload"}
 
 // build compiles the generators, the backend and the peers of this folder.
 func (b *bench) build(ctx context.Context) error {
@@ -122,6 +122,9 @@ func (b *bench) oneTurn(ctx context.Context, r row, c contender, seconds float64
 		return s, err
 	}
 	s[requestsPerSecond], s[p50], s[p99] = report.PerSecond(), report.P50, report.P99
+	if r.method == storming {
+		s[quiet99], s[stormOverQuiet] = report.Quiet99, report.P99/report.Quiet99
+	}
 	if c.child == nil {
 		return s, nil
 	}

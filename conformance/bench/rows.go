@@ -30,6 +30,7 @@ const (
 	underLoad method = iota // in turns, CPU per request
 	idle                    // memory per idle connection
 	started                 // memory after start
+	storming                // under load, in quiet and in storms of handshakes
 )
 
 // row is one line of work, who does it, and what attache must reach.
@@ -62,6 +63,8 @@ const (
 	p99                             // µs
 	resident                        // bytes, at the end of the turn
 	bytesPerIdle                    // bytes that one idle connection added
+	quiet99                         // µs, the p99 between storms
+	stormOverQuiet                  // the p99 in storms over that
 	figures
 )
 

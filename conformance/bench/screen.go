@@ -71,6 +71,9 @@ func (s *screen) mark(met bool) string {
 
 // cells is a result as a table: a heading, then one line per proxy.
 func (res *result) cells() [][]string {
+	if res.row.method == storming {
+		return res.stormCells()
+	}
 	loaded := res.row.method == underLoad
 	heading := []string{"proxy", "RSS MiB"}
 	switch res.row.method {
@@ -102,6 +105,20 @@ func (res *result) cells() [][]string {
 	return table
 }
 
+// stormCells are those of a row with storms: its requests/s are handshakes.
+func (res *result) stormCells() [][]string {
+	table := [][]string{{"proxy", "handshakes/s", "p99 quiet µs", "p50 storm µs", "p99 storm µs", "storm/quiet", "RSS MiB"}}
+	for i := range res.lines {
+		if l := &res.lines[i]; len(l.samples) > 0 {
+			table = append(table, []string{
+				l.proxy, number("%.0f", l.median(requestsPerSecond)), number("%.0f", l.median(quiet99)), number("%.0f", l.median(p50)),
+				number("%.0f", l.median(p99)), number("%.2f", l.median(stormOverQuiet)), number("%.1f", l.median(resident)/(1<<20)),
+			})
+		}
+	}
+	return table
+}
+
 func (res *result) ratioCells(peer string) []string {
 	cells := []string{"", "", ""}
 	if r, ok := res.ratio(cpuPerRequest, peer); ok {
@@ -128,10 +145,13 @@ func (v verdict) sentence(subject string) string {
 	}
 	name := map[figure]string{
 		cpuPerRequest: "CPU per request", requestsPerSecond: "requests/s", p50: "p50",
-		bytesPerIdle: "bytes per idle connection",
+		bytesPerIdle: "bytes per idle connection", stormOverQuiet: "p99 in a storm over the quiet p99",
 	}[v.of]
 	if v.peer == "" && v.of == resident {
 		return fmt.Sprintf("%s: RSS %.1f MiB (goal %s %.0f MiB)", subject, v.measured/(1<<20), sign, v.bound/(1<<20))
+	}
+	if v.of == stormOverQuiet {
+		return fmt.Sprintf("%s: %s %.2f (goal %s %.2f)", subject, name, v.measured, sign, v.bound)
 	}
 	if v.peer == "" {
 		return fmt.Sprintf("%s: %s %.0f (goal %s %.0f)", subject, name, v.measured, sign, v.bound)

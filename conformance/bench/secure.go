@@ -45,6 +45,11 @@ func secureRows() []row {
 			secure: downstream, handshakes: resumed, conns: 16, peers: peers, goals: []goal{cpu("nginx", 1/0.9)},
 		},
 		{
+			name: "storm", title: "storms of 1,000 clients that begin a handshake at once, beside 8 TLS connections with 250 requests a second each",
+			method: storming, secure: downstream, path: smallPath, conns: 8, peers: peers,
+			goals: []goal{{stormOverQuiet, "", 2, true}, {requestsPerSecond, "nginx", 0.9, false}},
+		},
+		{
 			name: "idletls10k", title: "10,000 idle TLS connections after one request each", method: idle,
 			secure: downstream, path: smallPath, conns: idleConns, peers: peers,
 			goals: []goal{{bytesPerIdle, "", 12 << 10, true}},
