@@ -17,8 +17,6 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/attache-mesh/attache/conformance/bench/load"
 )
 
@@ -84,7 +82,6 @@ func clients(target string, size int) (time.Duration, error) {
 		return 0, err
 	}
 	cmd := exec.Command("nice", "-n", "19", self, "-clients", "-target", target, "-size", fmt.Sprint(size))
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
