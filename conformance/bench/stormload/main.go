@@ -2,7 +2,7 @@
 // few milliseconds, and beside them, again and again, many clients that all begin a handshake at once. What
 // counts is how much longer the requests take while a storm lasts.
 //
-// The clients of a storm are a process of their own, niced to the end: what they cost themselves is not to be
+// The clients of a storm are a process of their own, niced: what they cost themselves is not to be
 // taken for the proxy's.
 package main
 
@@ -81,7 +81,7 @@ func clients(target string, size int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("nice", "-n", "19", self, "-clients", "-target", target, "-size", fmt.Sprint(size))
+	cmd := exec.Command("nice", "-n", "10", self, "-clients", "-target", target, "-size", fmt.Sprint(size))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
