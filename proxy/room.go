@@ -54,7 +54,11 @@ func (a *update) room(h config.Handler, secure bool) (*room, error) {
 		if r.routes, err = a.routesOf(h, nil); err != nil {
 			return nil, err
 		}
-		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers), Secure: secure})
+		chains, err := a.chains(h)
+		if err != nil {
+			return nil, err
+		}
+		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains})
 	case *config.TCP:
 		r.serves, err = tcpproxy.New(h, resolve, len(a.workers))
 	case *config.Memcached:

@@ -20,9 +20,12 @@
 package filter
 
 import (
+	"time"
+
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // Filter is a filter of a chain, compiled: immutable and shared by all workers,
@@ -56,6 +59,20 @@ type Ender interface {
 	// End is called once, when everything of the answer is sent or nothing more
 	// will be, or when the request's coroutine has panicked. It must not wait.
 	End(r *Request, o outcome.Outcome)
+}
+
+// Env is what filters are compiled with.
+type Env struct {
+	// Prefix is how the names of the connection manager's statistics begin,
+	// "http.<stat_prefix>.".
+	Prefix string
+	// Workers is how many workers there are: IDs are below it.
+	Workers int
+	// Cluster gives the living cluster of a name, nil if there is none. Any
+	// goroutine.
+	Cluster func(name string) *upstream.Cluster
+	// Wall is the wall clock.
+	Wall func() time.Time
 }
 
 // Place is a filter's place in a chain.

@@ -45,6 +45,7 @@ type kind string
 const (
 	networkFilter    kind = "network filter"
 	httpFilter       kind = "HTTP filter"
+	routeFilter      kind = "HTTP filter, of a route"
 	listenerFilter   kind = "listener filter"
 	downstreamSocket kind = "transport socket of a listener"
 	upstreamSocket   kind = "transport socket of a cluster"
@@ -66,7 +67,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return []extension{
+	return append(filterExtensions(), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},
@@ -96,13 +97,13 @@ func extensions() []extension {
 		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
 		{headerFormatter, "envoy.http.stateful_header_formatters.preserve_case", func() proto.Message { return &preservecasev3.PreserveCaseFormatterConfig{} }},
-	}
+	}...)
 }
 
 // Extensions lists them as a node tells a control plane of them.
 func Extensions() (all []*corev3.Extension) {
 	for _, e := range extensions() {
-		if e.kind == xdsSocket {
+		if e.kind == xdsSocket || e.kind == routeFilter {
 			continue
 		}
 		url := "type.googleapis.com/" + string(e.new().ProtoReflect().Descriptor().FullName())

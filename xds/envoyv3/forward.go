@@ -95,6 +95,7 @@ func (d *decoder) weightedClusters(p path, m *routev3.WeightedCluster, route str
 			Weight:        c.GetWeight().GetValue(),
 			Headers:       d.headerOps(pc, c),
 			HostRewrite:   c.GetHostRewriteLiteral(),
+			Filters:       d.overrides(pc.dot("typed_per_filter_config"), c.GetTypedPerFilterConfig()),
 		}
 		if prefix := m.GetRuntimeKeyPrefix(); prefix != "" {
 			if n, ok := d.opts.Runtime.integer(prefix + "." + c.GetName()); ok {

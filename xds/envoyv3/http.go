@@ -58,7 +58,10 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.clientCert(p, m, h)
 	d.notTogether(p, m)
 	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
-	d.routerOf(p.dot("http_filters"), m.GetHttpFilters(), h)
+	var router *routerv3.Router
+	h.Filters, router = d.httpFilters(p.dot("http_filters"), m.GetHttpFilters())
+	h.SuppressEnvoyHeaders = router.GetSuppressEnvoyHeaders()
+	h.UpgradeFilters = d.upgradeFilters(p.dot("upgrade_configs"), m.GetUpgradeConfigs())
 	switch {
 	case m.GetRouteConfig() != nil:
 		h.Routes = &config.RouteTable{Name: m.GetRouteConfig().GetName()}
@@ -138,33 +141,15 @@ func (d *decoder) upgrades(p path, configs []*hcmv3.HttpConnectionManager_Upgrad
 	return all
 }
 
-// routerOf reads the HTTP filters: the router, which is terminal. The texts
-// are Envoy's (config/utility.cc, validateTerminalFilters).
-func (d *decoder) routerOf(p path, filters []*hcmv3.HttpFilter, h *config.HTTP) {
-	if len(filters) == 0 {
-		d.refuse(p, "the last filter must be the router (envoy.extensions.filters.http.router.v3.Router)")
-	}
-	for i, f := range filters {
-		if f.GetConfigDiscovery() != nil {
-			continue // the walk has refused it
-		}
-		typeName, _, _ := unwrap(f.GetTypedConfig())
-		if f.GetIsOptional() && !implements(httpFilter, typeName) {
-			d.warn(p.at(i), "optional filter '%s' of unknown type '%s' is left out", f.GetName(), typeName)
-			continue
-		}
-		r, ok := d.extension(p.at(i).dot("typed_config"), httpFilter, f.GetName(), f.GetTypedConfig()).(*routerv3.Router)
-		switch {
-		case !ok:
-		case i != len(filters)-1:
-			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a http filter chain.", f.GetName(), extensionName(r))
-		case f.GetDisabled():
-			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
-		default:
-			h.SuppressEnvoyHeaders = r.GetSuppressEnvoyHeaders()
-			d.accessLogs(p.at(i).dot("typed_config").dot("upstream_log"), r.GetUpstreamLog())
+// upgradeFilters reads the chains of upgrades that have their own.
+func (d *decoder) upgradeFilters(p path, configs []*hcmv3.HttpConnectionManager_UpgradeConfig) (all []config.UpgradeFilters) {
+	for i, u := range configs {
+		if len(u.GetFilters()) > 0 {
+			filters, _ := d.httpFilters(p.at(i).dot("filters"), u.GetFilters())
+			all = append(all, config.UpgradeFilters{Type: strings.ToLower(u.GetUpgradeType()), Filters: filters})
 		}
 	}
+	return all
 }
 
 func serverHeader(t hcmv3.HttpConnectionManager_ServerHeaderTransformation) config.ServerHeader {

@@ -24,6 +24,7 @@ func (d *decoder) routeTable(p path, m *routev3.RouteConfiguration, inline bool)
 		MostSpecificWins:     m.GetMostSpecificHeaderMutationsWins(),
 		ValidateClusters:     orBool(m.GetValidateClusters(), inline),
 		MaxDirectBody:        orUint32(m.GetMaxDirectResponseBodySizeBytes(), defaultDirectBody),
+		Filters:              d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
 	}
 	domains := map[string]bool{}
 	for i, v := range m.GetVirtualHosts() {
@@ -58,6 +59,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 		d.refuse(p.dot("domains"), "value must contain at least 1 item(s)")
 	}
 	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m)}
+	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
 	}
@@ -79,6 +81,7 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) config.R
 		Match:    d.routeMatch(p.dot("match"), m.GetMatch()),
 		Headers:  d.headerOps(p, m),
 		Metadata: filterMetadata(m.GetMetadata()),
+		Filters:  d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
 	}
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:

@@ -75,7 +75,7 @@ func (f fields) field(name string) support {
 // allTables lists every message type that decoding touches, as if everything
 // were served: see serving.
 func allTables() []table {
-	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), routeTables(), clusterTables(), tlsTables(), ownTables())
+	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), filterTables(), routeTables(), clusterTables(), tlsTables(), ownTables())
 }
 
 func concat(lists ...[]table) (all []table) {
@@ -119,13 +119,12 @@ func (t table) fields() fields {
 
 // Hints that several tables give.
 const (
-	hintLogs    = "access logs are not written yet; remove it or run with --allow-unsupported"
-	hintTLS     = "TLS is not supported yet"
-	hintProxy   = "the PROXY protocol is not supported yet"
-	hintHTTP2   = "HTTP/2 is not supported yet"
-	hintHTTP3   = "HTTP/3 is not supported"
-	hintRetry   = "retries are not supported yet"
-	hintFilters = "per-route filter configuration has no filter to configure"
-	labelOnly   = "describes the resource; nothing here reads it"
-	noMeta      = "no filter here reads it"
+	hintLogs  = "access logs are not written yet; remove it or run with --allow-unsupported"
+	hintTLS   = "TLS is not supported yet"
+	hintProxy = "the PROXY protocol is not supported yet"
+	hintHTTP2 = "HTTP/2 is not supported yet"
+	hintHTTP3 = "HTTP/3 is not supported"
+	hintRetry = "retries are not supported yet"
+	labelOnly = "describes the resource; nothing here reads it"
+	noMeta    = "no filter here reads it"
 )

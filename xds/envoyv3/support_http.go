@@ -50,8 +50,7 @@ func httpTables() []table {
 		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges"},
 		{
 			of:       &hcmv3.HttpConnectionManager_UpgradeConfig{},
-			honoured: "upgrade_type enabled",
-			never:    notes{"filters": "upgrades go through the same filters"},
+			honoured: "upgrade_type enabled filters",
 		},
 		{
 			of:       &hcmv3.HttpFilter{},

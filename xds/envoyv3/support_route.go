@@ -18,7 +18,7 @@ func routeTables() []table {
 			of: &routev3.RouteConfiguration{},
 			honoured: headers + "name virtual_hosts most_specific_header_mutations_wins validate_clusters " +
 				"max_direct_response_body_size_bytes ignore_port_in_host_matching " +
-				"ignore_path_parameters_in_path_matching",
+				"ignore_path_parameters_in_path_matching typed_per_filter_config",
 			noEffect: notes{"metadata": labelOnly},
 			refused: notes{
 				"request_mirror_policies": mirrors,
@@ -28,12 +28,11 @@ func routeTables() []table {
 				"vhds":                      "give virtual_hosts",
 				"cluster_specifier_plugins": "",
 				"vhost_header":              "",
-				"typed_per_filter_config":   hintFilters,
 			},
 		},
 		{
 			of:       &routev3.VirtualHost{},
-			honoured: headers + "name domains routes require_tls",
+			honoured: headers + "name domains routes require_tls typed_per_filter_config",
 			noEffect: notes{"metadata": labelOnly},
 			refused: notes{
 				"retry_policy":              hintRetry,
@@ -44,14 +43,13 @@ func routeTables() []table {
 				"cors":                      "CORS is not supported yet",
 			},
 			never: notes{
-				"matcher":                 "use routes",
-				"rate_limits":             limits,
-				"typed_per_filter_config": hintFilters,
+				"matcher":     "use routes",
+				"rate_limits": limits,
 			},
 		},
 		{
 			of:       &routev3.Route{},
-			honoured: headers + "name match route redirect direct_response",
+			honoured: headers + "name match route redirect direct_response typed_per_filter_config",
 			noEffect: notes{
 				"metadata":  labelOnly,
 				"decorator": "names the span of a trace; there are no traces yet",
@@ -61,9 +59,8 @@ func routeTables() []table {
 				"stat_prefix": "statistics are kept per cluster",
 			},
 			never: notes{
-				"filter_action":           "",
-				"non_forwarding_action":   "",
-				"typed_per_filter_config": hintFilters,
+				"filter_action":         "",
+				"non_forwarding_action": "",
 			},
 		},
 		{
@@ -133,10 +130,9 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.WeightedCluster_ClusterWeight{},
-			honoured: headers + "name cluster_header weight host_rewrite_literal",
+			honoured: headers + "name cluster_header weight host_rewrite_literal typed_per_filter_config",
 			never: notes{
-				"metadata_match":          subsets,
-				"typed_per_filter_config": hintFilters,
+				"metadata_match": subsets,
 			},
 		},
 		{

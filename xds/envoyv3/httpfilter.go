@@ -1,0 +1,130 @@
+package envoyv3
+
+// HTTP filters: the chain of a connection manager, and what routes say of its
+// filters. Each kind of filter is read in a file of its own (filter_*.go); here are
+// the lists of them.
+
+import (
+	"maps"
+	"slices"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+// filterExtensions are the filters and what routes may say of them.
+func filterExtensions() []extension {
+	return []extension{
+		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
+		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
+	}
+}
+
+// filterTables is what is honoured of them.
+func filterTables() []table {
+	return concat(
+		[]table{{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"}},
+		bufferTables(),
+	)
+}
+
+// filterConfig reads a filter's configuration.
+func (d *decoder) filterConfig(p path, m proto.Message) any {
+	switch m := m.(type) {
+	case *bufferv3.Buffer:
+		return d.buffer(p, m)
+	}
+	return nil
+}
+
+// routeFilterConfig reads what a route says of a filter.
+func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
+	switch m := m.(type) {
+	case *bufferv3.BufferPerRoute:
+		return d.bufferPerRoute(p, m)
+	}
+	return nil
+}
+
+// httpFilters reads the HTTP filters. The router, which ends them, is given apart; the
+// texts are Envoy's (config/utility.cc, validateTerminalFilters).
+func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config.HTTPFilter, router *routerv3.Router) {
+	if len(filters) == 0 {
+		d.refuse(p, "the last filter must be the router (envoy.extensions.filters.http.router.v3.Router)")
+	}
+	for i, f := range filters {
+		if f.GetConfigDiscovery() != nil {
+			continue // the walk has refused it
+		}
+		typeName, _, _ := unwrap(f.GetTypedConfig())
+		if f.GetIsOptional() && !implements(httpFilter, typeName) {
+			d.warn(p.at(i), "optional filter '%s' of unknown type '%s' is left out", f.GetName(), typeName)
+			continue
+		}
+		pc := p.at(i).dot("typed_config")
+		m := d.extension(pc, httpFilter, f.GetName(), f.GetTypedConfig())
+		r, terminal := m.(*routerv3.Router)
+		last := i == len(filters)-1
+		switch {
+		case m == nil:
+		case terminal && !last:
+			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a http filter chain.", f.GetName(), extensionName(m))
+		case !terminal && last:
+			d.refuse(p.at(i), "Error: non-terminal filter named %s of type %s is the last filter in a http filter chain.", f.GetName(), extensionName(m))
+		case terminal && f.GetDisabled():
+			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
+		case terminal:
+			router = r
+			d.accessLogs(pc.dot("upstream_log"), r.GetUpstreamLog())
+		default:
+			all = append(all, config.HTTPFilter{Name: f.GetName(), Disabled: f.GetDisabled(), Config: d.filterConfig(pc, m)})
+		}
+	}
+	return all, router
+}
+
+// overrides reads typed_per_filter_config.
+func (d *decoder) overrides(p path, configs map[string]*anypb.Any) (all []config.FilterOverride) {
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		if o, ok := d.override(p.key(name), name, configs[name]); ok {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// override reads what is said of one filter; false if nothing is.
+func (d *decoder) override(p path, name string, a *anypb.Any) (o config.FilterOverride, ok bool) {
+	o.Name = name
+	optional := false
+	if typeName, _, _ := unwrap(a); typeName == "envoy.config.route.v3.FilterConfig" {
+		f := &routev3.FilterConfig{}
+		if err := proto.Unmarshal(a.GetValue(), f); err != nil {
+			d.refuse(p, "not a %s: %v", typeName, err)
+			return o, false
+		}
+		d.begin(p, f)
+		o.Disabled, optional, a = f.GetDisabled(), f.GetIsOptional(), f.GetConfig()
+		if a == nil {
+			return o, true
+		}
+		p = p.dot("config")
+	}
+	typeName, _, _ := unwrap(a)
+	if optional && !implements(routeFilter, typeName) {
+		d.warn(p, "optional configuration of filter '%s' of unknown type '%s' is left out", name, typeName)
+		return o, o.Disabled
+	}
+	m := d.extension(p, routeFilter, name, a)
+	if m == nil {
+		return o, false
+	}
+	o.Config = d.routeFilterConfig(p, m)
+	return o, true
+}
