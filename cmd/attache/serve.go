@@ -34,6 +34,7 @@ type program struct {
 	// stopClient is not nil once the client runs.
 	stopClient func()
 	dump       [][]byte
+	unbuilt    int // see bootstrap.Bootstrap.Unbuilt
 	ready      atomic.Bool
 	failing    atomic.Bool // /healthcheck/fail
 	quit       func()      // asks for the end without a drain
@@ -52,7 +53,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	quitting, quit := context.WithCancel(context.Background())
 	defer quit()
 	go lean(quitting)
-	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit}
+	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt}
 	if err := p.render(b); err != nil {
 		return err
 	}

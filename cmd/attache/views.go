@@ -61,6 +61,7 @@ func (p *program) stats() []stats.Row {
 		live = 1
 	}
 	sum.Add("server.live", stats.Gauge, live)
+	sum.Add("server.config_not_built", stats.Gauge, uint64(p.unbuilt))
 	if p.client != nil {
 		p.client.Stats(sum)
 	}

@@ -16,6 +16,8 @@ type Script struct {
 	// "config NAME", which the step "apply NAME" makes live, by name.
 	Config string
 	Later  map[string]string
+	// Files are those of the parts "file PATH", below the directory $dir, by path.
+	Files map[string]string
 
 	steps []step
 }
@@ -28,12 +30,12 @@ type step struct {
 
 // Parse reads a script. Errors name the line.
 func Parse(text string) (*Script, error) {
-	s := &Script{Later: map[string]string{}}
+	s := &Script{Later: map[string]string{}, Files: map[string]string{}}
 	at, steps := "title", false
 	for i, line := range strings.Split(text, "\n") {
 		if name, ok := part(line); ok {
 			at = name
-			if at != "config" && at != "steps" && !strings.HasPrefix(at, "config ") {
+			if at != "config" && at != "steps" && !strings.HasPrefix(at, "config ") && !strings.HasPrefix(at, "file ") {
 				return nil, fmt.Errorf("line %d: no part is called %q", i+1, at)
 			}
 			steps = steps || at == "steps"
@@ -64,6 +66,8 @@ func (s *Script) add(at, line string) error {
 		s.Title += line + "\n"
 	case at == "config":
 		s.Config += line + "\n"
+	case strings.HasPrefix(at, "file "):
+		s.Files[strings.TrimPrefix(at, "file ")] += line + "\n"
 	case at != "steps":
 		s.Later[strings.TrimPrefix(at, "config ")] += line + "\n"
 	case line == "" || line[0] == '#' || expectation(line):

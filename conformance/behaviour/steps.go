@@ -12,6 +12,7 @@ package behaviour
 //	wait 3s                   lets time pass
 //	stats PATTERN…            statistics with a value, by name (* is any text)
 //	logs                      what was logged to $log since the last time
+//	warnings                  what was said of the configuration that is live
 //	apply NAME                makes the part "config NAME" live
 //
 // What hosts saw is shown below the step in which they saw it.
@@ -52,6 +53,12 @@ func (w *world) run(s *Script, st step) (string, error) {
 		return w.stats(strings.Fields(rest))
 	case "logs":
 		return w.logged()
+	case "warnings":
+		var b strings.Builder
+		for _, p := range w.warned {
+			fmt.Fprintf(&b, "= %s: %s\n", p.Path, p.Text)
+		}
+		return b.String(), nil
 	case "apply":
 		err := w.apply(s.Later[rest])
 		return w.hostsSaw(), err

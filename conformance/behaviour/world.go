@@ -43,6 +43,7 @@ type world struct {
 
 	server *proxy.Server
 	last   *config.Snapshot
+	warned []bootstrap.Problem // of the last configuration
 	front  config.Address // of the first listener
 	hosts  []*host
 	names  map[string][]string // in DNS, by name: hosts
@@ -96,7 +97,7 @@ func (w *world) findHosts(s *Script) {
 		all += later
 	}
 	for _, sym := range symbol.FindAllString(all, -1) {
-		if sym != "$log" && w.host(sym[1:]) == nil {
+		if sym != "$log" && sym != "$dir" && w.host(sym[1:]) == nil {
 			ok, _ := parseAnswer("200")
 			w.hosts = append(w.hosts, &host{w: w, name: sym[1:], always: ok})
 		}
@@ -124,11 +125,15 @@ func (w *world) host(name string) *host {
 	return nil
 }
 
-// concrete replaces symbols by addresses, and $log by a file.
+// concrete replaces symbols by addresses, $log by a file, and $dir by the directory
+// of the script's files.
 func (w *world) concrete(yaml string) string {
 	return symbol.ReplaceAllStringFunc(yaml, func(sym string) string {
-		if sym == "$log" {
+		switch sym {
+		case "$log":
 			return filepath.Join(w.dir, "log")
+		case "$dir":
+			return w.dir
 		}
 		return hostIP(slices.Index(w.hosts, w.host(sym[1:]))).String()
 	})
@@ -148,6 +153,15 @@ func (w *world) Lookup(_ context.Context, name string, _ config.DNSFamily) (addr
 
 // start brings the data plane and the hosts up.
 func (w *world) start(s *Script) error {
+	for name, text := range s.Files {
+		path := filepath.Join(w.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
 	for _, h := range w.hosts {
 		if err := h.up(); err != nil {
 			return err
@@ -174,6 +188,7 @@ func (w *world) log() *slog.Logger {
 // apply makes a configuration live.
 func (w *world) apply(yaml string) error {
 	b, problems := bootstrap.Load([]byte(w.concrete(yaml)), "config", bootstrap.Options{})
+	w.warned = problems
 	if load.Refused(problems) {
 		var all []string
 		for _, p := range problems {

@@ -54,7 +54,12 @@ type Bootstrap struct {
 	// One that only the xDS client can use (TLS, HTTP/2) is not in Resources.
 	ControlPlanes map[string]config.ControlPlane
 
+	// Unbuilt is how many places ask for what is not built and cannot change how a
+	// request is answered; each was a warning.
+	Unbuilt int
+
 	proto            *bootstrapv3.Bootstrap
+	layers           *bootstrapv3.LayeredRuntime // those on disk as they were read
 	allowUnsupported bool
 	static           static
 }
@@ -91,6 +96,11 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	locate(doc, found)
 	problems = load.Join(problems, found)
 	slices.SortStableFunc(problems, byLine)
+	for _, p := range problems {
+		if p.Unbuilt {
+			b.Unbuilt++
+		}
+	}
 	return b, problems
 }
 

@@ -18,6 +18,8 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	m := b.proto
 	o.ReadFile = secretfile.Read
 	problems := envoyv3.Bootstrap(m, o)
+	layers, found := b.readLayers()
+	problems, b.layers = append(problems, found...), layers
 	runtime, found := b.RuntimeWith(nil)
 	problems = append(problems, found...)
 	b.Runtime, o.Runtime = runtime, runtime

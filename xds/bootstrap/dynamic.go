@@ -50,7 +50,7 @@ type RuntimeLayer struct {
 // come, by the name of their resource. What was decoded with other values is to
 // be decoded again.
 func (b *Bootstrap) RuntimeWith(layers map[string]*structpb.Struct) (envoyv3.Runtime, []Problem) {
-	return envoyv3.ReadRuntime("layered_runtime", b.proto.GetLayeredRuntime(), layers)
+	return envoyv3.ReadRuntime("layered_runtime", b.layers, layers)
 }
 
 // NodeProto is the node as a control plane is told of it: what the file says,

@@ -15,6 +15,10 @@ import (
 func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d := &decoder{opts: o}
 	d.check("", m)
+	d.dnsResolver(root("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
+	d.bootstrapExtensions(m.GetBootstrapExtensions())
+	d.overload(m)
+	d.applicationLog(root("application_log_config").dot("log_format"), m.GetApplicationLogConfig().GetLogFormat())
 	admin := root("admin")
 	d.accessLogs(admin.dot("access_log"), m.GetAdmin().GetAccessLog())
 	if f := m.GetAdmin().GetAccessLogPath(); f != "" && f != "/dev/null" {

@@ -5,6 +5,7 @@ package envoyv3
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -83,6 +84,19 @@ func (d *decoder) never(p path, hint string) {
 		text += ": " + hint
 	}
 	d.report(Problem{Path: string(p), Text: text})
+}
+
+// notBuilt reports what is taken and does nothing, see level unbuilt; types are the
+// extensions that it asks for.
+func (d *decoder) notBuilt(p path, hint string, types ...string) {
+	text := "has no effect"
+	if len(types) > 0 {
+		text += " (" + strings.Join(types, ", ") + ")"
+	}
+	if hint != "" {
+		text += ": " + hint
+	}
+	d.report(Problem{Path: string(p), Text: text, Warning: true, Unbuilt: true})
 }
 
 // refusals counts what was refused so far.

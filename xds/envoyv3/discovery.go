@@ -113,6 +113,7 @@ func (d *decoder) dnsCluster(p path, custom *clusterv3.Cluster_CustomClusterType
 	if !ok {
 		return false
 	}
+	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	c.Discovery = config.DiscoveryStrictDNS
 	if m.GetAllAddressesInSingleEndpoint() {
 		c.Discovery = config.DiscoveryLogicalDNS

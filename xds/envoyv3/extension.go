@@ -145,6 +145,10 @@ func (d *decoder) extension(p path, k kind, name string, a *anypb.Any) proto.Mes
 		return nil
 	}
 	m := newExtension(k, typeName)
+	if m == nil && onlyWatches(k, typeName) {
+		d.notBuilt(p, "", typeName)
+		return nil
+	}
 	if m == nil {
 		d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'", name, typeName)
 		return nil

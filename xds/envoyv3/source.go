@@ -41,8 +41,7 @@ func (d *decoder) source(p path, m *corev3.ConfigSource) config.Source {
 
 // Texts of Envoy's config/utility.cc.
 const (
-	oldTransport = "V2 (and AUTO) xDS transport protocol versions are deprecated. The v2 xDS major version has been removed and is no longer supported. " +
-		"You may be missing explicit V3 configuration of the transport API version"
+	oldTransport   = "V2 xDS transport protocol version is deprecated. The v2 xDS major version has been removed and is no longer supported."
 	clusterForGRPC = "envoy.config.core.v3.ApiConfigSource::(DELTA_)GRPC must not have a cluster name specified"
 	noService      = "API configs must have either a gRPC service or a cluster name defined"
 )
@@ -56,7 +55,7 @@ func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource
 	default:
 		d.never(p.dot("api_type"), m.GetApiType().String()+": only GRPC and DELTA_GRPC")
 	}
-	if m.GetTransportApiVersion() != corev3.ApiVersion_V3 {
+	if v := m.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
 		d.refuse(p.dot("transport_api_version"), "%s", oldTransport)
 	}
 	if len(m.GetClusterNames()) > 0 {

@@ -21,6 +21,9 @@ const (
 	// never is a problem even then: without the field a request would go where
 	// it must not, or a check would be missing.
 	never
+	// unbuilt is taken with a warning: what it asks for is not built, and cannot
+	// change how a request is answered.
+	unbuilt
 	// honoured does what Envoy does.
 	honoured
 	// partly is honoured within the limits of the note.
@@ -30,7 +33,7 @@ const (
 )
 
 func (l level) String() string {
-	return [...]string{"refused", "refused always", "honoured", "honoured, with limits", "no effect"}[l]
+	return [...]string{"refused", "refused always", "taken with a warning", "honoured", "honoured, with limits", "no effect"}[l]
 }
 
 // support is a table's entry for a field; the zero value refuses.
@@ -49,6 +52,7 @@ type table struct {
 	honoured string
 	partly   notes
 	noEffect notes
+	unbuilt  notes
 	refused  notes
 	never    notes
 	// strict makes fields that are not listed never instead of refused.
@@ -106,7 +110,7 @@ func (t table) fields() fields {
 	for name := range strings.FieldsSeq(t.honoured) {
 		f.byName[name] = support{level: honoured}
 	}
-	for level, notes := range map[level]notes{partly: t.partly, noEffect: t.noEffect, refused: t.refused, never: t.never} {
+	for level, notes := range map[level]notes{partly: t.partly, noEffect: t.noEffect, unbuilt: t.unbuilt, refused: t.refused, never: t.never} {
 		for name, note := range notes {
 			f.byName[name] = support{level, note}
 		}

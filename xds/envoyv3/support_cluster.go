@@ -39,8 +39,9 @@ func clusterTable() []table {
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
 				"transport_socket_matches outlier_detection",
 			partly: notes{
-				"type":      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
-				"lb_policy": "not CLUSTER_PROVIDED",
+				"type":                      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
+				"lb_policy":                 "not CLUSTER_PROVIDED",
+				"typed_dns_resolver_config": noteResolver,
 			},
 			noEffect: notes{
 				"metadata":                      labelOnly,
@@ -56,7 +57,6 @@ func clusterTable() []table {
 				"upstream_bind_config":                      "the kernel chooses the source address",
 				"dns_resolvers":                             hintResolver,
 				"dns_resolution_config":                     hintResolver,
-				"typed_dns_resolver_config":                 hintResolver,
 				"use_tcp_for_dns_lookups":                   hintResolver,
 				"lb_subset_config":                          "subsets are not supported yet",
 				"close_connections_on_host_health_failure":  "active health checks are not supported yet",
@@ -74,7 +74,7 @@ func clusterTable() []table {
 			of: &dnsv3.DnsCluster{},
 			honoured: "dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_lookup_family " +
 				"all_addresses_in_single_endpoint",
-			refused: notes{"typed_dns_resolver_config": hintResolver},
+			partly: notes{"typed_dns_resolver_config": noteResolver},
 		},
 		{of: &dnsv3.DnsCluster_RefreshRate{}, honoured: "base_interval max_interval"},
 		{of: &clusterv3.Cluster_RefreshRate{}, honoured: "base_interval max_interval"},

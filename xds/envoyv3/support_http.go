@@ -31,8 +31,8 @@ func httpTables() []table {
 				"access_log_options":                  "no access log is written",
 				"add_proxy_protocol_connection_state": "there is no filter state",
 			},
+			unbuilt: notes{"tracing": noSpans},
 			refused: notes{
-				"tracing":                    hintTracing,
 				"http3_protocol_options":     hintHTTP3,
 				"local_reply_config":         "local replies are Envoy's defaults",
 				"request_id_extension":       "request ids are UUIDs",
@@ -67,8 +67,8 @@ func httpTables() []table {
 				"upstream_log_options":                     "no access log is written",
 				"suppress_grpc_request_failure_code_stats": "those statistics are not kept",
 			},
+			unbuilt: notes{"start_child_span": noSpans},
 			refused: notes{
-				"start_child_span":     hintTracing,
 				"strict_check_headers": "the x-envoy- headers that it names are not read yet",
 			},
 			never: notes{"upstream_http_filters": "there are no upstream filters"},
@@ -123,4 +123,5 @@ func httpTables() []table {
 
 const hintECDS = "give typed_config: the filters that there are end their chain"
 
-const hintTracing = "tracing is not supported yet"
+// noSpans is what is said of tracing.
+const noSpans = "no spans are made; headers of tracers are passed on as they come"

@@ -54,8 +54,8 @@ func routeTables() []table {
 				"metadata":  labelOnly,
 				"decorator": "names the span of a trace; there are no traces yet",
 			},
+			unbuilt: notes{"tracing": noSpans},
 			refused: notes{
-				"tracing":     hintTracing,
 				"stat_prefix": "statistics are kept per cluster",
 			},
 			never: notes{

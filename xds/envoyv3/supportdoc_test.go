@@ -44,6 +44,7 @@ A field that is set is one of:
 | honoured | does what Envoy does |
 | honoured, with limits | does so within the limits of the note; what is beyond them is refused by its path |
 | no effect | changes nothing here by design; the note says why |
+| taken with a warning | does nothing: what it asks for is not built, and cannot change how a request is answered; the warning names what it is, and the gauge ` + "`server.config_not_built`" + ` counts such places |
 | refused | an error that names the path; a warning with ` + "`--allow-unsupported`" + ` |
 | refused always | an error even then: without the field a request would go where it must not, or a check would be missing |
 
@@ -61,6 +62,10 @@ Found by the type in ` + "`typed_config`" + `, never by name; also as ` + "`xds.
 `)
 	for _, e := range extensions() {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", e.kind, e.new().ProtoReflect().Descriptor().FullName())
+	}
+	b.WriteString("\nTaken with a warning where they are named, because they cannot change how a request is answered:\n\n")
+	for _, w := range watchers() {
+		fmt.Fprintf(&b, "- %s: `%s*`\n", w.kind, w.prefix)
 	}
 	b.WriteString("\n## Messages\n")
 	for _, t := range tables() {

@@ -44,6 +44,8 @@ func (d *decoder) checkField(p path, f protoreflect.FieldDescriptor, v protorefl
 		d.unsupported(p, s.note)
 	case never:
 		d.never(p, s.note)
+	case unbuilt:
+		d.notBuilt(p, s.note, typesIn(f, v)...)
 	case honoured, partly:
 		d.checkBelow(p, f, v)
 	}

@@ -58,6 +58,9 @@ type Problem struct {
 	// Unsupported marks an extension that Envoy has and this program has not
 	// linked; see Options.AllowUnsupported.
 	Unsupported bool
+	// Unbuilt marks, with Warning, what is taken and does nothing here, because it
+	// cannot change how a request is answered: a stat sink, a tracer.
+	Unbuilt bool
 }
 
 // String is "12:3: path: text", leaving out what is not known.
