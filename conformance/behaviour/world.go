@@ -44,7 +44,7 @@ type world struct {
 	server *proxy.Server
 	last   *config.Snapshot
 	warned []bootstrap.Problem // of the last configuration
-	front  config.Address // of the first listener
+	front  config.Address      // of the first listener
 	hosts  []*host
 	names  map[string][]string // in DNS, by name: hosts
 	named  map[string]*connection
