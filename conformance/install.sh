@@ -1,6 +1,8 @@
 #!/bin/sh
 # install.sh WHAT...: makes sure that the real servers and programs are here
-# that WHAT needs: "test", "browser", "infra", "bench", or the program's own name.
+# that WHAT needs: "test", "browser", "infra", "bench", or the program's own name;
+# "grpcjs" is the library, which goes into attache/grpcjs in the user's cache
+# directory, as its lock file says.
 #
 # As root on a system with apt-get it installs what is missing and says so; the
 # services that Debian's packages bring are not started. Elsewhere it prints
@@ -11,9 +13,11 @@ PATH=$PATH:/usr/sbin:/sbin
 [ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|bench|PROGRAM..." >&2; exit 2; }
 
 programs=
+grpcjs=
 for what; do
 	case $what in
-	test) programs="$programs memcached nginx redis-server curl nghttp h2load node" ;;
+	test) programs="$programs memcached nginx redis-server curl nghttp h2load node npm" grpcjs=yes ;;
+	grpcjs) programs="$programs node npm" grpcjs=yes ;;
 	browser) programs="$programs chromium-headless-shell" ;;
 	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
@@ -33,13 +37,31 @@ package() {
 	esac
 }
 
+# grpcjs puts grpc-js, of the versions in tools/grpcjs, where node can find it.
+grpcjs() {
+	from=$(dirname "$0")/tools/grpcjs
+	to=${XDG_CACHE_HOME:-$HOME/.cache}/attache/grpcjs
+	cmp -s "$from/package-lock.json" "$to/installed" && return
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$to"
+	echo "installing with npm: grpc-js"
+	(cd "$to" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error)
+	cp "$from/package-lock.json" "$to/installed"
+}
+
+# finish is what follows when every program is here.
+finish() {
+	[ -z "$grpcjs" ] || grpcjs
+	exit 0
+}
+
 missing=
 for p in $programs; do
 	command -v "$p" >/dev/null && continue
 	p=$(package "$p")
 	case " $missing " in *" $p "*) ;; *) missing="$missing $p" ;; esac
 done
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || finish
 
 if ! command -v apt-get >/dev/null; then
 	echo "missing:$missing. Install them with this system's package manager, then run this again." >&2
@@ -83,3 +105,4 @@ fi
 for p in $programs; do
 	command -v "$p" >/dev/null || { echo "$p is still missing" >&2; exit 1; }
 done
+finish
