@@ -80,7 +80,7 @@ func TestVersionMatrix(t *testing.T) {
 				m := &matrix{t, h2Client(t, down), "http://" + s.web, host}
 				m.bodies(version(up))
 				m.trailers()
-				m.hints()
+				m.hints("")
 				m.bodyless()
 				m.large()
 				m.cookies()
@@ -163,7 +163,40 @@ func (m *matrix) trailers() {
 	}
 }
 
-func (m *matrix) hints() {
+// TestInterimMatrix: with proxy_100_continue the host's interim answers come through, and a body waits for its 100.
+func TestInterimMatrix(t *testing.T) {
+	for _, up := range []bool{false, true} {
+		host := &matrixHost{}
+		s := startH2(t, startUpstream(t, host), up, "codec_type: AUTO\n", "codec_type: AUTO\n          proxy_100_continue: true\n")
+		for _, down := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s to %s", version(down), version(up)), func(t *testing.T) {
+				m := &matrix{t, h2Client(t, down), "http://" + s.web, host}
+				m.hints("103 </style.css>")
+				m.expects()
+			})
+		}
+	}
+}
+
+// expects: a host that wants the body says so, and the client waits for it.
+func (m *matrix) expects() {
+	m.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute // it sends unasked behind that
+	var told atomic.Int32
+	trace := &httptrace.ClientTrace{Got100Continue: func() { told.Add(1) }}
+	r := m.request("POST", "/echo", strings.NewReader("body"))
+	r.Header.Set("Expect", "100-continue")
+	if _, got := m.do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))); got != "body" || told.Load() != 1 {
+		m.Errorf("%q, told %d times to go on", got, told.Load())
+	}
+	r = m.request("POST", "/refuse", strings.NewReader("body"))
+	r.Header.Set("Expect", "100-continue")
+	if response, got := m.do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))); response.StatusCode != 403 || got != "not that\n" || told.Load() != 1 {
+		m.Errorf("%s %q, told %d times to go on", response.Status, got, told.Load())
+	}
+}
+
+// hints asks for a page with an early hint and wants what is to come of that.
+func (m *matrix) hints(want string) {
 	var link atomic.Value
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 		link.Store(fmt.Sprint(code, " ", h.Get("link")))
@@ -173,8 +206,8 @@ func (m *matrix) hints() {
 	if _, got := m.do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))); got != "late" {
 		m.Errorf("%q", got)
 	}
-	// As in Envoy without proxy_100_continue, which attache refuses: 1xx are borne and not passed on.
-	if got, _ := link.Load().(string); got != "" {
+	// As in Envoy without proxy_100_continue, 1xx are borne and not passed on.
+	if got, _ := link.Load().(string); got != want {
 		m.Errorf("hints: %q", got)
 	}
 }

@@ -31,7 +31,10 @@ type HTTP struct {
 	// PreserveExternalRequestID keeps a client's x-request-id on edge requests.
 	PreserveExternalRequestID bool
 	RequestIDInResponse       bool
-	AppendXForwardedPort      bool
+	// Proxy100Continue leaves expectations to the host and passes its interim
+	// answers on: 100, 102, 103 and 104.
+	Proxy100Continue     bool
+	AppendXForwardedPort bool
 
 	NormalizePath  bool
 	MergeSlashes   bool

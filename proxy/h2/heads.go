@@ -125,8 +125,7 @@ func (c *Conn) opened(id uint32, end, self bool, block []byte) error {
 	return nil
 }
 
-// answered takes the head of an answer. Interim ones are dropped: an expectation
-// was answered here.
+// answered takes the head of an answer.
 func (c *Conn) answered(s *Stream, end bool, block []byte) error {
 	s.Fields.Reset()
 	err := c.dec.Decode(&s.Fields, block, &c.o.Limits)
@@ -138,9 +137,7 @@ func (c *Conn) answered(s *Stream, end bool, block []byte) error {
 		return nil
 	}
 	if isInterim(s.Fields.Headers) {
-		if s.interims++; end || s.interims > maxInterim {
-			s.fault(errInterim)
-		}
+		s.interim(end)
 		return nil
 	}
 	s.head = true
@@ -149,7 +146,22 @@ func (c *Conn) answered(s *Stream, end bool, block []byte) error {
 	return nil
 }
 
-// maxInterim is how many 1xx answers are borne before the real one.
+// interim takes the head of an interim answer, which is in Fields: it is dropped,
+// as an expectation was answered here, or kept apart for the reader, whom the
+// answer itself may overtake.
+func (s *Stream) interim(end bool) {
+	switch s.interims++; {
+	case end, s.interims > maxInterim && !s.Interims, len(s.early) == maxInterim:
+		s.fault(errInterim)
+	case s.Interims:
+		s.early = append(s.early, s.Fields)
+		s.Fields = http2.Fields{}
+		s.reader.Wake(s.conn.w)
+	}
+}
+
+// maxInterim is how many 1xx answers are borne before the real one, or wait to be
+// read.
 const maxInterim = 10
 
 func (c *Conn) trailers(s *Stream, end bool, block []byte) error {

@@ -37,8 +37,8 @@ func (s *Stream) Request(method, scheme, authority, path, protocol []byte) {
 // Status adds :status to the block, first.
 func (s *Stream) Status(code int) { s.conn.block = s.conn.enc.Status(s.conn.block, code) }
 
-// SendHead sends the block: a head, an interim head, or trailers, with which end
-// must be set and nothing be queued.
+// SendHead sends the block: a head, or trailers, with which end must be set and
+// nothing be queued.
 func (s *Stream) SendHead(end bool) {
 	c := s.conn
 	if s.id == 0 {
@@ -49,6 +49,14 @@ func (s *Stream) SendHead(end bool) {
 	if end {
 		s.half()
 	}
+}
+
+// SendInterim sends the block as an interim head (1xx): the answer is still to
+// come, and a client that resets the stream before it is as hasty as without.
+func (s *Stream) SendInterim() {
+	before := s.answered
+	s.SendHead(false)
+	s.answered = before
 }
 
 // number gives the stream its number.

@@ -15,6 +15,9 @@ import (
 type Stream struct {
 	// Data is the room's own.
 	Data any
+	// Interims makes the 1xx heads of an answer wait for NextInterim; else they
+	// are dropped. A client's, to be set before the request is sent.
+	Interims bool
 	// Broken, if not nil, is called when the stream ends before its time: reset,
 	// or lost with its connection. In the reader: it must not yield.
 	Broken func()
@@ -34,9 +37,10 @@ type Stream struct {
 	inOff    int
 	left     int64 // of the window that the peer has of this stream
 	owed     int64
-	length   int64 // what the head says that the data is, -1: nothing
-	came     int64 // data so far
-	interims int   // 1xx answers so far
+	length   int64          // what the head says that the data is, -1: nothing
+	came     int64          // data so far
+	interims int            // 1xx answers so far
+	early    []http2.Fields // those that wait for NextInterim
 	reader   loop.Waiter
 	late     [2]bool // the reader's, the writer's time is over
 	timer    [2]loop.Timer
@@ -142,6 +146,16 @@ func (s *Stream) Began() int64 { return s.began }
 
 // Answered reports whether the answer's head is in Fields.
 func (s *Stream) Answered() bool { return s.head }
+
+// NextInterim gives the head of the next interim answer, nil if none waits.
+func (s *Stream) NextInterim() *http2.Fields {
+	if len(s.early) == 0 {
+		return nil
+	}
+	f := s.early[0]
+	s.early = s.early[1:]
+	return &f
+}
 
 // Trailed reports whether Trailers are there.
 func (s *Stream) Trailed() bool { return s.trailed }

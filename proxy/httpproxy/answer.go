@@ -8,17 +8,13 @@ import (
 	"github.com/attache-mesh/attache/proxy/route"
 )
 
-// maxInterim is how many 1xx answers are borne before the real one.
-const maxInterim = 10
-
-// readAnswer reads the head of the answer; it has n bytes, still buffered. 1xx
-// heads are dropped: an expectation was answered here.
+// readAnswer reads the head of the answer; it has n bytes, still buffered.
 func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
 	if x.up.s != nil {
 		return 0, x.readHeaders()
 	}
 	up := x.up.c
-	for interim := 0; ; {
+	for {
 		if up.Pending() > 0 {
 			n, err := x.resp.Parse(up.Buffered(), x.method, &x.limits)
 			switch {
@@ -28,11 +24,10 @@ func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
 			case n == 0:
 			case x.resp.Status >= 200 || x.switched():
 				return n, outcome.OK
-			case x.resp.Status == 101 || interim == maxInterim:
+			case x.resp.Status == 101 || !x.interim():
 				x.cluster.Count.CxProtocolError++
 				return 0, outcome.ProtocolError
 			default:
-				interim++
 				up.Discard(n)
 				continue
 			}

@@ -81,6 +81,8 @@ type exchange struct {
 	backHead int
 	upErr    error
 	tries    int
+	interims int // 1xx heads that came, and those of them that went on
+	informed int
 	gone     bool // the host left the cluster while it was connected to
 
 	// Time, in the worker's.
@@ -143,6 +145,7 @@ func (x *exchange) clear() {
 	x.asked, x.asks = 0, false
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone, x.backHead = false, 0
+	x.interims, x.informed = 0, 0
 	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
 	x.made, x.local, x.length, x.settled = false, nil, 0, false
@@ -273,7 +276,7 @@ const maxTries = 3
 // already, and may go out once more: nothing of it was taken, or it is whole
 // and safe to repeat (RFC 9110, 9.2.2), and no byte of an answer came.
 func (x *exchange) again(o outcome.Outcome) bool {
-	if o != outcome.ConnectionLost || x.started || x.tries >= maxTries || x.pumpEnd != outcome.OK || x.pumping {
+	if o != outcome.ConnectionLost || x.started || x.informed > 0 || x.tries >= maxTries || x.pumpEnd != outcome.OK || x.pumping {
 		return false
 	}
 	switch {

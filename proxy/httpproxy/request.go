@@ -303,22 +303,12 @@ func (x *exchange) takeSmall(out []byte, n int) []byte {
 		out = append(out, x.down.buffered()[x.head:x.head+n]...)
 		x.in.left, x.in.done = 0, true
 	}
-	if x.req.Expect100 {
+	if x.req.Expect100 && !x.here.room.cfg.Proxy100Continue {
 		x.goOn()
 	}
 	x.down.discard(x.head + n)
 	x.head = 0
 	return out
-}
-
-// goOn tells a client that waits before it sends its body.
-func (x *exchange) goOn() {
-	if s := x.down.s; s == nil {
-		_ = x.down.c.Send(http1.AppendContinue(x.here.scratch[:0]))
-	} else if s.Head() {
-		s.Status(100)
-		s.SendHead(false)
-	}
 }
 
 // sanitize removes what is not the client's to say and adds what attache has to
@@ -344,7 +334,7 @@ func (x *exchange) sanitize() outcome.Outcome {
 		}
 		switch h.ID {
 		case http1.FieldHost, http1.FieldExpect, http1.FieldXEnvoyInternal, http1.FieldXEnvoyExternalAddress:
-			if h.ID == http1.FieldXEnvoyExternalAddress && !edge {
+			if h.ID == http1.FieldXEnvoyExternalAddress && !edge || h.ID == http1.FieldExpect && cfg.Proxy100Continue {
 				break
 			}
 			if h.ID == http1.FieldHost {

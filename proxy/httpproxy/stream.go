@@ -264,6 +264,7 @@ func (x *exchange) sendStream() outcome.Outcome {
 	if !s.Head() {
 		return x.lost(s.Err())
 	}
+	s.Interims = x.here.room.cfg.Proxy100Continue
 	x.writeBlock(s)
 	s.SendHead(bare)
 	if bare {
@@ -318,7 +319,13 @@ func (x *exchange) rewriteKept() {
 // readHeaders waits for the head of the answer.
 func (x *exchange) readHeaders() outcome.Outcome {
 	s := x.up.s
-	for !s.Answered() {
+	for {
+		if o := x.readInterims(s); o != outcome.OK {
+			return o
+		}
+		if s.Answered() {
+			break
+		}
 		if o := x.awaitStream(s); o != outcome.OK {
 			return o
 		}

@@ -37,6 +37,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 		GenerateRequestID:         orBool(m.GetGenerateRequestId(), true),
 		PreserveExternalRequestID: m.GetPreserveExternalRequestId(),
 		RequestIDInResponse:       m.GetAlwaysSetRequestIdInResponse(),
+		Proxy100Continue:          m.GetProxy_100Continue(),
 		AppendXForwardedPort:      m.GetAppendXForwardedPort(),
 		NormalizePath:             m.GetNormalizePath().GetValue(),
 		MergeSlashes:              m.GetMergeSlashes(),

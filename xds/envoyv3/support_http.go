@@ -17,7 +17,7 @@ func httpTables() []table {
 				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
-				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
+				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port proxy_100_continue " +
 				"http2_protocol_options set_current_client_cert_details",
 			partly: notes{
 				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
