@@ -29,8 +29,7 @@ type Request struct {
 	// HTTP/2, "http" if it is empty.
 	Method, Scheme, Authority, Path []byte
 	// Headers are sent in their order, those marked Hop not. Content-Length and
-	// what frames a message are not among them. Names are in lower case and IDs
-	// set: see Field.
+	// what frames a message are not among them. IDs are set: see Field.
 	Headers []http1.Header
 	// Body is sent with its length; nil: there is none.
 	Body []byte

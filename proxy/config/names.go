@@ -77,12 +77,15 @@ func (n *names) addTable(t *RouteTable) {
 	if t.ValidateClusters {
 		to = &n.required
 	}
+	*to = mirrorNames(*to, t.Mirrors)
 	for i := range t.VirtualHosts {
+		*to = mirrorNames(*to, t.VirtualHosts[i].Mirrors)
 		for j := range t.VirtualHosts[i].Routes {
 			f, ok := t.VirtualHosts[i].Routes[j].Action.(*Forward)
 			if !ok {
 				continue
 			}
+			*to = mirrorNames(*to, f.Mirrors)
 			if f.Cluster != "" {
 				*to = append(*to, f.Cluster)
 			}

@@ -19,6 +19,9 @@ type RouteTable struct {
 	// MostSpecificWins.
 	Headers          HeaderOps
 	MostSpecificWins bool
+	// Mirrors hold for virtual hosts that have none; theirs for routes that have
+	// none.
+	Mirrors []Mirror
 	// ValidateClusters refuses a table that names an unknown cluster.
 	ValidateClusters bool
 	MaxDirectBody    uint32
@@ -35,6 +38,7 @@ type VirtualHost struct {
 	Headers HeaderOps
 	TLS     RequireTLS
 	Filters []FilterOverride
+	Mirrors []Mirror
 }
 
 // RequireTLS is VirtualHost.TlsRequirementType.
@@ -189,6 +193,7 @@ type Forward struct {
 	Hash     []HashPolicy
 	Upgrades []UpgradeSwitch
 	High     bool // priority HIGH
+	Mirrors  []Mirror
 }
 
 // UpgradeSwitch turns an upgrade on or off for one route; Type is lower case.

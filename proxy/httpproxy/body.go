@@ -14,10 +14,11 @@ type body struct {
 	done   bool
 	left   int64 // BodyLength
 	chunks http1.Chunked
+	tap    *tap // copies what passes; nil: nobody does
 }
 
 func (b *body) reset(kind http1.Body, n int64) {
-	b.kind, b.left, b.done = kind, n, kind == http1.BodyNone
+	b.kind, b.left, b.done, b.tap = kind, n, kind == http1.BodyNone, nil
 	if kind == http1.BodyChunked {
 		b.chunks.Reset()
 	}
@@ -55,6 +56,7 @@ func (b *body) relay(dst, src *end, chunked, trailers bool, lim *http1.Limits) e
 			return err
 		}
 		if len(data) > 0 {
+			b.tapped(data)
 			dst.put(data, chunked, b.done && b.kind == http1.BodyLength)
 		}
 		if b.done {
@@ -79,12 +81,20 @@ func (b *body) relayStream(dst *end, s *h2.Stream, chunked, trailers bool) {
 		lines = s.Trailers.Headers
 	}
 	if len(data) > 0 {
+		b.tapped(data)
 		dst.put(data, chunked, last && len(lines) == 0)
 		s.Discard(len(data))
 	}
 	if last {
 		b.done = true
 		dst.finish(chunked, lines)
+	}
+}
+
+// tapped lets a tap have what passes.
+func (b *body) tapped(data []byte) {
+	if b.tap != nil {
+		b.tap.take(data)
 	}
 }
 

@@ -40,6 +40,7 @@ func (x *exchange) send() outcome.Outcome {
 		return x.lost(err)
 	}
 	if len(data) > 0 {
+		x.in.tapped(data)
 		x.in.left -= int64(len(data))
 		x.in.done = x.in.left == 0
 		x.down.discard(len(data))
@@ -70,6 +71,10 @@ func (x *exchange) sendRest() outcome.Outcome {
 // wholeCame notes that the request is complete: the route's time begins.
 func (x *exchange) wholeCame() {
 	x.complete = x.w.Now()
+	if t := x.in.tap; t != nil {
+		x.in.tap = nil
+		t.send(x.w, x.in.kind != http1.BodyNone)
+	}
 	if x.timeout > 0 {
 		x.deadline = x.complete + int64(x.timeout)
 	}

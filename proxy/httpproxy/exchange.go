@@ -62,6 +62,7 @@ type exchange struct {
 	limits   http1.Limits // of the answer's head
 	trailers bool         // are passed on
 	upgrades bool         // asks for another protocol, or for a tunnel
+	shadowed bool         // was mirrored
 
 	// The upstream's side. lease is what up.c comes from.
 	up      end
@@ -141,7 +142,7 @@ func (x *exchange) clear() {
 	x.served, x.route, x.target, x.random, x.known = nil, nil, nil, 0, false
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
-	x.timeout, x.idle, x.upgrades = 0, 0, false
+	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
 	x.asked, x.asks = 0, false
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone, x.backHead = false, 0
@@ -234,6 +235,9 @@ func (x *exchange) pick() outcome.Outcome {
 		x.breaker = nil
 		c.Count.RqPendingOverflow++
 		return outcome.Overflow
+	}
+	if x.route.Mirrors != nil {
+		x.mirror()
 	}
 	x.host, x.hostOn = h, h.On(x.w)
 	x.hostOn.Begin()

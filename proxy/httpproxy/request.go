@@ -300,6 +300,7 @@ func (x *exchange) takeSmall(out []byte, n int) []byte {
 		return out
 	}
 	if n > 0 {
+		x.in.tapped(x.down.buffered()[x.head : x.head+n])
 		out = append(out, x.down.buffered()[x.head:x.head+n]...)
 		x.in.left, x.in.done = 0, true
 	}

@@ -157,9 +157,15 @@ func checkHeaderOps(t *config.RouteTable) error {
 	if err := check("route table "+t.Name, &t.Headers); err != nil {
 		return err
 	}
+	if err := checkMirrors("route table "+t.Name, t.Mirrors, check); err != nil {
+		return err
+	}
 	for i := range t.VirtualHosts {
 		v := &t.VirtualHosts[i]
 		if err := check("virtual host "+v.Name, &v.Headers); err != nil {
+			return err
+		}
+		if err := checkMirrors("virtual host "+v.Name, v.Mirrors, check); err != nil {
 			return err
 		}
 		for j := range v.Routes {
@@ -177,6 +183,9 @@ func checkRoute(v *config.VirtualHost, r *config.Route, check func(string, *conf
 		return err
 	}
 	if f, ok := r.Action.(*config.Forward); ok {
+		if err := checkMirrors(where, f.Mirrors, check); err != nil {
+			return err
+		}
 		for i := range f.Weighted {
 			if err := check(where+", cluster "+f.Weighted[i].Cluster, &f.Weighted[i].Headers); err != nil {
 				return err

@@ -76,6 +76,9 @@ func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels
 	for i := range a.Hash {
 		r.hash = append(r.hash, compileHashPolicy(&a.Hash[i]))
 	}
+	if err := c.compileMirrors(a, r); err != nil {
+		return err
+	}
 	return c.compileTargets(in, a, levels, r)
 }
 

@@ -59,6 +59,9 @@ type Route[C any] struct {
 	// AppendXForwardedHost puts the old host in x-forwarded-host if AppendHost or AutoHostRewrite replaces it.
 	AppendXForwardedHost bool
 
+	// Mirrors are where copies of the request go.
+	Mirrors []Mirror[C]
+
 	upgrades []upgradeSwitch
 	targets  []Target[C]
 	total    uint64 // sum of weights; 0: one target

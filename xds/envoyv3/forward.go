@@ -38,6 +38,7 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 	for i, h := range m.GetHashPolicy() {
 		f.Hash = append(f.Hash, d.hashPolicy(p.dot("hash_policy").at(i), h))
 	}
+	f.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
 	d.clusterOf(p, m, f, route)
 	d.hostRewrite(p, m, f)
 	return f

@@ -26,6 +26,7 @@ func (d *decoder) routeTable(p path, m *routev3.RouteConfiguration, inline bool)
 		MaxDirectBody:        orUint32(m.GetMaxDirectResponseBodySizeBytes(), defaultDirectBody),
 		Filters:              d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
 	}
+	t.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
 	domains := map[string]bool{}
 	for i, v := range m.GetVirtualHosts() {
 		pv := p.dot("virtual_hosts").at(i)
@@ -58,7 +59,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	if len(m.GetDomains()) == 0 {
 		d.refuse(p.dot("domains"), "value must contain at least 1 item(s)")
 	}
-	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m)}
+	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m), Mirrors: d.mirrors(p, m.GetRequestMirrorPolicies())}
 	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))

@@ -3,6 +3,7 @@ package envoyv3
 // What is honoured of route tables.
 
 import (
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 )
 
@@ -11,18 +12,16 @@ func routeTables() []table {
 		headers = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
 		subsets = "subsets are not supported yet"
 		limits  = "rate limits are not supported yet"
-		mirrors = "mirroring is not supported yet"
 	)
 	return []table{
 		{
 			of: &routev3.RouteConfiguration{},
 			honoured: headers + "name virtual_hosts most_specific_header_mutations_wins validate_clusters " +
 				"max_direct_response_body_size_bytes ignore_port_in_host_matching " +
-				"ignore_path_parameters_in_path_matching typed_per_filter_config",
+				"ignore_path_parameters_in_path_matching typed_per_filter_config request_mirror_policies",
 			noEffect: notes{"metadata": labelOnly},
 			refused: notes{
-				"request_mirror_policies": mirrors,
-				"internal_only_headers":   "",
+				"internal_only_headers": "",
 			},
 			never: notes{
 				"vhds":                      "give virtual_hosts",
@@ -32,13 +31,12 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.VirtualHost{},
-			honoured: headers + "name domains routes require_tls typed_per_filter_config",
+			honoured: headers + "name domains routes require_tls typed_per_filter_config request_mirror_policies",
 			noEffect: notes{"metadata": labelOnly},
 			refused: notes{
 				"retry_policy":              hintRetry,
 				"retry_policy_typed_config": hintRetry,
 				"hedge_policy":              hintRetry,
-				"request_mirror_policies":   mirrors,
 				"virtual_clusters":          "statistics are kept per cluster",
 				"cors":                      "CORS is not supported yet",
 			},
@@ -89,13 +87,13 @@ func routeTables() []table {
 			of: &routev3.RouteAction{},
 			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
-				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs",
+				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
+				"request_mirror_policies",
 			noEffect: notes{"early_data_policy": "only with TLS"},
 			refused: notes{
 				"retry_policy":              hintRetry,
 				"retry_policy_typed_config": hintRetry,
 				"hedge_policy":              hintRetry,
-				"request_mirror_policies":   mirrors,
 				"cors":                      "CORS is not supported yet",
 				"max_grpc_timeout":          "use max_stream_duration",
 				"grpc_timeout_offset":       "use max_stream_duration",
@@ -113,6 +111,16 @@ func routeTables() []table {
 				"rate_limits":                     limits,
 				"include_vh_rate_limits":          limits,
 			},
+		},
+		{
+			of:       &routev3.RouteAction_RequestMirrorPolicy{},
+			honoured: "cluster cluster_header runtime_fraction disable_shadow_host_suffix_append host_rewrite_literal request_headers_mutations",
+			noEffect: notes{"trace_sampled": "there are no traces yet"},
+		},
+		{
+			of:       &mutationv3.HeaderMutation{},
+			honoured: "append remove",
+			never:    notes{"remove_on_match": "name the headers to remove"},
 		},
 		{
 			of:       &routev3.RouteAction_MaxStreamDuration{},
