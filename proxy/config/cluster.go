@@ -40,6 +40,8 @@ type Cluster struct {
 	// LoadReports is where the cluster's load is to be reported (LRS); nil for
 	// nowhere.
 	LoadReports *Source
+	// Metadata of the cluster, for access logs and expressions; nil: none.
+	Metadata FilterMetadata
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
 	DNS DNS
 }
@@ -206,6 +208,8 @@ type Endpoint struct {
 	Canary  bool
 	// Metadata of the namespace envoy.lb as text, for subset keys and display.
 	Metadata map[string]string
+	// FilterMetadata is all of it, for access logs and expressions; nil: none.
+	FilterMetadata FilterMetadata
 	// SocketLabels are those of the namespace envoy.transport_socket_match, which
 	// TransportMatches compare; values are JSON.
 	SocketLabels map[string]string

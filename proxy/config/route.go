@@ -39,6 +39,8 @@ type VirtualHost struct {
 	TLS     RequireTLS
 	Filters []FilterOverride
 	Mirrors []Mirror
+	// Metadata of the virtual host, for access logs; nil if there is none.
+	Metadata FilterMetadata
 }
 
 // RequireTLS is VirtualHost.TlsRequirementType.

@@ -1,0 +1,169 @@
+package format
+
+// Finding header lines.
+
+import (
+	"bytes"
+
+	"github.com/attache-mesh/attache/proxy/streaminfo"
+)
+
+// header is a name to be looked up: a line, or a pseudo-header.
+type header struct {
+	name  string // lower case, "" for none
+	field field
+}
+
+// field says where in a Request a name is found.
+type field uint8
+
+const (
+	inLines field = iota
+	inMethod
+	inScheme
+	inHost
+	inPath
+	inForwardedProto
+	inInternal
+	inStatus
+)
+
+func compileHeader(name string) header {
+	h := header{name: lower(name)}
+	switch h.name {
+	case ":method":
+		h.field = inMethod
+	case ":scheme":
+		h.field = inScheme
+	case ":authority", "host":
+		h.field = inHost
+	case ":path":
+		h.field = inPath
+	case "x-forwarded-proto":
+		h.field = inForwardedProto
+	case "x-envoy-internal":
+		h.field = inInternal
+	case ":status":
+		h.field = inStatus
+	}
+	return h
+}
+
+// ofRequest is the value of the first line.
+func (h *header) ofRequest(r *streaminfo.Request) ([]byte, bool) {
+	if r == nil || h.name == "" {
+		return nil, false
+	}
+	switch h.field {
+	case inMethod:
+		return r.Method, len(r.Method) > 0
+	case inScheme:
+		return r.Scheme, len(r.Scheme) > 0
+	case inHost:
+		return r.Host, r.Host != nil
+	case inPath:
+		return r.Path, len(r.Path) > 0
+	case inForwardedProto:
+		if len(r.ForwardedProto) > 0 {
+			return r.ForwardedProto, true
+		}
+	case inInternal:
+		return yes, r.Internal
+	case inLines, inStatus:
+	}
+	return h.first(r.Headers)
+}
+
+var yes = []byte("true")
+
+// first is the value of the first of lines of that name.
+func (h *header) first(lines []streaminfo.Header) ([]byte, bool) {
+	if h.name == "" {
+		return nil, false
+	}
+	for i := range lines {
+		if l := &lines[i]; !l.Hop && equalFold(l.Name, h.name) {
+			return l.Value, true
+		}
+	}
+	return nil, false
+}
+
+// equalFold reports whether b in lower case is s, which is.
+func equalFold(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i := range b {
+		c := b[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutQuery cuts the query off.
+func withoutQuery(path []byte) []byte {
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		return path[:i]
+	}
+	return path
+}
+
+// queryParam is the first value of a query parameter, decoded.
+func appendQueryParam(dst, path []byte, name string) ([]byte, bool) {
+	at := bytes.IndexByte(path, '?')
+	if at < 0 {
+		return dst, false
+	}
+	rest := path[at+1:]
+	if i := bytes.IndexByte(rest, '#'); i >= 0 {
+		rest = rest[:i]
+	}
+	for len(rest) > 0 {
+		var pair []byte
+		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
+		key, value, _ := bytes.Cut(pair, []byte{'='})
+		begin := len(dst)
+		dst = appendDecoded(dst, key)
+		same := string(dst[begin:]) == name
+		dst = dst[:begin]
+		if same {
+			return appendDecoded(dst, value), true
+		}
+	}
+	return dst, false
+}
+
+// appendDecoded undoes percent encoding; what is not encoded right stays
+// (PercentEncoding::decode).
+func appendDecoded(dst, b []byte) []byte {
+	for i := 0; i < len(b); i++ {
+		if b[i] == '%' && i+2 < len(b) {
+			hi, lo := unhex(b[i+1]), unhex(b[i+2])
+			if hi >= 0 && lo >= 0 {
+				dst = append(dst, byte(hi<<4|lo))
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, b[i])
+	}
+	return dst
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
