@@ -6,6 +6,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -52,14 +53,14 @@ func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
 		}
 	}
 	for i := range asked.Chains {
-		c, err := a.chain(p, chainKey(asked, i), &asked.Chains[i], old, before)
+		c, err := a.chain(p, asked, chainKey(asked, i), &asked.Chains[i], old, before)
 		if err != nil {
 			return nil, err
 		}
 		p.plan.Chains = append(p.plan.Chains, c)
 	}
 	if asked.DefaultChain != nil {
-		c, err := a.chain(p, "default", asked.DefaultChain, old, before)
+		c, err := a.chain(p, asked, "default", asked.DefaultChain, old, before)
 		if err != nil {
 			return nil, err
 		}
@@ -83,12 +84,13 @@ func chainKey(l *config.Listener, i int) string {
 	return "=" + name
 }
 
-func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[string]*room, before *serving) (listener.Chain, error) {
+func (a *update) chain(p *plan, asked *config.Listener, key string, c *config.FilterChain, old map[string]*room, before *serving) (listener.Chain, error) {
 	server, err := a.context(p, key, c, before)
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
-	r, err := a.roomFor(p, c.Handler, server != nil, old[key])
+	place := &streaminfo.Place{Chain: c.Name, Listener: asked.Name, Metadata: asked.Metadata}
+	r, err := a.roomFor(p, c.Handler, server != nil, place, old[key])
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
@@ -100,10 +102,10 @@ func (a *update) chain(p *plan, key string, c *config.FilterChain, old map[strin
 
 // roomFor gives the old room, which may be nil, if it serves as h says but maybe
 // for its routes; else it builds one. secure says that clients come over TLS.
-func (a *update) roomFor(p *plan, h config.Handler, secure bool, old *room) (*room, error) {
-	if old == nil || old.secure != secure || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
+func (a *update) roomFor(p *plan, h config.Handler, secure bool, place *streaminfo.Place, old *room) (*room, error) {
+	if old == nil || old.secure != secure || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
 		p.rebuilt = true
-		return a.room(h, secure)
+		return a.room(h, secure, place)
 	}
 	if h, ok := h.(*config.HTTP); ok {
 		t, err := a.routesOf(h, old.routes)

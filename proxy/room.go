@@ -6,6 +6,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/memproxy"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/tcpproxy"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
@@ -32,6 +33,7 @@ type room struct {
 	clusters map[string]*upstream.Cluster // that it points to by itself
 	routes   *routes                      // of an HTTP room
 	secure   bool                         // behind TLS
+	place    *streaminfo.Place            // where its clients come in
 }
 
 // take gives an HTTP room another table: requests from now on follow it.
@@ -44,8 +46,8 @@ func (r *room) take(t *routes) {
 
 // room builds what serves a filter chain. The one switch over the kinds of
 // handler.
-func (a *update) room(h config.Handler, secure bool) (*room, error) {
-	r := &room{asked: h, secure: secure, clusters: map[string]*upstream.Cluster{}}
+func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*room, error) {
+	r := &room{asked: h, secure: secure, place: place, clusters: map[string]*upstream.Cluster{}}
 	resolve, built := a.resolver(r.clusters)
 	defer built()
 	var err error
@@ -58,7 +60,9 @@ func (a *update) room(h config.Handler, secure bool) (*room, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains})
+		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{
+			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place,
+		})
 	case *config.TCP:
 		r.serves, err = tcpproxy.New(h, resolve, len(a.workers))
 	case *config.Memcached:

@@ -38,6 +38,9 @@ type Listener struct {
 	Chains []FilterChain
 	// DefaultChain takes what no chain matched; nil closes such connections.
 	DefaultChain *FilterChain
+
+	// Metadata is for access logs; nil: none.
+	Metadata FilterMetadata
 }
 
 // Keepalive holds the TCP keep-alive and user time-out of a socket; the zero

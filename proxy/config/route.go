@@ -271,6 +271,9 @@ type Redirect struct {
 type Direct struct {
 	Status int
 	Body   string
+	// Format makes the body of the request; Body is then its LOCAL_REPLY_BODY. Nil:
+	// Body as it is.
+	Format *BodyFormat
 }
 
 // HeaderOps are the changes to request and response headers of one level.
@@ -281,11 +284,12 @@ type HeaderOps struct {
 	ResponseRemove []string
 }
 
-// HeaderValue is one header to add. Value is literal text: format operators
-// are refused when they are read, until they are supported.
+// HeaderValue is one header to add. Value is literal text; Format, unless it is
+// nil, makes it of the request.
 type HeaderValue struct {
 	Name   string
 	Value  string
+	Format Format
 	Append AppendAction
 	// KeepEmpty adds the header even if its value is empty.
 	KeepEmpty bool

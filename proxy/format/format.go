@@ -36,9 +36,11 @@ type Needs uint8
 
 // What a format may look at.
 const (
-	NeedsRequest  Needs = 1 << iota // the request's head, even after it was sent on
-	NeedsResponse                   // the answer's head
-	NeedsTrailers                   // its trailers
+	NeedsRequest   Needs = 1 << iota // the request's head, even after it was sent on
+	NeedsResponse                    // the answer's head
+	NeedsTrailers                    // its trailers
+	NeedsLocal                       // the own end of the connection to the host
+	NeedsSomething                   // anything at all
 )
 
 // part is one operator, ready to be evaluated.
@@ -120,12 +122,16 @@ func needsOf(p *config.FormatPart) Needs {
 	case config.OpTrailer:
 		return NeedsTrailers
 	case config.OpGRPCStatus, config.OpGRPCStatusNumber, config.OpCEL, config.OpTypedCEL:
-		return NeedsRequest | NeedsResponse | NeedsTrailers
+		return NeedsRequest | NeedsResponse | NeedsTrailers | NeedsLocal
+	case config.OpUpstreamLocal, config.OpUpstreamLocalNoPort, config.OpUpstreamLocalPort:
+		return NeedsLocal
+	case config.FormatLiteral:
+		return 0
 	}
-	return 0
+	return NeedsSomething
 }
 
-// OfTree is what any format in a tree looks at.
+// needsOfTree is what any format in a tree looks at.
 func needsOfTree(t *config.FormatTree) (n Needs) {
 	for i := range t.Format {
 		n |= needsOf(&t.Format[i])

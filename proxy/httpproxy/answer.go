@@ -58,6 +58,7 @@ func (x *exchange) respond() outcome.Outcome {
 	x.closes = x.closes || x.mustClose() || kind != http1.BodyLength && kind != http1.BodyNone && x.http10
 	text := x.answerHead(x.here.scratch[:0], chunked)
 	x.here.scratch = text[:0]
+	x.info.Bytes.ResponseHead = uint64(len(text))
 	x.started = true
 	if x.up.s != nil {
 		c.Commit(append(c.Begin(len(text)), text...))
@@ -126,6 +127,7 @@ func (x *exchange) stream() outcome.Outcome {
 		case len(p) > 0:
 			x.moved = x.w.Now()
 			b.left -= int64(len(p))
+			b.count += uint64(len(p))
 			if c.Send(p) != nil || c.Closed() {
 				return x.clientLost()
 			}
@@ -161,7 +163,7 @@ func (x *exchange) mustClose() bool {
 	return !x.req.KeepAlive || x.here.draining || x.upgrades ||
 		x.complete == 0 && !x.in.done ||
 		cfg.MaxRequestsPerConnection > 0 && cn.requests >= cfg.MaxRequestsPerConnection ||
-		cfg.MaxConnectionDuration > 0 && x.w.Now()-cn.began >= int64(cfg.MaxConnectionDuration)
+		cfg.MaxConnectionDuration > 0 && x.w.Now()-cn.info.Began >= int64(cfg.MaxConnectionDuration)
 }
 
 // answerHead writes the head that an HTTP/1.1 client sees.
@@ -187,7 +189,8 @@ func (x *exchange) changeAnswer() {
 		}
 	}
 	if len(x.target.ResponseOps) > 0 {
-		route.Apply(x.target.ResponseOps, lines)
+		x.info.Status = res.Status
+		route.Apply(x.target.ResponseOps, lines, x.eval(x.target.ResponseOps, &res.Headers, true))
 	}
 }
 

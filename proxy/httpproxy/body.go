@@ -12,13 +12,15 @@ import (
 type body struct {
 	kind   http1.Body
 	done   bool
-	left   int64 // BodyLength
+	left   int64  // BodyLength
+	count  uint64 // of the bytes that were passed on
 	chunks http1.Chunked
 	tap    *tap // copies what passes; nil: nobody does
 }
 
 func (b *body) reset(kind http1.Body, n int64) {
 	b.kind, b.left, b.done, b.tap = kind, n, kind == http1.BodyNone, nil
+	b.kind, b.left, b.done, b.count = kind, n, kind == http1.BodyNone, 0
 	if kind == http1.BodyChunked {
 		b.chunks.Reset()
 	}
@@ -30,12 +32,15 @@ func (b *body) next(buf []byte, lim *http1.Limits) (data []byte, n int, err erro
 	case http1.BodyLength:
 		n = int(min(b.left, int64(len(buf))))
 		b.left -= int64(n)
+		b.count += uint64(n)
 		b.done = b.left == 0
 		return buf[:n], n, nil
 	case http1.BodyChunked:
 		data, n, b.done, err = b.chunks.Next(buf, lim)
+		b.count += uint64(len(data))
 		return data, n, err
 	case http1.BodyUntilClose:
+		b.count += uint64(len(buf))
 		return buf, len(buf), nil
 	}
 	return nil, 0, nil
@@ -83,6 +88,7 @@ func (b *body) relayStream(dst *end, s *h2.Stream, chunked, trailers bool) {
 	if len(data) > 0 {
 		b.tapped(data)
 		dst.put(data, chunked, last && len(lines) == 0)
+		b.count += uint64(len(data))
 		s.Discard(len(data))
 	}
 	if last {

@@ -20,6 +20,7 @@ const smallBody = 16 << 10
 // second coroutine, so that the answer can come meanwhile.
 func (x *exchange) send() outcome.Outcome {
 	x.moved = x.w.Now()
+	x.info.Times.UpstreamSendBegan = x.moved
 	if x.up.s != nil {
 		return x.sendStream()
 	}
@@ -41,6 +42,7 @@ func (x *exchange) send() outcome.Outcome {
 	}
 	if len(data) > 0 {
 		x.in.tapped(data)
+		x.in.count += uint64(len(data))
 		x.in.left -= int64(len(data))
 		x.in.done = x.in.left == 0
 		x.down.discard(len(data))
@@ -75,6 +77,7 @@ func (x *exchange) wholeCame() {
 		x.in.tap = nil
 		t.send(x.w, x.in.kind != http1.BodyNone)
 	}
+	x.info.Times.RequestEnd, x.info.Times.UpstreamSendEnd = x.complete, x.complete
 	if x.timeout > 0 {
 		x.deadline = x.complete + int64(x.timeout)
 	}

@@ -3,7 +3,6 @@ package httpproxy
 // What a client's connection is between its requests.
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -11,6 +10,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 // conn is all that is kept of a client that asks nothing. Worker only.
@@ -19,10 +19,8 @@ type conn struct {
 	c     *loop.Conn
 	h     *h2.Conn  // of a client that speaks HTTP/2
 	x     *exchange // while a request is in progress, of one that speaks HTTP/1.1
-	peer  netip.AddrPort
-	self  netip.AddrPort
-	limit int   // of bytes queued
-	began int64 // when it was accepted
+	info  streaminfo.Conn
+	limit int // of bytes queued
 	// since is when the first byte of a head came that is not complete, 0 if
 	// there is none; of that head no line ends in the first scanned bytes.
 	since    int64
@@ -168,7 +166,7 @@ func (cn *conn) patience() (time.Duration, outcome.Outcome) {
 	if cn.since == 0 {
 		d := cfg.IdleTimeout
 		if m := cfg.MaxConnectionDuration; m > 0 {
-			d = sooner(d, max(m-time.Duration(now-cn.began), time.Millisecond))
+			d = sooner(d, max(m-time.Duration(now-cn.info.Began), time.Millisecond))
 		}
 		if cn.here.draining {
 			d = sooner(d, time.Millisecond+time.Duration(cn.here.w.Rand().Int64N(int64(cfg.DrainTimeout)+1)))

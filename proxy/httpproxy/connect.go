@@ -40,6 +40,7 @@ func (x *exchange) connect() outcome.Outcome {
 // not known to be dead.
 func (x *exchange) reach() outcome.Outcome {
 	x.gone = false
+	x.info.Times.ConnectBegan = x.w.Now()
 	if x.shared {
 		return x.reachStream()
 	}
@@ -135,6 +136,7 @@ func (x *exchange) elsewhere() bool {
 	}
 	x.hostOn.End()
 	x.host, x.hostOn = h, h.On(x.w)
+	x.info.Upstream.Host = h.Endpoint()
 	x.hostOn.Begin()
 	return true
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
@@ -40,6 +41,9 @@ type exchange struct {
 	keyn     int
 	http10   bool
 	closes   bool // the connection ends after the answer
+
+	info streaminfo.Info // see info.go
+	kept kept
 
 	// Whom to ask.
 	served   *served
@@ -114,13 +118,15 @@ type exchange struct {
 	joined  loop.Waiter
 
 	// Scratch.
-	id   [64]byte
-	idn  int
-	text [96]byte
-	path []byte // the canonical path, if it is not the request's
-	to   []byte // the path after a rewrite, or a location
-	name []byte // the host after a rewrite
-	xff  []byte
+	id     [64]byte
+	idn    int
+	text   [96]byte
+	path   []byte // the canonical path, if it is not the request's
+	to     []byte // the path after a rewrite, or a location
+	name   []byte // the host after a rewrite
+	seen   streaminfo.View
+	values route.Eval
+	xff    []byte
 
 	want pool.Want // see wants; its texts stay from one request to the next
 }
@@ -154,6 +160,9 @@ func (x *exchange) clear() {
 		x.flt.giveBack()
 	}
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
+	x.info.Reset()
+	x.values.Values = x.values.Values[:0]
+	x.kept.reset()
 	x.idn, x.path, x.xff = 0, x.path[:0], x.xff[:0]
 	x.limits, x.trailers = http1.Limits{}, false
 }
@@ -218,6 +227,7 @@ func (x *exchange) begin() {
 	x.here.count.RqActive++
 	x.moved = x.w.Now()
 	x.idle = x.here.room.cfg.StreamIdleTimeout
+	x.info.Times.Began = x.since
 }
 
 // pick chooses a host and writes the head that it shall see.
@@ -240,6 +250,7 @@ func (x *exchange) pick() outcome.Outcome {
 		x.mirror()
 	}
 	x.host, x.hostOn = h, h.On(x.w)
+	x.info.Upstream.Host = h.Endpoint()
 	x.hostOn.Begin()
 	c.Count.RqActive++
 	x.shared = x.speaksHTTP2()
@@ -262,6 +273,7 @@ func (x *exchange) forward() outcome.Outcome {
 		return o
 	}
 	x.hostOn.Report(outlier.Connected, 0)
+	x.noteConnected()
 	if x.pumpEnd != outcome.OK { // the client went while a connection was made
 		return x.pumpEnd
 	}
@@ -270,6 +282,7 @@ func (x *exchange) forward() outcome.Outcome {
 	}
 	var o outcome.Outcome
 	x.backHead, o = x.readAnswer()
+	x.noteAnswer(o)
 	return o
 }
 
@@ -384,6 +397,7 @@ func (x *exchange) release(o outcome.Outcome) {
 // finish ends the request: the one place that releases, answers what failed,
 // counts, and decides what becomes of the connection.
 func (x *exchange) finish(o outcome.Outcome) {
+	x.noteEnd(o)
 	x.release(o)
 	switch {
 	case o == outcome.OK && !x.replied:
@@ -393,6 +407,7 @@ func (x *exchange) finish(o outcome.Outcome) {
 		x.answer(o)
 	}
 	x.count(o)
+	x.log()
 	if x.flt != nil {
 		x.flt.r.End(o)
 	}

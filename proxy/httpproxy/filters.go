@@ -7,7 +7,6 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
-	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -20,7 +19,6 @@ import (
 type filtered struct {
 	x    *exchange
 	r    filter.Request
-	info streaminfo.Info
 	end  outcome.Outcome // how the request has ended so far
 	why  outcome.Outcome // why a wait or a body was not to be gone on with
 	kept []byte          // the head that an HTTP/1.1 client has sent
@@ -64,8 +62,7 @@ func (f *filtered) begin(x *exchange, b *filter.Bound) {
 	f.x = x
 	f.came, f.answer = incoming{f: f}, coming{f: f}
 	f.keepHead()
-	f.info.Reset()
-	f.r.Worker, f.r.Info = x.w, &f.info
+	f.r.Worker, f.r.Info = x.w, &x.info
 	f.r.Headers, f.r.Trailers = filter.FieldsOf(&x.req.Headers), filter.FieldsOf(&f.reqTail)
 	f.r.AnswerTrailers = filter.FieldsOf(&f.ansTail)
 	f.r.View, f.r.From = &x.view, &x.from
@@ -102,7 +99,7 @@ func (f *filtered) giveBack() {
 	if f.kept != nil {
 		x.w.FreeBuffer(f.kept)
 	}
-	*f = filtered{r: f.r, info: f.info, reqTail: f.reqTail[:0], ansTail: f.ansTail[:0], pauses: f.pauses[:0]}
+	*f = filtered{r: f.r, reqTail: f.reqTail[:0], ansTail: f.ansTail[:0], pauses: f.pauses[:0]}
 	x.flt = nil
 	if l := x.here; len(l.filters) < maxFree {
 		l.filters = append(l.filters, f)
@@ -139,6 +136,7 @@ func (f *filtered) Reply(a *filter.Reply) bool {
 	if a.Details == "" {
 		f.r.Details = a.Outcome.Details()
 	}
+	x.info.Details = f.r.Details
 	return f.make(a.Outcome)
 }
 
@@ -200,7 +198,7 @@ func (x *exchange) showEarly() {
 		return
 	}
 	f := &filtered{x: x}
-	f.r.Worker, f.r.Info = x.w, &f.info
+	f.r.Worker, f.r.Info = x.w, &x.info
 	f.r.Headers, f.r.View, f.r.From = filter.FieldsOf(&x.req.Headers), &x.view, &x.from
 	f.show(true)
 	f.r.Begin(f, s.filters)

@@ -76,7 +76,7 @@ func (x *exchange) shadow(m *route.Mirror[*upstream.Cluster], c *upstream.Cluste
 	}
 	f := fields{&lines}
 	f.put("x-envoy-internal", bytesOf("true"))
-	route.Apply(m.Ops, f)
+	route.Apply(m.Ops, f, x.eval(m.Ops, f.lines, false))
 	host := bytes.Clone(v.Host)
 	if m.HostRewrite != "" {
 		host = bytesOf(m.HostRewrite)

@@ -14,6 +14,7 @@ import (
 func (x *exchange) origin() (internal bool) {
 	cfg := x.here.room.cfg
 	x.from.Client = x.clientAddr()
+	x.info.Remote = x.conn.info.Peer
 	var addr netip.Addr
 	single := false
 	switch hops := int(cfg.XffTrustedHops); {
@@ -29,6 +30,9 @@ func (x *exchange) origin() (internal bool) {
 		return false
 	}
 	x.from.Client = addr
+	if addr != x.info.Remote.Addr().Unmap() {
+		x.info.Remote = netip.AddrPortFrom(addr, 0)
+	}
 	if single {
 		for _, p := range cfg.InternalCIDRs {
 			if p.Contains(addr) {

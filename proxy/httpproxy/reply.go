@@ -6,6 +6,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 )
@@ -17,6 +18,10 @@ type reply struct {
 	location []byte
 	ops      []route.Op
 	filter   *filter.Reply // what else a filter says
+	// contentType of the body, "" for text/plain.
+	contentType string
+	// format makes the body of the request; nil: body as it is.
+	format *format.Body
 }
 
 // replyTo words the end of a request that failed (http/utility.cc:
@@ -39,6 +44,23 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 		}
 	}
 	return r
+}
+
+// fill makes the body of an answer, where it is made of the request.
+func (x *exchange) fill(r *reply) {
+	if r.contentType == "" {
+		r.contentType = "text/plain"
+	}
+	if r.filter != nil && r.filter.ContentType != "" {
+		r.contentType = r.filter.ContentType
+	}
+	x.info.Status = r.status
+	if r.format == nil {
+		return
+	}
+	v := x.look()
+	v.Body = r.body
+	r.body, r.contentType = string(r.format.Append(nil, v)), r.format.ContentType
 }
 
 // answer sends the answer to a request that goes nowhere, or failed before
@@ -71,18 +93,16 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	x.made = true
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
+	x.fill(&r)
 	x.resp.Status, x.length, x.local = r.status, len(r.body), bytesOf(r.body)
 	switch {
 	case x.grpc && !(r.filter != nil && r.filter.Raw):
 		x.resp.Status, x.length, x.local = 200, noLength, nil
 		x.wordGRPC(f, o, &r)
 	case r.body != "":
-		f.put("content-type", bytesOf("text/plain"))
+		f.put("content-type", bytesOf(r.contentType))
 	}
 	if a := r.filter; a != nil {
-		if a.ContentType != "" && r.body != "" && !x.grpc {
-			f.Set("content-type", a.ContentType)
-		}
 		lines = append(lines, a.Headers...)
 	}
 	if len(r.location) > 0 {
@@ -92,7 +112,7 @@ func (x *exchange) word(o outcome.Outcome) bool {
 		f.put("x-envoy-overloaded", bytesOf("true"))
 	}
 	if len(r.ops) > 0 {
-		route.Apply(r.ops, f)
+		route.Apply(r.ops, f, x.eval(r.ops, &lines, true))
 	}
 	x.resp.Headers = lines
 	if x.flt == nil {

@@ -19,6 +19,7 @@ import (
 func (x *exchange) readHead(n int, err error) outcome.Outcome {
 	cfg, req := x.here.room.cfg, &x.req
 	x.head = n
+	x.info.Bytes.RequestHead = uint64(n)
 	x.method = req.MethodID
 	if err != nil {
 		x.refused, _ = err.(http1.Error)
@@ -92,7 +93,7 @@ func (x *exchange) stripPort() {
 	if at < 0 || at < bytes.LastIndexByte(host, ']') {
 		return
 	}
-	if cfg.StripAnyPort || string(host[at+1:]) == string(appendInt(x.text[:0], int64(x.conn.self.Port()))) {
+	if cfg.StripAnyPort || string(host[at+1:]) == string(appendInt(x.text[:0], int64(x.conn.info.Local.Port()))) {
 		x.view.Host = host[:at]
 	}
 }
@@ -101,7 +102,7 @@ func (x *exchange) stripPort() {
 func (x *exchange) match() {
 	x.served = x.here.room.table.Load()
 	x.random = x.rng.Uint64()
-	x.from = route.Conn{Remote: x.conn.peer, Local: x.conn.self, Client: x.from.Client}
+	x.from = route.Conn{Remote: x.conn.info.Peer, Local: x.conn.info.Local, Client: x.from.Client}
 	x.choose()
 }
 
@@ -109,7 +110,12 @@ func (x *exchange) match() {
 func (x *exchange) choose() {
 	x.target = nil
 	x.route = x.served.compiled.Match(&x.view, x.random)
-	if r := x.route; r != nil && r.Kind == route.Forward {
+	r := x.route
+	if r == nil {
+		return
+	}
+	x.info.Route, x.info.VirtualHost = r.Asked, r.Host
+	if r.Kind == route.Forward {
 		x.found, x.target, x.known = r.Cluster(&x.view, x.random, &x.from)
 	}
 }
@@ -127,7 +133,7 @@ func (x *exchange) aim() outcome.Outcome {
 	}
 	if r.Kind != route.Forward {
 		x.replied = true
-		x.reply = reply{status: r.Status, body: r.Body, ops: r.ResponseOps}
+		x.reply = reply{status: r.Status, body: r.Body, ops: r.ResponseOps, format: r.Format}
 		if r.HasLocation() {
 			x.to = r.AppendLocation(x.to[:0], &x.view)
 			x.reply.location = x.to
@@ -138,6 +144,7 @@ func (x *exchange) aim() outcome.Outcome {
 	if !x.known {
 		return outcome.NoCluster
 	}
+	x.info.Upstream.Cluster = c.Config()
 	if x.timeout = r.Timeout; x.asks {
 		x.timeout = x.asked
 	}
@@ -183,7 +190,7 @@ func (x *exchange) rewrite() {
 		lines.put("x-envoy-expected-rq-timeout-ms", appendInt(x.text[:0], x.timeout.Milliseconds()))
 	}
 	if len(x.target.RequestOps) > 0 {
-		route.Apply(x.target.RequestOps, lines)
+		route.Apply(x.target.RequestOps, lines, x.eval(x.target.RequestOps, &x.req.Headers, false))
 	}
 	v.Headers = x.req.Headers
 	if x.target.HostRewrite != "" {
@@ -247,11 +254,13 @@ func (x *exchange) writeHead() {
 	if x.down.s != nil && x.upgrades {
 		x.askWebSocket()
 	}
+	x.keep()
 	small, n := x.smallBody()
 	size += n
 	out := x.w.Buffer(size)
 	out = x.appendHead(out, req, v)
 	x.whole = small
+	x.info.Bytes.UpstreamHeadSent = uint64(len(out))
 	x.out = x.takeSmall(out, n)
 	if x.flt == nil {
 		x.view, req.Method, x.hostName = route.Request{}, nil, nil
@@ -303,6 +312,7 @@ func (x *exchange) takeSmall(out []byte, n int) []byte {
 		x.in.tapped(x.down.buffered()[x.head : x.head+n])
 		out = append(out, x.down.buffered()[x.head:x.head+n]...)
 		x.in.left, x.in.done = 0, true
+		x.in.count += uint64(n)
 	}
 	if x.req.Expect100 && !x.here.room.cfg.Proxy100Continue {
 		x.goOn()
@@ -391,8 +401,8 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 	}
 	v.ForwardedProto = proto
 	if cfg.AppendXForwardedPort && lines.find("x-forwarded-port") < 0 {
-		x.xff = appendInt(x.xff, int64(x.conn.self.Port()))
-		lines.put("x-forwarded-port", x.xff[len(x.xff)-digits(int64(x.conn.self.Port())):])
+		x.xff = appendInt(x.xff, int64(x.conn.info.Local.Port()))
+		lines.put("x-forwarded-port", x.xff[len(x.xff)-digits(int64(x.conn.info.Local.Port())):])
 	}
 	if internal {
 		v.Internal = true

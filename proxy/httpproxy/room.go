@@ -22,9 +22,11 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -37,6 +39,8 @@ type Env struct {
 	Workers int
 	// Chains are the room's filters, compiled.
 	Chains Chains
+	// Place is where clients come in, for access logs; nil: not known.
+	Place *streaminfo.Place
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
 	Secure bool
 }
@@ -75,7 +79,8 @@ type Room struct {
 	server    []byte
 	via       []byte
 	h2        *h2.Options
-	trustsXFF bool // something depends on x-forwarded-for
+	trustsXFF bool         // something depends on x-forwarded-for
+	needs     format.Needs // what is looked at of every request when it has ended
 
 	local []local // by worker ID; each is its worker's
 }
@@ -216,6 +221,7 @@ type local struct {
 	scratch  []byte      // the head being written; nothing keeps it over a wait
 	draining bool
 
+	ids       uint64 // of the last connection, without the worker's part
 	date      [29]byte
 	dateUntil int64 // in the worker's time
 }
@@ -240,7 +246,7 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	if bufferLimit <= 0 {
 		bufferLimit = 1 << 20
 	}
-	cn := &conn{here: l, c: c, limit: bufferLimit, began: l.w.Now(), at: len(l.conns), peer: c.Peer(), self: c.Local()}
+	cn := &conn{here: l, c: c, limit: bufferLimit, at: len(l.conns), info: l.connInfo(c)}
 	l.conns = append(l.conns, cn)
 	l.count.CxTotal++
 	l.count.CxActive++
@@ -298,7 +304,7 @@ func (l *local) take(cn *conn) *exchange {
 	} else {
 		x = newExchange(l)
 	}
-	x.conn, x.down = cn, end{c: cn.c}
+	x.conn, x.down, x.info.Conn = cn, end{c: cn.c}, &cn.info
 	return x
 }
 

@@ -46,7 +46,7 @@ func (cn streams) Opened(s *h2.Stream, err error) {
 // tooOld reports whether the connection has lived as long as it may.
 func (cn *conn) tooOld() bool {
 	m := cn.here.room.cfg.MaxConnectionDuration
-	return m > 0 && cn.here.w.Now()-cn.began >= int64(m)
+	return m > 0 && cn.here.w.Now()-cn.info.Began >= int64(m)
 }
 
 // malformed ends a stream whose head is no request, or its connection
@@ -206,6 +206,7 @@ func (x *exchange) keepHead() {
 			x.newHost(bytesOf(name))
 		}
 	}
+	x.keep()
 	small, n := x.smallBody()
 	var out []byte
 	if s := x.down.s; s == nil {

@@ -135,4 +135,4 @@ func (x *exchange) overdue() outcome.Outcome {
 }
 
 // clientAddr is the address of the client's own end.
-func (x *exchange) clientAddr() netip.Addr { return x.conn.peer.Addr().Unmap() }
+func (x *exchange) clientAddr() netip.Addr { return x.conn.info.Peer.Addr().Unmap() }

@@ -38,7 +38,7 @@ func (x *exchange) wants() *pool.Want {
 	w := &x.want
 	w.Origin = nil
 	if path := x.host.Target().Path; path != nil && path.Own() {
-		w.Origin = &transport.Origin{Source: x.conn.peer, Destination: x.conn.self, TLVs: x.conn.c.OriginTLVs()}
+		w.Origin = &transport.Origin{Source: x.conn.info.Peer, Destination: x.conn.info.Local, TLVs: x.conn.c.OriginTLVs()}
 	}
 	return w
 }

@@ -8,10 +8,11 @@ import (
 	"strings"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
 )
 
 func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
-	r.VirtualHost, r.Name = c.host.Name, in.Name
+	r.VirtualHost, r.Name, r.Asked, r.Host = c.host.Name, in.Name, in, c.host
 	r.Overrides = c.override(in.Filters)
 	r.matchPath = len(in.Match.Path.Value)
 	if k := in.Match.Path.Kind; k == config.PathRegex || k == config.PathConnect {
@@ -24,11 +25,14 @@ func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 	switch a := in.Action.(type) {
 	case *config.Redirect:
 		r.Kind, r.Status = Redirect, a.Status
-		r.ResponseOps = responseOps(levels)
+		r.ResponseOps, r.Needs = c.responseOps(levels)
 		return r.compileRedirect(a)
 	case *config.Direct:
 		r.Kind, r.Status, r.Body = Direct, a.Status, a.Body
-		r.ResponseOps = responseOps(levels)
+		r.ResponseOps, r.Needs = c.responseOps(levels)
+		if a.Format != nil {
+			r.Format = format.CompileBody(a.Format, c.cel)
+		}
 		if uint64(len(a.Body)) > uint64(c.table.MaxDirectBody) {
 			return refuse("response body size is %d bytes; maximum is %d", len(a.Body), c.table.MaxDirectBody)
 		}
@@ -150,7 +154,8 @@ func (c *compiler[C]) addWeighted(w *config.WeightedRoute, levels []*config.Head
 }
 
 func (c *compiler[C]) target(name, header string, levels []*config.HeaderOps) Target[C] {
-	t := Target[C]{Name: name, RequestOps: requestOps(levels), ResponseOps: responseOps(levels)}
+	t := Target[C]{Name: name, RequestOps: c.requestOps(levels)}
+	t.ResponseOps, t.Needs = c.responseOps(levels)
 	if name == "" {
 		t.header = compileName(header)
 		return t

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 // Op is one step of a header operation list. A list is run from the front by Apply.
@@ -16,6 +18,7 @@ type Op struct {
 	Skip  uint16
 	Name  string // lower case
 	Value string
+	level *level // OpLevel
 }
 
 // OpKind is what a step does.
@@ -29,6 +32,7 @@ const (
 	OpSkipIfPresent               // Skip steps if there is a line of that name
 	OpSkipIfAbsent                // Skip steps if there is none
 	OpSkip                        // Skip steps
+	OpLevel                       // the additions of one level, with values that are made of the request
 )
 
 // Headers is what operations are run on: the room's header list. Names come in lower case.
@@ -39,8 +43,27 @@ type Headers interface {
 	Add(name, value string)
 }
 
-// Apply runs a list. It allocates nothing of its own.
-func Apply[H Headers](ops []Op, h H) {
+// Eval is what values that are made of a request are made of. Values holds them until the head is written.
+type Eval struct {
+	View   *streaminfo.View
+	Values []byte
+	// Lines is the list that is changed, if View shall show it as it is when a level is run: the answer's, or the request's.
+	Lines  *[]Header
+	Answer bool
+}
+
+// HasFormats reports whether a list has values that are made of the request: only then does Apply want an Eval.
+func HasFormats(ops []Op) bool {
+	for i := range ops {
+		if ops[i].Kind == OpLevel {
+			return true
+		}
+	}
+	return false
+}
+
+// Apply runs a list. It allocates nothing of its own. e may be nil if the list has no formats.
+func Apply[H Headers](ops []Op, h H, e *Eval) {
 	for i := 0; i < len(ops); i++ {
 		op := &ops[i]
 		switch op.Kind {
@@ -60,30 +83,40 @@ func Apply[H Headers](ops []Op, h H) {
 			}
 		case OpSkip:
 			i += int(op.Skip)
+		case OpLevel:
+			applyLevel(op.level, h, e)
 		}
 	}
 }
 
-func requestOps(levels []*config.HeaderOps) (ops []Op) {
+func (c *compiler[C]) requestOps(levels []*config.HeaderOps) (ops []Op) {
 	for _, l := range levels {
-		ops = appendLevel(ops, l.RequestRemove, l.RequestAdd)
+		ops = c.appendLevel(ops, l.RequestRemove, l.RequestAdd)
 	}
 	return ops
 }
 
-func responseOps(levels []*config.HeaderOps) (ops []Op) {
+func (c *compiler[C]) responseOps(levels []*config.HeaderOps) (ops []Op, n format.Needs) {
 	for _, l := range levels {
-		ops = appendLevel(ops, l.ResponseRemove, l.ResponseAdd)
+		ops = c.appendLevel(ops, l.ResponseRemove, l.ResponseAdd)
 	}
-	return ops
+	for i := range ops {
+		if l := ops[i].level; l != nil {
+			n |= l.needs
+		}
+	}
+	return ops, n
 }
 
 // appendLevel flattens one level as HeaderParser::evaluateHeaders runs it: removals; then the conditions of all additions
 // are tried against what is left; then what overwrites; then what adds. Names are independent of each other, so each name
 // can be dealt with in turn, in the order of its first addition.
-func appendLevel(ops []Op, remove []string, add []config.HeaderValue) []Op {
+func (c *compiler[C]) appendLevel(ops []Op, remove []string, add []config.HeaderValue) []Op {
 	for _, name := range remove {
 		ops = append(ops, Op{Kind: OpRemove, Name: strings.ToLower(name)})
+	}
+	if l := compileLevel(add, c.cel); l != nil {
+		return append(ops, Op{Kind: OpLevel, level: l})
 	}
 	done := map[string]bool{}
 	for i := range add {

@@ -53,7 +53,7 @@ func (c *compiler[C]) compileMirrors(a *config.Forward, r *Route[C]) error {
 		}
 		m := Mirror[C]{
 			KeepHost: in.KeepHost || in.HostRewrite != "", HostRewrite: in.HostRewrite,
-			Ops: requestOps(levels), target: c.target(in.Cluster, in.ClusterHeader, nil),
+			Ops: c.requestOps(levels), target: c.target(in.Cluster, in.ClusterHeader, nil),
 		}
 		if f := in.Fraction; f != nil {
 			m.num, m.den = uint64(f.Num), uint64(f.Den)

@@ -7,6 +7,9 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
 )
 
 // Kind says which of a route's fields count.
@@ -24,7 +27,10 @@ type Route[C any] struct {
 	// VirtualHost and Name are for logs and explanations; Name may be empty.
 	VirtualHost string
 	Name        string
-	Kind        Kind
+	// Asked and Host are what the route was compiled from; Asked is nil for the redirect to https.
+	Asked *config.Route
+	Host  *config.VirtualHost
+	Kind  Kind
 
 	// Overrides is which of Table.Overrides holds for a Redirect or Direct, -1: none.
 	// A Forward's is its Target's.
@@ -33,8 +39,12 @@ type Route[C any] struct {
 	// Redirect and Direct. Body has the content-type text/plain unless ResponseOps set another; no body, no content-type.
 	Status int
 	Body   string
+	// Format, unless it is nil, makes the body of the request.
+	Format *format.Body
 	// ResponseOps are run on the answer of a Redirect or Direct. A Forward's are its Target's.
 	ResponseOps []Op
+	// Needs says what the formats in ResponseOps look at.
+	Needs format.Needs
 
 	// Forward.
 
@@ -88,6 +98,8 @@ type Target[C any] struct {
 	Overrides int
 	// RequestOps and ResponseOps are those of all levels, in the order they run.
 	RequestOps, ResponseOps []Op
+	// Needs says what the formats in ResponseOps look at.
+	Needs format.Needs
 
 	cluster C
 	known   bool

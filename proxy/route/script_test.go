@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 var update = flag.Bool("update", false, "rewrite the results in testdata")
@@ -106,7 +107,7 @@ func (l *lines) print(ops []Op, title string) string {
 	if len(ops) == 0 {
 		return ""
 	}
-	Apply(ops, l)
+	Apply(ops, l, &Eval{View: &streaminfo.View{Info: &streaminfo.Info{}}})
 	var b strings.Builder
 	for _, h := range l.all {
 		fmt.Fprintf(&b, "  %s %s: %s\n", title, h.Name, h.Value)

@@ -71,7 +71,7 @@ func route(table *Table[string], req *Request, conn *Conn, buf []byte) {
 		return
 	}
 	_, t, _ := r.Cluster(req, 1, conn)
-	Apply(t.RequestOps, none{})
+	Apply(t.RequestOps, none{}, nil)
 	r.AppendHost(buf, req)
 	r.AppendPath(buf, req.Path)
 	h := r.Hash(req, conn)

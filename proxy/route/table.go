@@ -16,6 +16,7 @@ package route
 
 import (
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
 )
 
 // Table is a compiled route table over clusters of type C. Any goroutine.
@@ -93,6 +94,7 @@ func (h *virtualHost[C]) needsTLS(r *Request) bool {
 // compiler is one virtual host being compiled.
 type compiler[C any] struct {
 	table   *config.RouteTable
+	cel     format.CEL
 	host    *config.VirtualHost
 	resolve func(string) (C, bool)
 	// overrides are the table's so far; known finds those that are the same.
@@ -102,7 +104,7 @@ type compiler[C any] struct {
 
 func (c *compiler[C]) compile(h *virtualHost[C]) error {
 	h.tls = c.host.TLS
-	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Status: 301, toTLS: true, Overrides: c.override()}
+	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Host: c.host, Status: 301, toTLS: true, Overrides: c.override()}
 	h.rules = make([]rule, len(c.host.Routes))
 	h.routes = make([]Route[C], len(c.host.Routes))
 	for i := range c.host.Routes {

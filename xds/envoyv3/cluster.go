@@ -33,6 +33,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		Backoff:        config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
 		Pool:           config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting},
 	}
+	c.Metadata = filterMetadata(m.GetMetadata())
 	d.required(p.dot("name"), c.Name)
 	c.UpstreamTransport = d.hostTransport(p.dot("transport_socket"), m.GetTransportSocket())
 	d.transportMatches(p, m, c)

@@ -50,17 +50,16 @@ func TestSubstitutionIsChecked(t *testing.T) {
 	}
 }
 
-func TestHeaderValuesAreLiteral(t *testing.T) {
+func TestHeaderValuesAreFormats(t *testing.T) {
 	for _, test := range []struct{ in, out, refused string }{
 		{"plain", "plain", ""},
 		{"100%%", "100%", ""},
 		{"%%%%", "%%", ""},
-		{"a %REQ(:path?x):10% b", "", "%REQ(:path?x):10% is not supported yet"},
-		{"%HOSTNAME%", "", "%HOSTNAME% is not supported yet"},
+		{"%NOBODY%", "", "Not supported field in StreamInfo: NOBODY"},
 		{"50% of", "", "Couldn't find valid command at position 2"},
 	} {
 		d := &decoder{}
-		got := d.literal("p", test.in)
+		got, _ := d.headerFormat("p", test.in)
 		if test.refused == "" && (got != test.out || len(d.problems) != 0) {
 			t.Errorf("%q: got %q %v", test.in, got, d.problems)
 		}

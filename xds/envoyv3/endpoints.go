@@ -123,6 +123,7 @@ func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discove
 	}
 	e.Address = d.endpointAddress(p.dot("endpoint").dot("address"), m.GetEndpoint().GetAddress(), from)
 	d.lbMetadata(p.dot("metadata"), m.GetMetadata(), &e)
+	e.FilterMetadata = filterMetadata(m.GetMetadata())
 	e.SocketLabels = labels(m.GetMetadata().GetFilterMetadata()[socketNamespace])
 	e.AddedTLVs = d.endpointTLVs(p.dot("metadata"), m.GetMetadata())
 	return e

@@ -16,6 +16,9 @@ import (
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	formatcelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
+	formatmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
+	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -55,6 +58,7 @@ const (
 	balancePolicy    kind = "load balancing policy"
 	protocolOptions  kind = "upstream protocol options"
 	headerFormatter  kind = "header formatter"
+	formatter        kind = "formatter"
 	xdsSocket        kind = "transport socket of a control plane"
 )
 
@@ -96,6 +100,9 @@ func extensions() []extension {
 		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},
 		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
+		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},
+		{formatter, "envoy.formatter.req_without_query", func() proto.Message { return &reqwithoutqueryv3.ReqWithoutQuery{} }},
+		{formatter, "envoy.formatter.cel", func() proto.Message { return &formatcelv3.Cel{} }},
 		{headerFormatter, "envoy.http.stateful_header_formatters.preserve_case", func() proto.Message { return &preservecasev3.PreserveCaseFormatterConfig{} }},
 	}...)
 }

@@ -1,12 +1,10 @@
 package envoyv3
 
-// Header operations: values are literal text.
+// Header operations: values are text, or formats.
 
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
-	"fmt"
-	"regexp"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -62,7 +60,7 @@ func (d *decoder) headerToAdd(p path, o *corev3.HeaderValueOption) config.Header
 	case len(h.GetRawValue()) > 0:
 		value.Value = string(h.GetRawValue())
 	default:
-		value.Value = d.literal(p.dot("header").dot("value"), h.GetValue())
+		value.Value, value.Format = d.headerFormat(p.dot("header").dot("value"), h.GetValue())
 	}
 	if strings.ContainsAny(value.Value, "\r\n\x00") {
 		d.refuse(p.dot("header"), "the value must not contain CR, LF or NUL")
@@ -108,30 +106,21 @@ func notInToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
-// literal reads a format string that has no operators. A percent sign that is
-// meant is doubled.
-func (d *decoder) literal(p path, s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] != '%':
-			b.WriteByte(s[i])
-		case strings.HasPrefix(s[i:], "%%"):
-			b.WriteByte('%')
-			i++
-		default:
-			d.refuse(p, "%s", badPercent(s, i))
-			return s
+// headerFormat reads a header's value: literal text, or a format.
+func (d *decoder) headerFormat(p path, s string) (string, config.Format) {
+	f, err := config.ParseHeaderFormat(s)
+	if err != nil {
+		d.refuse(p, "%s", err)
+		return "", nil
+	}
+	d.expressions(p, f)
+	if text, plain := f.Literal(); plain {
+		return text, nil
+	}
+	for i := range f {
+		if f[i].Op == config.FormatLiteral && strings.ContainsAny(f[i].Text, "\r\n\x00") {
+			d.refuse(p, "the value must not contain CR, LF or NUL")
 		}
 	}
-	return b.String()
-}
-
-// badPercent says what stands at the percent sign at position i.
-func badPercent(s string, i int) string {
-	command := regexp.MustCompile(`^%([A-Z0-9_]+)(\(.*?\))?(:\d+)?%`).FindString(s[i:])
-	if command == "" {
-		return fmt.Sprintf("Incorrect configuration: %s. Couldn't find valid command at position %d", s, i)
-	}
-	return fmt.Sprintf("%s is not supported yet: a header value is literal text, with %%%% for a percent sign", command)
+	return "", f
 }

@@ -26,6 +26,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		Keepalive:   d.keepalive(p.dot("tcp_keepalive"), m.GetTcpKeepalive()),
 		Freebind:    m.GetFreebind().GetValue(),
 		StatPrefix:  m.GetStatPrefix(),
+		Metadata:    filterMetadata(m.GetMetadata()),
 	}
 	if m.GetInternalListener() != nil || m.GetApiListener() != nil {
 		return l // the walk has refused it, and it has no address

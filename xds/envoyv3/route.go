@@ -59,7 +59,8 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	if len(m.GetDomains()) == 0 {
 		d.refuse(p.dot("domains"), "value must contain at least 1 item(s)")
 	}
-	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m), Mirrors: d.mirrors(p, m.GetRequestMirrorPolicies())}
+	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m), Metadata: filterMetadata(m.GetMetadata())}
+	v.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
 	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
@@ -101,20 +102,11 @@ func (d *decoder) direct(p path, m *routev3.DirectResponseAction, limit uint32) 
 	if m.GetStatus() < 200 || m.GetStatus() > 599 {
 		d.refuse(p.dot("status"), "value must be inside range [200, 600)")
 	}
-	if m.GetBody().GetFilename() != "" {
-		d.never(p.dot("body").dot("filename"), "give the text inline")
-	}
-	if m.GetBody().GetEnvironmentVariable() != "" {
-		d.never(p.dot("body").dot("environment_variable"), "give the text inline")
-	}
-	body := m.GetBody().GetInlineString()
-	if body == "" {
-		body = string(m.GetBody().GetInlineBytes())
-	}
+	body, _ := d.fileText(p.dot("body"), m.GetBody())
 	if len(body) > int(limit) {
 		d.refuse(p.dot("body"), "response body size is %d bytes; maximum is %d", len(body), limit)
 	}
-	return &config.Direct{Status: int(m.GetStatus()), Body: body}
+	return &config.Direct{Status: int(m.GetStatus()), Body: body, Format: d.bodyFormat(p.dot("body_format"), m.GetBodyFormat())}
 }
 
 func (d *decoder) redirect(p path, m *routev3.RedirectAction) *config.Redirect {

@@ -105,7 +105,10 @@ func (d *decoder) metadata(p path, headers []*corev3.HeaderValue) (all []config.
 		case strings.HasPrefix(key, ":"), strings.HasPrefix(key, "grpc-"), key == "host":
 			d.refuse(p.dot("key"), "%q belongs to the protocol", h.GetKey())
 		}
-		value := d.literal(p.dot("value"), h.GetValue())
+		value, format := d.headerFormat(p.dot("value"), h.GetValue())
+		if format != nil {
+			d.never(p.dot("value"), "there is no request to make the value of")
+		}
 		if raw := h.GetRawValue(); len(raw) > 0 {
 			value = string(raw)
 		}

@@ -37,14 +37,13 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
-				"transport_socket_matches outlier_detection",
+				"transport_socket_matches outlier_detection metadata",
 			partly: notes{
 				"type":                      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy":                 "not CLUSTER_PROVIDED",
 				"typed_dns_resolver_config": noteResolver,
 			},
 			noEffect: notes{
-				"metadata":                      labelOnly,
 				"ignore_health_on_host_removal": "a host that leaves goes at once whatever its health",
 				"wait_for_warm_on_init":         "a cluster is ready when its endpoints are known",
 				"cleanup_interval":              "only with ORIGINAL_DST",

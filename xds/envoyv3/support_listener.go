@@ -14,10 +14,9 @@ func listenerTables() []table {
 			of: &listenerv3.Listener{},
 			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
-				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout",
+				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata",
 			partly: notes{"access_log": "/dev/null only: " + hintLogs},
 			noEffect: notes{
-				"metadata":          labelOnly,
 				"traffic_direction": labelOnly,
 				"reuse_port":        "each worker always has its own socket",
 				"enable_reuse_port": "each worker always has its own socket",

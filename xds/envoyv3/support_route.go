@@ -31,8 +31,7 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.VirtualHost{},
-			honoured: headers + "name domains routes require_tls typed_per_filter_config request_mirror_policies",
-			noEffect: notes{"metadata": labelOnly},
+			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config request_mirror_policies",
 			refused: notes{
 				"retry_policy":              hintRetry,
 				"retry_policy_typed_config": hintRetry,
@@ -47,9 +46,8 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.Route{},
-			honoured: headers + "name match route redirect direct_response typed_per_filter_config",
+			honoured: headers + "name match route redirect direct_response metadata typed_per_filter_config",
 			noEffect: notes{
-				"metadata":  labelOnly,
 				"decorator": "names the span of a trace; there are no traces yet",
 			},
 			unbuilt: notes{"tracing": noSpans},
@@ -164,8 +162,7 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.DirectResponseAction{},
-			honoured: "status body",
-			refused:  notes{"body_format": "the body is sent as it is given"},
+			honoured: "status body body_format",
 		},
 	}
 }

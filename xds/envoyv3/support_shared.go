@@ -6,6 +6,9 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	formatcelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
+	formatmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
+	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
 	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -82,11 +85,18 @@ func sharedTables() []table {
 		{of: &corev3.Metadata{}, honoured: "filter_metadata", partly: notes{
 			"typed_filter_metadata": "envoy.transport_sockets.proxy_protocol of endpoints; nothing reads the others",
 		}},
-		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string", strict: true, partly: notes{
-			"filename":             "secrets only; give other text inline",
-			"environment_variable": "secrets only; give other text inline",
-			"watched_directory":    "secrets only",
+		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string filename environment_variable", strict: true, partly: notes{
+			"watched_directory": "secrets only; other files are read when the configuration is",
 		}},
+		{
+			of:       &corev3.SubstitutionFormatString{},
+			honoured: "text_format text_format_source json_format omit_empty_values content_type",
+			partly:   notes{"formatters": "metadata, req_without_query and cel, which are always there"},
+			noEffect: notes{"json_format_options": "keys are always in order"},
+		},
+		{of: &formatmetadatav3.Metadata{}},
+		{of: &reqwithoutqueryv3.ReqWithoutQuery{}},
+		{of: &formatcelv3.Cel{}},
 		{of: &corev3.RuntimeFractionalPercent{}, honoured: "default_value runtime_key"},
 		{of: &corev3.RuntimeDouble{}, honoured: "default_value runtime_key"},
 		{
@@ -95,8 +105,7 @@ func sharedTables() []table {
 		},
 		{
 			of:       &corev3.HeaderValue{},
-			honoured: "key raw_value",
-			partly:   notes{"value": "literal text and %% only"},
+			honoured: "key value raw_value",
 		},
 		{of: &typev3.FractionalPercent{}, honoured: "numerator denominator"},
 		{of: &typev3.Percent{}, honoured: "value"},

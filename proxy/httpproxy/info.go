@@ -1,0 +1,164 @@
+package httpproxy
+
+// What is noted of a request for those who look at it: header values with
+// operators, access logs, matchers, expressions.
+
+import (
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
+	"github.com/attache-mesh/attache/proxy/transport"
+)
+
+// connInfo is what is known of a connection that was just accepted.
+func (l *local) connInfo(c *loop.Conn) streaminfo.Conn {
+	l.ids++
+	return streaminfo.Conn{
+		ID:   (l.ids-1)*uint64(len(l.room.local)) + uint64(l.w.ID) + 1,
+		Peer: c.Peer(), Local: c.Local(), TLS: transport.Of(c), Began: l.w.Now(), Place: l.room.env.Place,
+	}
+}
+
+// kept is a request's head for those who look at it when the client's buffer has
+// gone on. It is filled only if somebody will.
+type kept struct {
+	there bool
+	head  streaminfo.Request
+	text  []byte
+}
+
+func (k *kept) reset() {
+	if k.there {
+		k.there = false
+		k.head = streaminfo.Request{Headers: k.head.Headers[:0]}
+		k.text = k.text[:0]
+	}
+}
+
+// hold copies a head.
+func (k *kept) hold(r *streaminfo.Request) {
+	k.there = true
+	keep := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		at := len(k.text)
+		k.text = append(k.text, b...)
+		return k.text[at:len(k.text):len(k.text)]
+	}
+	lines := k.head.Headers[:0]
+	k.head = *r
+	k.head.Method, k.head.Scheme, k.head.Host = keep(r.Method), keep(r.Scheme), keep(r.Host)
+	k.head.Path, k.head.ForwardedProto = keep(r.Path), keep(r.ForwardedProto)
+	for i := range r.Headers {
+		h := r.Headers[i]
+		if !h.Hop {
+			h.Name, h.Value = keep(h.Name), keep(h.Value)
+			lines = append(lines, h)
+		}
+	}
+	k.head.Headers = lines
+}
+
+// keep copies the request's head, as the host sees it, if somebody looks at it
+// later.
+func (x *exchange) keep() {
+	if !x.kept.there && (x.here.room.needs|x.target.Needs)&format.NeedsRequest != 0 {
+		x.view.Headers = x.req.Headers
+		x.kept.hold(&x.view)
+	}
+}
+
+// look lends what is known to whoever asks now.
+func (x *exchange) look() *streaminfo.View {
+	x.info.Protocol = x.protocolOf()
+	v := &x.seen
+	*v = streaminfo.View{Info: &x.info, Request: &x.view, Now: x.w.Now(), Wall: x.here.room.env.Wall()}
+	if x.kept.there {
+		v.Request = &x.kept.head
+	}
+	x.info.RequestID = x.id[:x.idn]
+	return v
+}
+
+// eval is what the values in ops are made of; nil if they are all literal. lines
+// are those that are to be changed: the answer's, or the request's.
+func (x *exchange) eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval {
+	if !route.HasFormats(ops) {
+		return nil
+	}
+	x.values.View, x.values.Lines, x.values.Answer = x.look(), lines, answer
+	return &x.values
+}
+
+// noteConnected notes by which connection the request goes.
+func (x *exchange) noteConnected() {
+	u := &x.info.Upstream
+	x.info.Attempts++
+	x.info.Times.ConnectEnd = x.w.Now()
+	u.Protocol = streaminfo.HTTP11
+	if x.up.s != nil {
+		u.Protocol = streaminfo.HTTP2
+	}
+	needs := x.here.room.needs | x.target.Needs
+	if needs == 0 {
+		return // nobody asks for what costs more
+	}
+	c := x.up.c
+	if x.up.s != nil {
+		c = x.up.s.Conn().Net()
+	}
+	u.Remote, u.TLS = c.Peer(), transport.Of(c)
+	if needs&format.NeedsLocal != 0 {
+		u.Local = c.Local()
+	}
+}
+
+// noteAnswer notes how the head of an answer came, or did not.
+func (x *exchange) noteAnswer(o outcome.Outcome) {
+	if o == outcome.OK {
+		x.info.Times.UpstreamRecvBegan = x.w.Now()
+		x.info.Bytes.UpstreamHeadReceived = uint64(x.backHead)
+	}
+}
+
+// noteEnd notes how the request ended, before it is answered.
+func (x *exchange) noteEnd(o outcome.Outcome) {
+	i := &x.info
+	i.Outcome = o
+	i.Flags |= streaminfo.FlagFor(o)
+	if x.back.done && x.started {
+		i.Times.UpstreamRecvEnd = x.moved
+	}
+}
+
+// protocolOf is what the client speaks.
+func (x *exchange) protocolOf() streaminfo.Protocol {
+	switch {
+	case x.conn.h != nil:
+		return streaminfo.HTTP2
+	case x.http10:
+		return streaminfo.HTTP10
+	}
+	return streaminfo.HTTP11
+}
+
+// sizeOf is what lines take as HTTP/1.1 writes them.
+func sizeOf(lines []http1.Header) (n uint64) {
+	for i := range lines {
+		if !lines[i].Hop {
+			n += uint64(len(lines[i].Name) + len(lines[i].Value) + 4)
+		}
+	}
+	return n
+}
+
+// log ends the request's account.
+func (x *exchange) log() {
+	i := &x.info
+	i.Status = x.status
+	i.Times.Ended = x.w.Now()
+}
