@@ -143,7 +143,9 @@ func outlierView(c *upstream.Cluster) *admin.OutlierView {
 
 func hostView(e upstream.Entry, n upstream.HostCounters) admin.HostView {
 	return admin.HostView{
-		Ejected: e.Ejected, Rates: &[2]float64{e.SuccessRate, e.LocalSuccessRate},
+		FailedCheck: e.Flags.Unfit, DegradedCheck: e.Flags.Degraded, LateCheck: e.Flags.Late,
+		Pending: e.Flags.Pending, Excluded: e.Flags.Excluded, Leaving: e.Flags.Leaving,
+		Ejected: e.Flags.Ejected, Rates: &[2]float64{e.SuccessRate, e.LocalSuccessRate},
 		Address: e.Address, Hostname: e.Endpoint.Hostname, Health: e.Endpoint.Health,
 		Weight: e.Endpoint.Weight, Priority: e.Locality.Priority,
 		Region: e.Locality.Region, Zone: e.Locality.Zone, SubZone: e.Locality.SubZone, Canary: e.Endpoint.Canary,

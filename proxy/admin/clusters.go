@@ -105,19 +105,25 @@ func (s *HostStats) all() [8]metric {
 // flags are Envoy's (common/upstream/host_utility.cc), in its order.
 func (h *HostView) flags() string {
 	var flags string
-	if h.FailedCheck {
-		flags += "/failed_active_hc"
-	}
-	if h.Ejected {
-		flags += "/failed_outlier_check"
-	}
-	switch h.Health {
-	case config.HealthUnhealthy, config.HealthTimeout:
-		flags += "/failed_eds_health"
-	case config.HealthDegraded:
-		flags += "/degraded_eds_health"
-	case config.HealthDraining:
-		flags += "/eds_status_draining"
+	unhealthy := h.Health == config.HealthUnhealthy || h.Health == config.HealthTimeout
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{
+		{h.FailedCheck, "/failed_active_hc"},
+		{h.Ejected, "/failed_outlier_check"},
+		{unhealthy, "/failed_eds_health"},
+		{h.DegradedCheck, "/degraded_active_hc"},
+		{h.Health == config.HealthDegraded, "/degraded_eds_health"},
+		{h.Leaving, "/pending_dynamic_removal"},
+		{h.Pending, "/pending_active_hc"},
+		{h.Excluded, "/excluded_via_immediate_hc_fail"},
+		{h.LateCheck, "/active_hc_timeout"},
+		{h.Health == config.HealthDraining, "/eds_status_draining"},
+	} {
+		if f.on {
+			flags += f.name
+		}
 	}
 	return cmp.Or(flags, "healthy")
 }

@@ -47,6 +47,11 @@ type metricJSON struct {
 type healthJSON struct {
 	FailedCheck bool   `json:"failed_active_health_check,omitempty"`
 	Ejected     bool   `json:"failed_outlier_check,omitempty"`
+	Degraded    bool   `json:"failed_active_degraded_check,omitempty"`
+	Leaving     bool   `json:"pending_dynamic_removal,omitempty"`
+	Pending     bool   `json:"pending_active_hc,omitempty"`
+	Excluded    bool   `json:"excluded_via_immediate_hc_fail,omitempty"`
+	Late        bool   `json:"active_hc_timeout,omitempty"`
 	Config      string `json:"eds_health_status"`
 }
 
@@ -80,7 +85,7 @@ func thresholdOf(priority string, b config.Breakers) thresholdJSON {
 func hostOf(h *HostView) hostJSON {
 	j := hostJSON{
 		Address:  addressOf(h.Address),
-		Health:   healthJSON{h.FailedCheck, h.Ejected, healthName(h.Health)},
+		Health:   healthJSON{h.FailedCheck, h.Ejected, h.DegradedCheck, h.Leaving, h.Pending, h.Excluded, h.LateCheck, healthName(h.Health)},
 		Weight:   h.Weight,
 		Hostname: h.Hostname,
 		Priority: h.Priority,

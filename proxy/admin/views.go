@@ -119,6 +119,10 @@ type HostView struct {
 	// active checks and outlier detection say.
 	Health               config.Health
 	FailedCheck, Ejected bool
+	// DegradedCheck and LateCheck are of active checks too; Pending waits for its
+	// first, Excluded asked to be left out; Leaving is not listed any more.
+	DegradedCheck, LateCheck   bool
+	Pending, Excluded, Leaving bool
 	// Rates are the host's own success rates, as those of OutlierView; nil: not
 	// known.
 	Rates            *[2]float64

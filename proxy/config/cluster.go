@@ -16,9 +16,19 @@ type Cluster struct {
 	PanicThreshold     float64
 	FailTrafficOnPanic bool
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
-	Breakers  [2]Breakers
-	Outlier   *Outlier // nil: no outlier detection
-	Keepalive Keepalive
+	Breakers [2]Breakers
+	Outlier  *Outlier // nil: no outlier detection
+	// HealthCheck is how hosts are asked whether they are fit; nil: not at all.
+	HealthCheck *HealthCheck
+	// ExcludeNewHosts leaves hosts that come out of all reckoning until their first
+	// check; EndOnFailure closes the connections of one that becomes unfit.
+	// RemoveAtOnce lets a host go that is no longer listed; else it stays as long as
+	// it passes its checks.
+	ExcludeNewHosts, EndOnFailure, RemoveAtOnce bool
+	// WarmInBackground lets the cluster be used before its names are known and its
+	// hosts are checked.
+	WarmInBackground bool
+	Keepalive        Keepalive
 	// PreconnectPerHost is how many connections there should be for each request
 	// in progress, 1 to 3; 1 makes none ahead of need.
 	PreconnectPerHost float64
@@ -213,6 +223,7 @@ type Endpoint struct {
 	// SocketLabels are those of the namespace envoy.transport_socket_match, which
 	// TransportMatches compare; values are JSON.
 	SocketLabels map[string]string
+	Check        *EndpointCheck // nil: as the others
 	// AddedTLVs are added to the PROXY header of a connection to this host.
 	AddedTLVs []TLV
 }

@@ -1,6 +1,6 @@
 package httpproxy
 
-// What outlier detection is told of each attempt (Envoy router/router.cc,
+// What outlier detection and health checks are told of each attempt (Envoy router/router.cc,
 // updateOutlierDetection and its callers).
 
 import (
@@ -17,6 +17,9 @@ func (x *exchange) judge(o outcome.Outcome) {
 		x.blame(o)
 	case x.hostOn.Watched():
 		x.hostOn.Report(outlier.Answered, x.standing())
+	}
+	if o == outcome.OK && x.hostOn.Checked() && (fields{&x.resp.Headers}).Has("x-envoy-immediate-health-check-fail") {
+		x.hostOn.FailNow()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -78,6 +79,9 @@ type Want struct {
 	ServerName, SAN string
 	// H2 offers HTTP/2 by ALPN where the configuration says nothing.
 	H2 bool
+	// ALPN, if not "", is offered in place of what the configuration says: names
+	// separated by commas.
+	ALPN string
 	// Origin is the client, for a PROXY header.
 	Origin *transport.Origin
 }
@@ -155,6 +159,9 @@ func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
 	p := transport.Peer{Hostname: t.Hostname, ServerName: x.ServerName, SAN: x.SAN}
 	if x.H2 {
 		p.ALPN = []string{"h2"}
+	}
+	if x.ALPN != "" {
+		p.Instead = strings.Split(x.ALPN, ",")
 	}
 	if err := t.Path.Dress(c, &p, x.Origin, t.TLVs, left); err != nil {
 		c.Close()

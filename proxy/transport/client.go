@@ -87,6 +87,8 @@ type Peer struct {
 	SAN string
 	// ALPN is offered if the context says nothing.
 	ALPN []string
+	// Instead, if not empty, is offered whatever the context says.
+	Instead []string
 }
 
 // ServerName is the SNI for a host, "" for none.
@@ -143,6 +145,9 @@ func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
 	cfg.ServerName = k.ServerName(p)
 	if len(cfg.NextProtos) == 0 {
 		cfg.NextProtos = p.ALPN
+	}
+	if len(p.Instead) > 0 {
+		cfg.NextProtos = p.Instead
 	}
 	if k.asked.MaxSessions > 0 {
 		cfg.ClientSessionCache = cr.sessions[w.ID]

@@ -51,6 +51,11 @@ type Cluster struct {
 	dns     *resolution   // nil: nothing to resolve
 	answers map[string][]netip.Addr
 
+	checks atomic.Pointer[checks] // nil: no health checks; mu guards changes
+	named  bool                   // every name was looked up, or there is none
+	turns  int                    // of workers to check hosts
+	used   atomic.Bool            // something was asked of the hosts
+
 	detection atomic.Pointer[detection] // nil: no outlier detection; mu guards changes
 
 	security *Security
@@ -118,10 +123,17 @@ func (c *Cluster) Breaker(high bool) *pool.Breaker {
 }
 
 // Ready is closed when the hosts are known as far as they can be: at once, or
-// when every name of a DNS cluster was looked up once, with whatever result. A
-// listener that waits for it does not turn its first requests away. Any
-// goroutine.
+// when every name of a DNS cluster was looked up and every host checked once, with
+// whatever result. A listener that waits for it does not turn its first requests
+// away. Any goroutine.
 func (c *Cluster) Ready() <-chan struct{} { return c.ready }
+
+// tryReady is setReady once nothing is waited for. c.mu is held.
+func (c *Cluster) tryReady() {
+	if k := c.checks.Load(); c.named && (k == nil || len(k.fresh) == 0) || c.asked.WarmInBackground {
+		c.setReady()
+	}
+}
 
 // setReady is for whoever holds c.mu.
 func (c *Cluster) setReady() {

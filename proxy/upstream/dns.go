@@ -76,7 +76,8 @@ func (c *Cluster) discover(asked *config.Cluster) {
 	}
 	maps.DeleteFunc(c.answers, func(name string, _ []netip.Addr) bool { return !slices.Contains(names, name) })
 	if len(names) == 0 {
-		c.setReady()
+		c.named = true
+		c.tryReady()
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -195,7 +196,8 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 	if c.closed || c.dns != d {
 		return // meanwhile something else was asked
 	}
-	defer c.setReady()
+	c.named = true
+	defer c.tryReady()
 	changed, failed := false, false
 	for _, l := range due {
 		c.countLookup(l)
@@ -211,7 +213,7 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 	}
 	members, err := c.membersOf(c.asked, c.paths)
 	if err == nil {
-		err = c.show(c.asked, members)
+		err = c.show(c.asked, c.linger(c.asked, members))
 	}
 	if err != nil {
 		c.log.Warn("dns answer cannot be used", "error", err)

@@ -30,6 +30,7 @@ type Host struct {
 	removed atomic.Bool
 	flags   atomic.Uint32                   // see flag
 	monitor atomic.Pointer[outlier.Monitor] // nil: outlier detection is off
+	check   atomic.Pointer[checked]         // nil: it is not checked
 	local   []*HostLocal                    // by worker ID; each is its worker's
 	name    string                          // Address as text; set once
 	path    *transport.Path

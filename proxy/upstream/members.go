@@ -66,6 +66,10 @@ func newHost(c *Cluster, asked *config.Cluster, m *member) *Host {
 	h := &Host{Cluster: c, Address: m.key().address, path: m.path}
 	h.name = h.Address.String()
 	h.asked.Store(m.endpoint)
+	if toCheck(asked, m.endpoint) {
+		h.set(flagUnfit, true)
+		h.set(flagPending, asked.ExcludeNewHosts)
+	}
 	t := newTarget(asked)
 	h.target.Store(h.aimed(&t, m.endpoint))
 	for i, w := range c.workers {

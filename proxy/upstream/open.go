@@ -10,6 +10,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -68,12 +69,14 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	if err != nil {
 		return err
 	}
+	old := c.paths
+	c.paths = paths
 	if len(members) == 0 && c.unanswered(asked) {
 		c.asked, c.held = asked, true // its names are looked up first; meanwhile the hosts stay
-	} else if err := c.show(asked, members); err != nil {
+	} else if err := c.show(asked, c.linger(asked, members)); err != nil {
+		c.paths = old
 		return err
 	}
-	c.paths = paths
 	c.limit(asked)
 	c.detect(asked)
 	c.discover(asked)
@@ -113,6 +116,7 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 		c.updates.membership.Add(1)
 	}
 	c.monitor()
+	c.supervise(asked)
 	return nil
 }
 
@@ -177,6 +181,7 @@ func (c *Cluster) Close() {
 	c.closed = true
 	c.endDNS()
 	c.endDetection()
+	c.endChecks()
 	c.setReady()
 	if v, err := newView(c.asked, nil, nil); err == nil {
 		c.view.Store(v)
@@ -194,6 +199,16 @@ func (h *Host) retire() {
 	for _, l := range h.local {
 		l.Worker.Post(l.close)
 	}
+}
+
+// renew is close of a host that goes on: with other connections.
+func (l *HostLocal) renew() {
+	if l.Removed() {
+		return
+	}
+	l.close()
+	l.Exclusive = pool.NewExclusive(l.Worker, l.Target(), &l.Cluster.On(l.Worker).Pool)
+	l.shared, l.sharedFor, l.Session = nil, nil, nil
 }
 
 func (l *HostLocal) close() {

@@ -122,8 +122,13 @@ func (c *Cluster) monitor() {
 // held.
 func (c *Cluster) settleEjections() {
 	for _, h := range c.hosts {
-		if m := h.monitor.Load(); m != nil {
-			h.set(flagEjected, m.Ejected())
+		m := h.monitor.Load()
+		if m == nil || m.Ejected() == h.Ejected() {
+			continue
+		}
+		h.set(flagEjected, m.Ejected())
+		if m.Ejected() && c.asked.EndOnFailure {
+			h.renew()
 		}
 	}
 	c.weighAnew()

@@ -18,9 +18,8 @@ type Entry struct {
 	Active              int64            // requests in progress, all workers
 	Connections, Failed uint64           // made, and attempts that failed
 	Connected           int64            // connections now
-	// Ejected: outlier detection leaves the host out. The rates are those of the
-	// last interval, in percent; -1: not known.
-	Ejected                       bool
+	Flags               Flags            // what was found out about the host
+	// The rates are those of the last interval, in percent; -1: not known.
 	SuccessRate, LocalSuccessRate float64
 }
 
@@ -32,7 +31,7 @@ func (c *Cluster) Entries(yield func(Entry) bool) {
 			Host: h, Endpoint: m.endpoint, Address: m.endpoint.Address, Locality: m.locality,
 			Health: m.health().String(), Active: max(h.active.Load(), 0),
 			Connections: h.seen.Connections.Load(), Failed: h.seen.ConnectFail.Load(), Connected: h.seen.Active.Load(),
-			Ejected: h.Ejected(), SuccessRate: -1, LocalSuccessRate: -1,
+			Flags: h.Flags(), SuccessRate: -1, LocalSuccessRate: -1,
 		}
 		if watch := h.monitor.Load(); watch != nil {
 			e.SuccessRate, e.LocalSuccessRate = watch.SuccessRate(false), watch.SuccessRate(true)

@@ -81,9 +81,16 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	yield("membership_total", uint64(v.hosts))
 	yield("membership_healthy", healthy)
 	yield("membership_degraded", degraded)
-	yield("membership_excluded", 0)
+	excluded := 0
+	for i := range v.levels {
+		excluded += v.levels[i].excluded
+	}
+	yield("membership_excluded", uint64(excluded))
 	yield("membership_change", c.updates.membership.Load())
 	c.dnsStats(yield)
+	if k := c.checks.Load(); k != nil {
+		k.stats(yield)
+	}
 	if d := c.detection.Load(); d != nil {
 		d.stats(yield)
 	}

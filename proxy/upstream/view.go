@@ -21,6 +21,7 @@ type view struct {
 // level is one priority. all is what panic uses.
 type level struct {
 	all, healthy, degraded hostSet
+	excluded               int    // of all
 	table                  *table // nil unless the balance is by hash
 }
 
@@ -47,7 +48,8 @@ type member struct {
 	logical  *config.Address // the name, in LOGICAL_DNS; else nil
 	path     *transport.Path // nil: a plain socket
 	host     *Host
-	state    health // when the view was made
+	state    grade // when the view was made
+	out      bool  // excluded, when the view was made
 }
 
 // newView builds a view of members, all of whose hosts are set. It takes over
@@ -56,10 +58,14 @@ func newView(asked *config.Cluster, members []member, before *view) (*view, erro
 	v := &view{asked: asked, hosts: len(members), members: members}
 	for i := range members {
 		members[i].state = members[i].measure()
+		members[i].out = members[i].host.has(flagPending | flagExcluded)
 	}
 	top := 0
 	for _, l := range asked.Endpoints.Localities {
 		top = max(top, int(l.Priority))
+	}
+	for i := range members { // some may not be listed any more
+		top = max(top, int(members[i].locality.Priority))
 	}
 	v.levels = make([]level, top+1)
 	of := make([]available, top+1)
@@ -127,7 +133,7 @@ func all(members []member, so func(*member) bool) bool {
 	return true
 }
 
-func only(members []member, h health) []member {
+func only(members []member, h grade) []member {
 	if all(members, func(m *member) bool { return m.health() == h }) {
 		return members
 	}
@@ -147,6 +153,7 @@ func newLevel(c *config.Cluster, at []member) level {
 	} else {
 		l.healthy, l.degraded = newSet(good), newSet(only(at, degraded))
 	}
+	l.excluded = countOut(at)
 	if c.Balance.LocalityWeighted {
 		l.healthy.localities = byLocality(at, healthy, overprovision(c))
 		l.degraded.localities = byLocality(at, degraded, overprovision(c))
@@ -155,7 +162,7 @@ func newLevel(c *config.Cluster, at []member) level {
 }
 
 func (l *level) available(overprovision uint32) available {
-	return available{len(l.all.hosts), len(l.healthy.hosts), len(l.degraded.hosts), overprovision}
+	return available{len(l.all.hosts) - l.excluded, len(l.healthy.hosts), len(l.degraded.hosts), overprovision}
 }
 
 func newSet(members []member) hostSet {
@@ -168,14 +175,24 @@ func newSet(members []member) hostSet {
 	return s
 }
 
+// countOut counts those that are out of all reckoning.
+func countOut(members []member) (n int) {
+	for i := range members {
+		if members[i].out {
+			n++
+		}
+	}
+	return n
+}
+
 // byLocality splits the hosts of one health by locality; a locality weighs less
 // when fewer of its hosts are there than overprovisioning allows
 // (Envoy locality_wrr.cc, effectiveLocalityWeight).
-func byLocality(at []member, h health, overprovision uint32) []localitySet {
+func byLocality(at []member, h grade, overprovision uint32) []localitySet {
 	var sets []localitySet
 	for _, group := range localities(at) {
 		set := newSet(only(group, h))
-		part := min(1, float64(overprovision)/100*float64(len(set.hosts))/float64(len(group)))
+		part := min(1, float64(overprovision)/100*float64(len(set.hosts))/float64(max(len(group)-countOut(group), 1)))
 		if w := float64(group[0].locality.Weight) * part; w > 0 {
 			sets = append(sets, localitySet{set, w})
 		}

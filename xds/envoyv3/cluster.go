@@ -48,6 +48,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 	}
 	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	d.alpnFits(p, c)
+	d.healthChecks(p, m, c)
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
 	d.balance(p, m, c)
 	return c

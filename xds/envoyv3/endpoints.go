@@ -125,6 +125,7 @@ func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discove
 	d.lbMetadata(p.dot("metadata"), m.GetMetadata(), &e)
 	e.FilterMetadata = filterMetadata(m.GetMetadata())
 	e.SocketLabels = labels(m.GetMetadata().GetFilterMetadata()[socketNamespace])
+	e.Check = d.endpointCheck(p.dot("endpoint").dot("health_check_config"), m.GetEndpoint().GetHealthCheckConfig())
 	e.AddedTLVs = d.endpointTLVs(p.dot("metadata"), m.GetMetadata())
 	return e
 }

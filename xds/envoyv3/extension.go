@@ -19,6 +19,8 @@ import (
 	formatcelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
 	formatmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
 	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
+	filesinkv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/health_check/event_sinks/file/v3"
+	redischeckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/health_checkers/redis/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -59,6 +61,8 @@ const (
 	protocolOptions  kind = "upstream protocol options"
 	headerFormatter  kind = "header formatter"
 	formatter        kind = "formatter"
+	healthChecker    kind = "health checker"
+	checkEventSink   kind = "health check event sink"
 	xdsSocket        kind = "transport socket of a control plane"
 )
 
@@ -90,6 +94,8 @@ func extensions() []extension {
 		{xdsSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
 		{xdsSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},
 		{accessLogger, "envoy.access_loggers.file", func() proto.Message { return &filelogv3.FileAccessLog{} }},
+		{healthChecker, "envoy.health_checkers.redis", func() proto.Message { return &redischeckv3.Redis{} }},
+		{checkEventSink, "envoy.health_check.event_sinks.file", func() proto.Message { return &filesinkv3.HealthCheckEventFileSink{} }},
 		{clusterKind, "envoy.clusters.dns", func() proto.Message { return &dnsv3.DnsCluster{} }},
 		{balancePolicy, "envoy.load_balancing_policies.round_robin", func() proto.Message { return &roundv3.RoundRobin{} }},
 		{balancePolicy, "envoy.load_balancing_policies.least_request", func() proto.Message { return &leastv3.LeastRequest{} }},

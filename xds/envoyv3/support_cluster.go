@@ -23,7 +23,7 @@ const (
 )
 
 func clusterTables() []table {
-	return concat(clusterTable(), endpointTables(), balanceTables())
+	return concat(clusterTable(), endpointTables(), balanceTables(), healthTables())
 }
 
 func clusterTable() []table {
@@ -37,28 +37,25 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
-				"transport_socket_matches outlier_detection metadata",
+				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init",
 			partly: notes{
 				"type":                      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy":                 "not CLUSTER_PROVIDED",
 				"typed_dns_resolver_config": noteResolver,
+				"close_connections_on_host_health_failure": "sessions of tcp_proxy go on",
 			},
 			noEffect: notes{
-				"ignore_health_on_host_removal": "a host that leaves goes at once whatever its health",
-				"wait_for_warm_on_init":         "a cluster is ready when its endpoints are known",
-				"cleanup_interval":              "only with ORIGINAL_DST",
-				"lrs_report_endpoint_metrics":   "only with load reporting",
-				"track_timeout_budgets":         "adds statistics that are not kept",
-				"track_cluster_stats":           "adds statistics that are not kept",
+				"cleanup_interval":            "only with ORIGINAL_DST",
+				"lrs_report_endpoint_metrics": "only with load reporting",
+				"track_timeout_budgets":       "adds statistics that are not kept",
+				"track_cluster_stats":         "adds statistics that are not kept",
 			},
 			refused: notes{
-				"health_checks":                             "active health checks are not supported yet",
 				"upstream_bind_config":                      "the kernel chooses the source address",
 				"dns_resolvers":                             hintResolver,
 				"dns_resolution_config":                     hintResolver,
 				"use_tcp_for_dns_lookups":                   hintResolver,
 				"lb_subset_config":                          "subsets are not supported yet",
-				"close_connections_on_host_health_failure":  "active health checks are not supported yet",
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
 			},
 			never: notes{
@@ -182,10 +179,10 @@ func endpointTables() []table {
 		},
 		{
 			of:       &endpointv3.Endpoint{},
-			honoured: "address hostname",
-			noEffect: notes{"health_check_config": "there are no active health checks"},
+			honoured: "address hostname health_check_config",
 			refused:  notes{"additional_addresses": "an endpoint has one address"},
 		},
+		{of: &endpointv3.Endpoint_HealthCheckConfig{}, honoured: "port_value hostname address disable_active_health_check"},
 	}
 }
 
@@ -204,10 +201,9 @@ func balanceTables() []table {
 		{
 			of: &clusterv3.Cluster_CommonLbConfig{},
 			honoured: "healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config " +
-				"consistent_hashing_lb_config",
+				"consistent_hashing_lb_config ignore_new_hosts_until_first_hc",
 			noEffect: notes{
-				"update_merge_window":             "an update is applied when it comes",
-				"ignore_new_hosts_until_first_hc": "there are no active health checks",
+				"update_merge_window": "an update is applied when it comes",
 			},
 			refused: notes{
 				"close_connections_on_host_set_change": "connections of hosts that stay are kept",

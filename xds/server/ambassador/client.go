@@ -81,7 +81,6 @@ func (p *Port) lacks(path string) (all []lack) {
 		no(GRPC, "tls", "its certificates come from its own bootstrap")
 	}
 	if p.HealthChecks != nil {
-		no(Attache, "health_checks", "active health checks are to come")
 		no(GRPC, "health_checks", "it watches its connections")
 	}
 	if p.Retries != nil && p.Protocol.web() {
