@@ -39,8 +39,8 @@ func TestRulesBite(t *testing.T) {
 		},
 		{
 			"a part that has a floor of its own", brokenFloors,
-			map[string]string{"proxy/upstream/u.go": imports("upstream", ours+"proxy/upstream/health"), "proxy/upstream/health/h.go": imports("health", ours+"proxy/upstream")},
-			[]string{"proxy/upstream/health (floor 2) imports proxy/upstream (floor 4)"},
+			map[string]string{"proxy/upstream/u.go": imports("upstream", ours+"proxy/upstream/outlier"), "proxy/upstream/outlier/h.go": imports("outlier", ours+"proxy/upstream")},
+			[]string{"proxy/upstream/outlier (floor 1) imports proxy/upstream (floor 4)"},
 		},
 		{
 			"a package without a floor", brokenFloors,
