@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/filter/buffer"
+	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 )
 
@@ -47,6 +48,9 @@ func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
 	switch cfg := c.Config.(type) {
 	case *config.Buffer:
 		p.Filter, p.Own = buffer.New(cfg), buffer.Own
+	case *config.JWT:
+		p.Own = jwtauthn.Own
+		p.Filter, err = jwtauthn.New(cfg, env)
 	default:
 		err = fmt.Errorf("no filter is made of %T", cfg)
 	}

@@ -10,6 +10,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +24,8 @@ func filterExtensions() []extension {
 	return []extension{
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
 		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
+		{httpFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.JwtAuthentication{} }},
+		{routeFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.PerRouteConfig{} }},
 	}
 }
 
@@ -31,6 +34,7 @@ func filterTables() []table {
 	return concat(
 		[]table{{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"}},
 		bufferTables(),
+		jwtTables(),
 	)
 }
 
@@ -39,6 +43,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
 	case *bufferv3.Buffer:
 		return d.buffer(p, m)
+	case *jwtv3.JwtAuthentication:
+		return d.jwt(p, m)
 	}
 	return nil
 }
@@ -48,6 +54,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
 	case *bufferv3.BufferPerRoute:
 		return d.bufferPerRoute(p, m)
+	case *jwtv3.PerRouteConfig:
+		return d.jwtRoute(p, m)
 	}
 	return nil
 }
