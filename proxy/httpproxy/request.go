@@ -277,7 +277,7 @@ func (x *exchange) appendHead(out []byte, req *http1.Request, v *route.Request) 
 	out = http1.AppendHeader(out, x.hostName, v.Host)
 	out = http1.AppendFields(out, req.Headers)
 	out = http1.AppendFraming(out, req.Body)
-	if req.Upgrade != nil {
+	if req.Upgrade != nil && x.method != http1.MethodConnect {
 		out = append(out, "connection: Upgrade\r\n"...)
 		out = http1.AppendHeader(out, nameUpgrade, req.Upgrade)
 	}

@@ -256,7 +256,7 @@ func (x *exchange) copyHead(n int) []byte {
 // sendStream sends the request on a stream.
 func (x *exchange) sendStream() outcome.Outcome {
 	s, body := x.up.s, x.out[x.bodyAt:]
-	if x.upgrades && x.method != http1.MethodConnect && !s.Conn().Connects() && s.Conn().Settled() {
+	if x.extended() && !s.Conn().Connects() && s.Conn().Settled() {
 		return outcome.UpgradeRefused
 	}
 	// An end that came as DATA goes on as DATA: grpc-go's server does not tell its
@@ -289,10 +289,10 @@ func (x *exchange) writeBlock(s *h2.Stream) {
 	method, path, scheme := req.Method, v.Path, v.Scheme
 	var protocol []byte
 	switch {
+	case x.extended():
+		method, protocol = methodConnect, req.Upgrade
 	case x.method == http1.MethodConnect:
 		path, scheme = nil, nil
-	case req.Upgrade != nil:
-		method, protocol = methodConnect, req.Upgrade
 	}
 	s.Request(method, scheme, v.Host, path, protocol)
 	for i := range req.Headers {
@@ -303,6 +303,10 @@ func (x *exchange) writeBlock(s *h2.Stream) {
 		s.Field(h.Name, h.Value, h.ID)
 	}
 }
+
+// extended says that HTTP/2 asks for this by an extended CONNECT (RFC 8441): an
+// upgrade, or a CONNECT with a path, which is one of bytestream.
+func (x *exchange) extended() bool { return x.req.Upgrade != nil && len(x.view.Path) > 0 }
 
 func isWebSocket(upgrade []byte) bool { return equalFold(bytes.TrimSpace(upgrade), "websocket") }
 

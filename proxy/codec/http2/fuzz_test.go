@@ -240,6 +240,9 @@ func asHTTP1(t *testing.T, r *http1.Request) {
 	if err != nil || n != len(out) {
 		t.Fatalf("%q: %d %v", out, n, err)
 	}
+	if r.MethodID == http1.MethodConnect {
+		r.Path = nil // of a bytestream
+	}
 	if !bytes.Equal(back.Method, r.Method) || !bytes.Equal(back.Host, r.Host) || !bytes.Equal(back.Path, r.Path) ||
 		back.Body != r.Body || back.ContentLength != r.ContentLength {
 		t.Fatalf("%q became %+v, was %+v", out, back, *r)

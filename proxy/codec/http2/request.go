@@ -44,7 +44,8 @@ const maxMethodBytes = 64 // as in HTTP/1
 //	                       DATA; the connection checks their sum against ContentLength
 //	Version                20; KeepAlive is true
 //	Upgrade                of an extended CONNECT (RFC 8441) its :protocol; MethodID is then MethodGet, as Envoy
-//	                       routes it (Utility::transformUpgradeRequestFromH2toH1), and the body is BodyChunked
+//	                       routes it (Utility::transformUpgradeRequestFromH2toH1), and the body is BodyChunked.
+//	                       "bytestream" is a CONNECT with a path: MethodID stays MethodConnect
 //
 // The errors:
 //
@@ -261,9 +262,16 @@ func (q *requestReader) pseudo(allowConnect bool) *Error {
 	if foldEqual(q.proto, "h2c") || foldEqual(q.proto, "h2") { // never passed to HTTP/1, so not taken here either
 		return errProtocol
 	}
-	r.Method, r.MethodID, r.Upgrade = methodGet, http1.MethodGet, q.proto
+	r.Upgrade = q.proto
+	if string(q.proto) == bytestream { // Envoy: Utility::isH2UpgradeRequest
+		return nil
+	}
+	r.Method, r.MethodID = methodGet, http1.MethodGet
 	return nil
 }
+
+// bytestream is the :protocol of a tunnel of plain bytes.
+const bytestream = "bytestream"
 
 // authority settles whom the request is for.
 func (q *requestReader) authority() {
