@@ -1,10 +1,11 @@
 # attache: everything a person or CI asks for, one target each. `make help` lists them.
 GO        ?= go
 VERSION   ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
-# How long one fuzz target runs, how many simulator seeds, how many requests of chaos, and what is handed on to the programs.
+# How long one fuzz target runs, how many simulator seeds, how many requests of chaos, how long one flood, and what is handed on to the programs.
 TIME      ?= 10m
 SEEDS     ?= 1000
 REQUESTS  ?= 10000000
+FLOODS    ?= 3s
 ARGS      ?=
 
 # Tools have fixed versions and stay out of go.mod: what they need is not what attache needs.
@@ -21,7 +22,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-browser test-infra race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build test test-browser test-infra floods race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ test-infra: build ## end to end with real Consul, Kubernetes and DNS; builds the
 	sh conformance/install.sh infra
 	conformance/infra/get.sh consul kube
 	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 20m $(ARGS) ./conformance/infra
+
+floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
+	ATTACHE_FLOODS=$(FLOODS) $(GO) test -v -count=1 -timeout 20m -run TestFloodLoad $(ARGS) ./conformance
 
 race: build ## every test under the race detector (needs a C compiler)
 	sh conformance/install.sh test

@@ -3,6 +3,7 @@ package conformance
 // The floods of HTTP/2: what each does to the one who sends it, to others, and to the host behind.
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 type attacker struct {
 	*http2.Framer
 	conn   net.Conn
+	sent   atomic.Int64 // bytes
 	packed bytes.Buffer
 	pack   *hpack.Encoder
 	stream uint32
@@ -32,25 +34,45 @@ type attacker struct {
 // attack connects; the peer's frames are read, or with deaf they are not.
 func attack(t *testing.T, addr string, deaf bool) *attacker {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	a, err := dialAttacker(addr, deaf, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { a.conn.Close() })
+	return a
+}
+
+// dialAttacker is attack that can be called from anywhere. With a batch, frames go out that many bytes at a time, which
+// costs the attacker less than one by one.
+func dialAttacker(addr string, deaf bool, batch int) (*attacker, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	a := &attacker{Framer: http2.NewFramer(conn, conn), conn: conn, stream: 1, ended: make(chan string, 1)}
+	a := &attacker{conn: conn, stream: 1, ended: make(chan string, 1)}
+	a.Framer = http2.NewFramer(bufio.NewWriterSize(a, batch), conn)
+	if batch == 0 {
+		a.Framer = http2.NewFramer(a, conn)
+	}
 	a.AllowIllegalWrites, a.AllowIllegalReads = true, true
 	a.pack = hpack.NewEncoder(&a.packed)
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(a.WriteSettings(), a.WriteWindowUpdate(0, 1<<30)); err != nil {
-		t.Fatal(err)
+	_, err = io.WriteString(conn, http2.ClientPreface)
+	if err = errors.Join(err, a.WriteSettings(), a.WriteWindowUpdate(0, 1<<30)); err != nil {
+		conn.Close()
+		return nil, err
 	}
 	if !deaf {
 		go a.listen()
 	}
-	return a
+	return a, nil
+}
+
+// Write sends what the framer has made.
+func (a *attacker) Write(p []byte) (int, error) {
+	n, err := a.conn.Write(p)
+	a.sent.Add(int64(n))
+	return n, err
 }
 
 // listen reads to the end.
