@@ -141,6 +141,18 @@ type Breakers struct {
 	MaxPending     uint32 // default 1024
 	MaxRequests    uint32 // default 1024
 	MaxRetries     uint32 // default 3
+	// Budget replaces MaxRetries; nil for none.
+	Budget *RetryBudget
+	// TrackRemaining shows how much is left of each limit.
+	TrackRemaining bool
+}
+
+// RetryBudget lets as many retries be under way as are Percent of the requests
+// that are, or MinConcurrency if that is more (Envoy
+// CircuitBreakers.Thresholds.RetryBudget).
+type RetryBudget struct {
+	Percent        float64 // default 20
+	MinConcurrency uint32  // default 3
 }
 
 // UpstreamHTTP are the HTTP settings towards the hosts.
@@ -151,6 +163,10 @@ type UpstreamHTTP struct {
 	MaxHeadersKB   uint32        // response header KiB; default 60
 	MaxConnAge     time.Duration // max_connection_duration; 0 off
 	EnableTrailers bool
+	// MaxStream bounds an attempt's life (max_stream_duration); 0 off.
+	MaxStream time.Duration
+	// Retry replaces that of every route; nil for none.
+	Retry *Retry
 	// Protocol is HTTP/1.1 by default. HTTP2 is read for the others.
 	Protocol UpstreamProtocol
 	HTTP2    H2Options

@@ -41,6 +41,23 @@ type VirtualHost struct {
 	Mirrors []Mirror
 	// Metadata of the virtual host, for access logs; nil if there is none.
 	Metadata FilterMetadata
+	// Retry and Hedge are for routes that have none of their own; nil for none.
+	Retry *Retry
+	Hedge *Hedge
+	// Body limits what is kept of a request's body; nil: see Forward.
+	Body *BodyLimit
+	// AttemptCount tells the host of the number of the attempt in
+	// x-envoy-attempt-count, AttemptCountInResponse the client; TimeoutRetryHeader
+	// tells the host in x-envoy-is-timeout-retry why a retry came.
+	AttemptCount, AttemptCountInResponse, TimeoutRetryHeader bool
+}
+
+// BodyLimit is how many bytes of a request's body are kept at most so that it can
+// go out again. Capped says that the listener's buffer limit holds too
+// (per_request_buffer_limit_bytes; without it request_body_buffer_limit).
+type BodyLimit struct {
+	Bytes  uint64
+	Capped bool
 }
 
 // RequireTLS is VirtualHost.TlsRequirementType.
@@ -61,6 +78,8 @@ type Route struct {
 	// Metadata of the route, for filters and access logs; nil if there is none.
 	Metadata FilterMetadata
 	Filters  []FilterOverride
+	// Body replaces the virtual host's; nil takes that.
+	Body *BodyLimit
 	// Action is never nil.
 	Action RouteAction
 }
@@ -191,6 +210,19 @@ type Forward struct {
 	// earlier.
 	MaxStream, GRPCTimeoutMax *time.Duration
 	GRPCTimeoutOffset         time.Duration
+	// MaxGRPC, unless nil or beside MaxStream or GRPCTimeoutMax, replaces Timeout by
+	// grpc-timeout for gRPC, at most at that if it is not 0; OldGRPCOffset is taken
+	// off before (max_grpc_timeout, grpc_timeout_offset).
+	MaxGRPC       *time.Duration
+	OldGRPCOffset time.Duration
+	// NewTimeouts says that max_stream_duration was given: Timeout is then none.
+	NewTimeouts bool
+
+	// Retry and Hedge replace the virtual host's; nil takes those.
+	Retry *Retry
+	Hedge *Hedge
+	// Redirects are followed here; nil gives them to the client.
+	Redirects *InternalRedirect
 
 	Hash     []HashPolicy
 	Upgrades []UpgradeSwitch

@@ -192,6 +192,9 @@ func (x *exchange) changeAnswer() {
 		x.info.Status = res.Status
 		route.Apply(x.target.ResponseOps, lines, x.eval(x.target.ResponseOps, &res.Headers, true))
 	}
+	if x.route.AttemptCountInResponse {
+		lines.setBytes("x-envoy-attempt-count", appendInt(x.retry.count[:0], int64(x.retry.number)))
+	}
 }
 
 // bodyExpected says whether an answer without a length would be read until the

@@ -21,6 +21,9 @@ const smallBody = 16 << 10
 func (x *exchange) send() outcome.Outcome {
 	x.moved = x.w.Now()
 	x.info.Times.UpstreamSendBegan = x.moved
+	if x.held.use {
+		return x.sendKept()
+	}
 	if x.up.s != nil {
 		return x.sendStream()
 	}
@@ -72,6 +75,9 @@ func (x *exchange) sendRest() outcome.Outcome {
 
 // wholeCame notes that the request is complete: the route's time begins.
 func (x *exchange) wholeCame() {
+	if x.complete != 0 {
+		return
+	}
 	x.complete = x.w.Now()
 	if t := x.in.tap; t != nil {
 		x.in.tap = nil
@@ -100,11 +106,14 @@ func (x *exchange) pump() {
 	up := x.up            // the exchange may have lost it when this ends
 	o := outcome.Overload // should it panic
 	defer func() { x.pumped(&up, o) }()
-	if x.tunnel {
+	switch {
+	case x.tunnel:
 		o = x.carryRaw()
-	} else if x.reads() {
+	case x.held.use:
+		o = x.carryKept()
+	case x.reads():
 		o = x.carryRead()
-	} else {
+	default:
 		o = x.carryBody()
 	}
 }
@@ -120,16 +129,19 @@ func (x *exchange) pumped(up *end, o outcome.Outcome) {
 	if x.down.c != nil {
 		x.down.c.SetReadTimeout(0)
 	}
+	if x.held.use && !x.tunnel {
+		up = &x.up // another attempt's, perhaps
+	}
 	switch {
 	case o != outcome.OK:
-		up.cut(http2.Cancel)
+		if *up != (end{}) {
+			up.cut(http2.Cancel)
+		}
+		x.rouse()
 	case x.in.done && !x.tunnel:
 		x.wholeCame()
-		if up.s != nil {
-			up.s.Wake() // it shall wait no longer than the deadline that is now set
-		} else {
-			up.c.SetReadTimeout(x.patience())
-		}
+		x.clockTry()
+		x.rouse() // it shall wait no longer than the deadline that is now set
 	}
 }
 
@@ -306,6 +318,7 @@ func (x *exchange) endPump() {
 	}
 	x.stop = true
 	x.drop()
+	x.held.opened.Wake(x.w)
 	for x.pumping {
 		if x.flt != nil {
 			x.flt.wake()

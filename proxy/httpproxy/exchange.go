@@ -60,8 +60,6 @@ type exchange struct {
 	hostOn   *upstream.HostLocal
 	breaker  *pool.Breaker
 	timeout  time.Duration
-	asked    time.Duration // x-envoy-upstream-rq-timeout-ms, if asks
-	asks     bool
 	idle     time.Duration
 	limits   http1.Limits // of the answer's head
 	trailers bool         // are passed on
@@ -78,6 +76,8 @@ type exchange struct {
 	shared  bool   // the host is to be spoken to in HTTP/2
 	whole   bool   // out is the whole request
 	untaken bool   // the kernel took nothing of it
+	retry   retrying
+	held    keeping // if it may go out more than once
 	resp    http1.Response
 	own     []http1.Header // resp's list, while it has that of a stream
 	back    body           // of the answer
@@ -149,7 +149,8 @@ func (x *exchange) clear() {
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
-	x.asked, x.asks = 0, false
+	x.retry.clear()
+	x.held.clear()
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone, x.backHead = false, 0
 	x.interims, x.informed = 0, 0
@@ -200,10 +201,11 @@ func (x *exchange) ask() outcome.Outcome {
 		return o
 	}
 	o = x.forward()
-	for x.again(o) {
+	for x.again(o) || x.retries(&o) {
 		o = x.forward()
 	}
 	x.judge(o)
+	x.settle()
 	if o == outcome.OK {
 		if x.complete == 0 && x.switched() {
 			x.complete = x.w.Now() // the request was all head
@@ -241,29 +243,51 @@ func (x *exchange) pick() outcome.Outcome {
 		return o
 	}
 	x.breaker = c.Breaker(x.route.High)
-	if !x.breaker.Requests.Enter() {
-		x.breaker = nil
-		c.Count.RqPendingOverflow++
-		return outcome.Overflow
+	if o := x.occupy(h); o != outcome.OK {
+		return o
 	}
 	if x.route.Mirrors != nil {
 		x.mirror()
 	}
-	x.host, x.hostOn = h, h.On(x.w)
-	x.info.Upstream.Host = h.Endpoint()
-	x.hostOn.Begin()
-	c.Count.RqActive++
-	x.shared = x.speaksHTTP2()
-	x.trailers = x.passesTrailers()
-	if x.shared {
+	switch {
+	case x.retry.live:
+		if o := x.keepAll(); o != outcome.OK {
+			return o
+		}
+	case x.shared:
 		x.keepHead()
-	} else {
+	default:
 		x.writeHead()
 	}
 	if x.whole {
 		x.wholeCame()
 	}
 	return outcome.OK
+}
+
+// occupy takes a place among the cluster's requests for an attempt at a host.
+func (x *exchange) occupy(h *upstream.Host) outcome.Outcome {
+	if !x.breaker.Requests.Enter() {
+		x.cluster.Count.RqPendingOverflow++
+		return outcome.Overflow
+	}
+	x.host, x.hostOn = h, h.On(x.w)
+	x.info.Upstream.Host = h.Endpoint()
+	x.hostOn.Begin()
+	x.cluster.Count.RqActive++
+	x.shared = x.speaksHTTP2()
+	x.trailers = x.passesTrailers()
+	return outcome.OK
+}
+
+// vacate gives the place back.
+func (x *exchange) vacate() {
+	if x.hostOn != nil {
+		x.hostOn.End()
+		x.breaker.Requests.Leave()
+		x.cluster.Count.RqActive--
+		x.hostOn = nil
+	}
 }
 
 // forward sends the request over a connection and reads the head of the answer:
@@ -280,6 +304,7 @@ func (x *exchange) forward() outcome.Outcome {
 	if o := x.send(); o != outcome.OK {
 		return o
 	}
+	x.clockTry()
 	var o outcome.Outcome
 	x.backHead, o = x.readAnswer()
 	x.noteAnswer(o)
@@ -298,8 +323,8 @@ func (x *exchange) again(o outcome.Outcome) bool {
 	}
 	switch {
 	case x.up.s != nil:
-		if !x.whole || !unprocessed(x.up.s.Err()) {
-			return false
+		if err := x.up.s.Err(); !x.whole || !unprocessed(err) || x.retry.live && refused(err) {
+			return false // the policy says what becomes of a stream that was refused
 		}
 	case x.lease == nil:
 		return false
@@ -311,6 +336,7 @@ func (x *exchange) again(o outcome.Outcome) bool {
 	}
 	x.drop()
 	x.leave()
+	x.retry.timed = false
 	x.tries++
 	x.upErr, x.untaken = nil, false
 	x.resp.Reset()
@@ -356,6 +382,7 @@ func (x *exchange) leave() {
 		s.Close()
 	}
 	x.up = end{}
+	x.held.open = false
 }
 
 // release gives back everything that the request held of the cluster.
@@ -383,10 +410,11 @@ func (x *exchange) release(o outcome.Outcome) {
 		x.drop()
 	}
 	x.leave()
-	if x.hostOn != nil {
-		x.hostOn.End()
-		x.breaker.Requests.Leave()
-		x.cluster.Count.RqActive--
+	x.leaveRetries()
+	x.held.free(x.w)
+	if h := x.hostOn; h != nil {
+		x.vacate()
+		x.hostOn = h // for what is counted of the request's end
 	}
 	if x.out != nil {
 		x.w.FreeBuffer(x.out)
@@ -435,10 +463,9 @@ func (x *exchange) broken() {
 		x.attempt.left = true
 	}
 	x.drop()
-	if x.hostOn != nil && !x.settled {
-		x.hostOn.End()
-		x.breaker.Requests.Leave()
-		x.cluster.Count.RqActive--
+	x.leaveRetries()
+	if !x.settled {
+		x.vacate()
 	}
 	x.here.count.RqActive--
 	if x.flt != nil {

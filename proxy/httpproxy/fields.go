@@ -29,6 +29,15 @@ func (f fields) put(name string, value []byte) {
 	*f.lines = append(*f.lines, http1.Header{Name: bytesOf(name), Value: value})
 }
 
+// setBytes is Set of a value that is borrowed until the head is written.
+func (f fields) setBytes(name string, value []byte) {
+	if i := f.find(name); i >= 0 {
+		(*f.lines)[i].Value = value
+		return
+	}
+	f.put(name, value)
+}
+
 // Has says whether there is a line of that name.
 func (f fields) Has(name string) bool { return f.find(name) >= 0 }
 

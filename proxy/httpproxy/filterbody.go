@@ -136,7 +136,6 @@ func (f *filtered) small() (bool, int) {
 // carryRead is the second coroutine's work where a filter reads the request's body.
 func (x *exchange) carryRead() outcome.Outcome {
 	f := x.flt
-	chunked := x.req.Body == http1.BodyChunked
 	for !x.stop {
 		p, last, err := f.out.Next()
 		switch {
@@ -147,16 +146,7 @@ func (x *exchange) carryRead() outcome.Outcome {
 		case x.stop:
 			return outcome.OK
 		}
-		var lines []http1.Header
-		if last && x.trailers {
-			lines = f.reqTail
-		}
-		if len(p) > 0 {
-			x.up.put(p, chunked, last && len(lines) == 0)
-		}
-		if last {
-			x.up.finish(chunked, lines)
-			x.in.done = true
+		if x.passRead(p, last) {
 			return outcome.OK
 		}
 		if x.up.broken() {
@@ -167,6 +157,24 @@ func (x *exchange) carryRead() outcome.Outcome {
 		}
 	}
 	return outcome.OK
+}
+
+// passRead sends a piece that a filter has made; last says that it is the last, and
+// is given back.
+func (x *exchange) passRead(p []byte, last bool) bool {
+	var lines []http1.Header
+	if last && x.trailers {
+		lines = x.flt.reqTail
+	}
+	chunked := x.req.Body == http1.BodyChunked
+	if len(p) > 0 {
+		x.up.put(p, chunked, last && len(lines) == 0)
+	}
+	if last {
+		x.up.finish(chunked, lines)
+		x.in.done = true
+	}
+	return last
 }
 
 // coming is the answer's body as it comes, as a filter.Body.

@@ -97,7 +97,6 @@ func (x *exchange) eval(ops []route.Op, lines *[]http1.Header, answer bool) *rou
 // noteConnected notes by which connection the request goes.
 func (x *exchange) noteConnected() {
 	u := &x.info.Upstream
-	x.info.Attempts++
 	x.info.Times.ConnectEnd = x.w.Now()
 	u.Protocol = streaminfo.HTTP11
 	if x.up.s != nil {

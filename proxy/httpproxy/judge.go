@@ -58,7 +58,7 @@ func (x *exchange) blame(o outcome.Outcome) {
 	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.ConnectTimeout, outcome.TLSRefused, outcome.TLSFailed,
 		outcome.ConnectionLost, outcome.LostMidway, outcome.UpstreamReset, outcome.ProtocolError:
 		x.hostOn.Report(outlier.ConnectFailed, 0)
-	case outcome.Timeout:
+	case outcome.Timeout, outcome.PerTryTimeout, outcome.PerTryIdleTimeout:
 		// Without a connection nothing was asked of the host.
 		if !x.started && (x.up.c != nil || x.up.s != nil) {
 			x.hostOn.Report(outlier.TimedOut, outcome.Timeout.HTTPStatus())

@@ -38,9 +38,17 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 		if s := x.route.NotFoundStatus; s != 0 {
 			r.status = s
 		}
-	case outcome.IdleTimeout, outcome.DurationTimeout:
+	case outcome.IdleTimeout, outcome.DurationTimeout, outcome.UpstreamStreamTooLong:
 		if x.complete == 0 {
 			r.status = o.HTTPStatusEarly()
+		}
+	case outcome.Timeout, outcome.PerTryTimeout, outcome.PerTryIdleTimeout:
+		if x.retry.says.alt {
+			r.status, r.body = 204, ""
+		}
+	default:
+		if x.retry.number > 1 {
+			r.body = o.HTTPBodyRetried()
 		}
 	}
 	return r
@@ -108,6 +116,9 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	if len(r.location) > 0 {
 		f.put("location", r.location)
 	}
+	if x.route != nil && x.route.AttemptCountInResponse && x.cluster != nil {
+		f.put("x-envoy-attempt-count", appendInt(x.retry.count[:0], int64(x.retry.number)))
+	}
 	if o == outcome.Overflow {
 		f.put("x-envoy-overloaded", bytesOf("true"))
 	}
@@ -131,7 +142,9 @@ func (x *exchange) sendReply(lines []http1.Header, length int, body []byte) {
 		return
 	}
 	h := head{text: http1.AppendStatusLine(x.here.scratch[:0], x.status, nil)}
-	h.text = http1.AppendContentLength(h.text, int64(max(length, 0)))
+	if x.status != 204 { // RFC 9110, 8.6
+		h.text = http1.AppendContentLength(h.text, int64(max(length, 0)))
+	}
 	x.answerFields(&h, lines, false)
 	dst := append(x.endHead(h.text, false), body...)
 	x.here.scratch = dst[:0]

@@ -5,8 +5,6 @@ package httpproxy
 
 import (
 	"bytes"
-	"strconv"
-	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
@@ -145,9 +143,7 @@ func (x *exchange) aim() outcome.Outcome {
 		return outcome.NoCluster
 	}
 	x.info.Upstream.Cluster = c.Config()
-	if x.timeout = r.Timeout; x.asks {
-		x.timeout = x.asked
-	}
+	x.times(c)
 	if r.HasIdleTimeout {
 		x.idle = r.IdleTimeout
 	}
@@ -186,9 +182,7 @@ func (x *exchange) rewrite() {
 	cfg, r, v := x.here.room.cfg, x.route, &x.view
 	lines := fields{&x.req.Headers}
 	quiet := cfg.SuppressEnvoyHeaders
-	if x.timeout > 0 && !quiet {
-		lines.put("x-envoy-expected-rq-timeout-ms", appendInt(x.text[:0], x.timeout.Milliseconds()))
-	}
+	x.tellTimes()
 	if len(x.target.RequestOps) > 0 {
 		route.Apply(x.target.RequestOps, lines, x.eval(x.target.RequestOps, &x.req.Headers, false))
 	}
@@ -207,7 +201,10 @@ func (x *exchange) rewrite() {
 		}
 		v.Path = p
 	}
+	x.retry.number, x.info.Attempts = 1, 1
+	x.tellAttempt()
 	v.Headers = x.req.Headers
+	x.arm()
 	x.hash = r.Hash(v, &x.from)
 }
 
@@ -245,11 +242,7 @@ func (x *exchange) forwardedHost(old []byte) {
 // head borrowed is free then.
 func (x *exchange) writeHead() {
 	v, req := &x.view, &x.req
-	if x.route.AutoHostRewrite {
-		if name := x.host.Hostname(); name != "" {
-			x.newHost(bytesOf(name))
-		}
-	}
+	x.autoHost()
 	size := x.head + len(v.Path) + len(v.Host) + 1024
 	if x.down.s != nil && x.upgrades {
 		x.askWebSocket()
@@ -431,17 +424,12 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 // the router are for internal requests only (cleanInternalHeaders), and those
 // take effect here.
 func (x *exchange) strips(h *http1.Header, internal, edge bool) bool {
+	if x.retry.says.note(h, internal) {
+		return true // the router's alone, and consumed there
+	}
 	switch h.ID {
-	case http1.FieldXEnvoyUpstreamRqTimeoutMs:
-		if ms, err := strconv.ParseUint(string(h.Value), 10, 32); err == nil && internal {
-			x.asked, x.asks = time.Duration(ms)*time.Millisecond, true
-		}
-		return true
-	case http1.FieldXEnvoyUpstreamRqPerTryTimeoutMs, http1.FieldXEnvoyExpectedRqTimeoutMs,
-		http1.FieldXEnvoyRetryOn, http1.FieldXEnvoyRetryGrpcOn, http1.FieldXEnvoyMaxRetries,
-		http1.FieldXEnvoyRetriableStatusCodes, http1.FieldXEnvoyRetriableHeaderNames,
-		http1.FieldXEnvoyHedgeOnPerTryTimeout, http1.FieldXEnvoyUpstreamRqTimeoutAltResponse:
-		return true // the router's alone, and consumed there; or set anew
+	case http1.FieldXEnvoyExpectedRqTimeoutMs:
+		return true // set anew
 	case http1.FieldXEnvoyUpstreamAltStatName, http1.FieldXEnvoyForceTrace, http1.FieldXEnvoyIPTags:
 		return !internal
 	case http1.FieldXEnvoyOther:

@@ -90,8 +90,8 @@ func (x *exchange) clientGone() {
 		x.flt.wake()
 	}
 	switch {
-	case x.attempt != nil:
-		x.attempt.done.Wake(x.w)
+	case x.attempt != nil, x.retry.pausing:
+		x.rouse()
 	case x.up.s != nil:
 		x.up.s.Reset(http2.Cancel)
 	case x.lease != nil:
@@ -193,7 +193,9 @@ func (x *exchange) fallBack() {
 	x.hostOn.HTTP1 = true
 	x.shared = false
 	x.trailers = x.passesTrailers()
-	x.rewriteKept()
+	if !x.held.use {
+		x.rewriteKept()
+	}
 }
 
 // keepHead makes sure that the head that the host shall see, and a small body,
@@ -201,11 +203,7 @@ func (x *exchange) fallBack() {
 // came in a stream does, but for its body; what an HTTP/1.1 client has sent is
 // borrowed from its connection's buffer and is copied.
 func (x *exchange) keepHead() {
-	if x.route.AutoHostRewrite {
-		if name := x.host.Hostname(); name != "" {
-			x.newHost(bytesOf(name))
-		}
-	}
+	x.autoHost()
 	x.keep()
 	small, n := x.smallBody()
 	var out []byte
@@ -224,6 +222,15 @@ func (x *exchange) keepHead() {
 	x.out = x.takeSmall(out, n)
 	x.view.Headers, x.view.Method, x.view.ForwardedProto = x.req.Headers, x.req.Method, nil
 	x.hostName = bytesOf("host")
+}
+
+// autoHost makes the host's own name the Host if config says so.
+func (x *exchange) autoHost() {
+	if x.route.AutoHostRewrite {
+		if name := x.host.Hostname(); name != "" {
+			x.newHost(bytesOf(name))
+		}
+	}
 }
 
 // copyHead copies what the head borrows, with room for n bytes more behind it.

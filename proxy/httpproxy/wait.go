@@ -95,6 +95,9 @@ func (x *exchange) patience() time.Duration {
 	if x.until != 0 {
 		d = min(d, time.Duration(x.until-now))
 	}
+	if x.retry.timed {
+		d = x.tryLeft(d, now)
+	}
 	return max(d, 1)
 }
 
@@ -113,6 +116,10 @@ func (x *exchange) left() time.Duration {
 // overdue says whether a time limit has passed, or the client has gone.
 func (x *exchange) overdue() outcome.Outcome {
 	now := x.w.Now()
+	perTry, perTryIdle := false, false
+	if x.retry.timed {
+		perTry, perTryIdle = x.slow(now)
+	}
 	switch {
 	case x.until != 0 && now >= x.until:
 		return outcome.DurationTimeout
@@ -120,6 +127,12 @@ func (x *exchange) overdue() outcome.Outcome {
 		return outcome.Timeout
 	case x.idle > 0 && now-x.moved >= int64(x.idle):
 		return outcome.IdleTimeout
+	case perTry:
+		return outcome.PerTryTimeout
+	case perTryIdle:
+		return outcome.PerTryIdleTimeout
+	case x.held.use && x.pumpEnd != outcome.OK:
+		return x.pumpEnd
 	case x.down.s != nil:
 		if x.down.s.Err() != nil {
 			return outcome.DownstreamGone

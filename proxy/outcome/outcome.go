@@ -10,42 +10,46 @@ type Outcome uint8
 
 // The outcomes. The comment gives Envoy's response flag.
 const (
-	OK               Outcome = iota
-	NoRoute                  // NR: nothing matched
-	NoCluster                // NC: the route names a cluster that is not there
-	NoHost                   // UH: no host to pick
-	ConnectRefused           // UF: the host refused the connection
-	ConnectFailed            // UF: the connection failed otherwise
-	ConnectTimeout           // UF: the connection did not come in time
-	TLSRefused               // UF: the host's certificate was not accepted
-	TLSFailed                // UF: the TLS handshake failed otherwise
-	ConnectionLost           // UC: the upstream connection ended before the answer
-	LostMidway               // UC: the upstream connection ended within the answer
-	UpstreamReset            // UR: the upstream reset the stream
-	ProtocolError            // UPE: the upstream's answer cannot be understood
-	Overflow                 // UO: a circuit breaker is full
-	Timeout                  // UT: the route's time is over
-	IdleTimeout              // SI: nothing moved for too long
-	RequestTimeout           // the request itself took too long to come
-	HeaderTimeout            // the request's head took too long to come
-	DurationTimeout          // the stream lived too long
-	BadRequest               // DPE: the request cannot be understood
-	BodyTooLarge             // the request's body is over a limit
-	UpgradeRefused           // the protocol asked for is not allowed
-	VersionTooLow            // HTTP/1.0 is not accepted
-	MissingHost              // a request without a host
-	BadPath                  // the path cannot be normalised
-	AbsolutePath             // a path that does not begin with a slash
-	DownstreamGone           // DC: the client went away
-	Draining                 // the server is going away
-	RetriesExhausted         // URX: no retry is left; the client is given the last answer
-	Overload                 // OM: attache itself is short of something
-	AnswerTooLarge           // the answer's body is over a limit that a filter has
-	RateLimited              // RL: a filter has refused the request as one too many
-	Denied                   // a filter has refused the request
-	Unauthenticated          // a filter wants to know who asks
-	FaultAbort               // FI: a filter has ended the request as it was told to
-	FilterFailed             // a filter could not do its work
+	OK                    Outcome = iota
+	NoRoute                       // NR: nothing matched
+	NoCluster                     // NC: the route names a cluster that is not there
+	NoHost                        // UH: no host to pick
+	ConnectRefused                // UF: the host refused the connection
+	ConnectFailed                 // UF: the connection failed otherwise
+	ConnectTimeout                // UF: the connection did not come in time
+	TLSRefused                    // UF: the host's certificate was not accepted
+	TLSFailed                     // UF: the TLS handshake failed otherwise
+	ConnectionLost                // UC: the upstream connection ended before the answer
+	LostMidway                    // UC: the upstream connection ended within the answer
+	UpstreamReset                 // UR: the upstream reset the stream
+	ProtocolError                 // UPE: the upstream's answer cannot be understood
+	Overflow                      // UO: a circuit breaker is full
+	Timeout                       // UT: the route's time is over
+	IdleTimeout                   // SI: nothing moved for too long
+	RequestTimeout                // the request itself took too long to come
+	HeaderTimeout                 // the request's head took too long to come
+	DurationTimeout               // the stream lived too long
+	BadRequest                    // DPE: the request cannot be understood
+	BodyTooLarge                  // the request's body is over a limit
+	UpgradeRefused                // the protocol asked for is not allowed
+	VersionTooLow                 // HTTP/1.0 is not accepted
+	MissingHost                   // a request without a host
+	BadPath                       // the path cannot be normalised
+	AbsolutePath                  // a path that does not begin with a slash
+	DownstreamGone                // DC: the client went away
+	Draining                      // the server is going away
+	RetriesExhausted              // URX: no retry is left; the client is given the last answer
+	Overload                      // OM: attache itself is short of something
+	AnswerTooLarge                // the answer's body is over a limit that a filter has
+	RateLimited                   // RL: a filter has refused the request as one too many
+	Denied                        // a filter has refused the request
+	Unauthenticated               // a filter wants to know who asks
+	FaultAbort                    // FI: a filter has ended the request as it was told to
+	FilterFailed                  // a filter could not do its work
+	PerTryTimeout                 // UT: an attempt took too long
+	PerTryIdleTimeout             // UT: an attempt stood still for too long
+	RetryBufferFull               // the request's body does not fit what is kept for a retry
+	UpstreamStreamTooLong         // UMSDR: an attempt lived too long
 	count
 )
 
@@ -71,7 +75,7 @@ func (o Outcome) HTTPStatus() int { return int(o.entry().status) }
 // 408 where it is 504 because of a time of the client's
 // (Envoy http/utility.cc, maybeRequestTimeoutCode).
 func (o Outcome) HTTPStatusEarly() int {
-	if o == IdleTimeout || o == DurationTimeout {
+	if o == IdleTimeout || o == DurationTimeout || o == UpstreamStreamTooLong {
 		return 408
 	}
 	return o.HTTPStatus()
@@ -97,6 +101,16 @@ func GRPCStatus(code int) int {
 
 // HTTPBody is the body of the local reply, of type text/plain; "" for none.
 func (o Outcome) HTTPBody() string { return o.entry().body }
+
+// HTTPBodyRetried is HTTPBody of a request that was sent more than once. It may
+// allocate.
+func (o Outcome) HTTPBodyRetried() string {
+	body := o.entry().body
+	if why, ok := strings.CutPrefix(body, lostPrefix); ok {
+		return lostPrefix + "retried and the latest " + why
+	}
+	return body
+}
 
 // Overloaded reports whether "x-envoy-overloaded: true" goes with the local
 // reply, unless the router is told to suppress such headers.

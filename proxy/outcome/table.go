@@ -14,12 +14,15 @@ type entry struct {
 	memcached string // line of the memcached reply
 }
 
+// lostPrefix begins the body of a lost row.
+const lostPrefix = "upstream connect error or disconnect/reset before headers. "
+
 // lost is a row of those that Envoy words alike: the upstream stream was reset
 // before an answer began, for a reason and perhaps a transport's reason
 // (router/router.cc, Filter::onUpstreamReset; http/utility.cc,
 // resetReasonToString).
 func lost(flag string, status uint16, reason, transport, memcached string) entry {
-	body := "upstream connect error or disconnect/reset before headers. reset reason: " + reason
+	body := lostPrefix + "reset reason: " + reason
 	why := reason
 	if transport != "" {
 		body += ", transport failure reason: " + transport
@@ -68,10 +71,14 @@ var entries = [count]entry{
 	Overload:         {"overload", "OM", 503, "envoy overloaded", "SERVER_ERROR overloaded"},
 	// What filters answer with: each says its own status, body and details where
 	// Envoy's does.
-	AnswerTooLarge:  {"response_payload_too_large", "", 500, "Internal Server Error", ""},
-	RateLimited:     {"request_rate_limited", "RL", 429, "", ""},
-	Denied:          {"filter_denied", "", 403, "", ""},
-	Unauthenticated: {"filter_unauthenticated", "", 401, "", ""},
-	FaultAbort:      {"fault_filter_abort", "FI", 503, "fault filter abort", ""},
-	FilterFailed:    {"filter_error", "", 500, "Internal Server Error", ""},
+	AnswerTooLarge:        {"response_payload_too_large", "", 500, "Internal Server Error", ""},
+	RateLimited:           {"request_rate_limited", "RL", 429, "", ""},
+	Denied:                {"filter_denied", "", 403, "", ""},
+	Unauthenticated:       {"filter_unauthenticated", "", 401, "", ""},
+	FaultAbort:            {"fault_filter_abort", "FI", 503, "fault filter abort", ""},
+	FilterFailed:          {"filter_error", "", 500, "Internal Server Error", ""},
+	PerTryTimeout:         {"upstream_per_try_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
+	PerTryIdleTimeout:     {"upstream_per_try_idle_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
+	RetryBufferFull:       {"request_payload_exceeded_retry_buffer_limit", "", 507, "exceeded request buffer limit while retrying upstream", "SERVER_ERROR object too large for cache"},
+	UpstreamStreamTooLong: {"upstream_max_stream_duration_reached", "UMSDR", 504, "upstream max stream duration reached", "SERVER_ERROR timeout"},
 }

@@ -1,6 +1,9 @@
 package pool
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Gate counts what is in use and refuses more than a limit: a circuit
 // breaker's one counter. All workers share it. Any goroutine.
@@ -44,4 +47,44 @@ func (g *Gate) Leave() { g.used.Add(-1) }
 // CircuitBreakers.Thresholds; upstream/resource_manager_impl.h).
 type Breaker struct {
 	Connections, Pending, Requests, Retries Gate
+	// budget replaces the limit of Retries while it is set: the share of the
+	// requests under way, as the bits of a float64, and the least number.
+	budget atomic.Bool
+	share  atomic.Uint64
+	least  atomic.Int64
+}
+
+// SetBudget lets as many retries be under way as are percent of the requests that
+// are, or least if that is more, instead of Retries' limit.
+func (b *Breaker) SetBudget(percent float64, least uint32) {
+	b.share.Store(math.Float64bits(percent / 100))
+	b.least.Store(int64(least))
+	b.budget.Store(true)
+}
+
+// ClearBudget makes Retries' limit count again.
+func (b *Breaker) ClearBudget() { b.budget.Store(false) }
+
+// Budgeted reports whether a budget is set.
+func (b *Breaker) Budgeted() bool { return b.budget.Load() }
+
+// MayRetry reports whether one more retry may be under way now. Requests that
+// wait for a connection are among Requests here; Envoy counts them apart and adds
+// them (resource_manager_impl.h, RetryBudgetImpl).
+func (b *Breaker) MayRetry() bool {
+	if !b.budget.Load() {
+		return b.Retries.Open()
+	}
+	most := int64(math.Float64frombits(b.share.Load()) * float64(b.Requests.Used()))
+	return b.Retries.Used() < max(most, b.least.Load())
+}
+
+// EnterRetry takes a place among the retries if there is one.
+func (b *Breaker) EnterRetry() bool {
+	if !b.MayRetry() {
+		b.Retries.Refused.Add(1)
+		return false
+	}
+	b.Retries.Force()
+	return true
 }

@@ -38,6 +38,7 @@ func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 		}
 		return nil
 	case *config.Forward:
+		c.compileAgain(in, a, r)
 		return c.compileForward(in, a, levels, r)
 	}
 	return errors.New("route has no action")
@@ -55,6 +56,11 @@ func (c *compiler[C]) levels(route *config.HeaderOps) []*config.HeaderOps {
 func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
 	r.Kind = Forward
 	r.NotFoundStatus, r.Timeout, r.High = a.NotFoundStatus, a.Timeout, a.High
+	if a.NewTimeouts {
+		r.Timeout = 0
+	} else if a.MaxGRPC != nil {
+		r.OldGRPC, r.OldGRPCMax, r.OldGRPCOffset = true, *a.MaxGRPC, a.OldGRPCOffset
+	}
 	if a.MaxStream != nil {
 		r.MaxStream, r.HasMaxStream = *a.MaxStream, true
 	}

@@ -62,6 +62,19 @@ type Route[C any] struct {
 	GRPCTimeout       bool
 	GRPCTimeoutMax    time.Duration
 	GRPCTimeoutOffset time.Duration
+	// OldGRPC lets grpc-timeout replace Timeout; see config.Forward for its bound
+	// and offset.
+	OldGRPC       bool
+	OldGRPCMax    time.Duration
+	OldGRPCOffset time.Duration
+	// Retry, Hedge, Keep and Redirects are nil for none. Others hold of them what
+	// config.Forward says.
+	Retry     *Retry
+	Hedge     *config.Hedge
+	Keep      *config.BodyLimit
+	Redirects *Redirects
+	// See config.VirtualHost.
+	AttemptCount, AttemptCountInResponse, TimeoutRetryHeader bool
 	// High: priority HIGH, the cluster's other set of circuit breakers.
 	High bool
 	// AutoHostRewrite takes the Host from the chosen endpoint's hostname.

@@ -100,6 +100,7 @@ type compiler[C any] struct {
 	// overrides are the table's so far; known finds those that are the same.
 	overrides [][][]config.FilterOverride
 	known     map[[4]*config.FilterOverride]int
+	retry     *Retry // the virtual host's, once a route wants it
 }
 
 func (c *compiler[C]) compile(h *virtualHost[C]) error {

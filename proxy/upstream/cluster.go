@@ -79,7 +79,10 @@ type Local struct {
 	Pool   pool.Counters
 	H2     h2.Counters
 	spare  h2.Spare
-	picks  picker // balancing state of this worker
+	// Retry is what a room has made of the retry policy RetryFor.
+	RetryFor *config.Retry
+	Retry    any
+	picks    picker // balancing state of this worker
 }
 
 // Counters are what one worker counted of a cluster; names in Stats.
@@ -88,7 +91,13 @@ type Counters struct {
 	Rq1xx, Rq2xx, Rq3xx, Rq4xx      uint64
 	Rq5xx                           uint64
 	RqTimeout, RqRetry, RqRetryOK   uint64
-	RqRetryOverflow                 uint64
+	RqRetryOverflow, RqRetryLimit   uint64
+	RetryBackoff                    uint64
+	RetryBackoffLimited             uint64
+	RetryAbandoned                  uint64
+	RqPerTryTimeout                 uint64
+	RqPerTryIdleTimeout             uint64
+	Retried                         [6]uint64 // by class: Retried[5] is 5xx
 	RqPendingOverflow               uint64
 	RqCancelled, RqMaintenance      uint64
 	RqTxReset, RqRxReset            uint64
@@ -109,6 +118,8 @@ type Pick struct {
 	High bool
 	// Avoid is a host that was tried; nil for none.
 	Avoid *Host
+
+	loads *loads // instead of the view's; see PickAgain
 }
 
 // On gives the cluster as worker w has it.

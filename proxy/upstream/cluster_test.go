@@ -384,6 +384,7 @@ func TestExplainAgreesWithPick(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	_, l := opened(t, levels(config.RoundRobin, "hdu"))
+	l.Cluster.view.Load().asked.Breakers[0].TrackRemaining = true
 	l.Cluster.Breakers[0].Connections.SetLimit(3)
 	l.Cluster.Breakers[0].Connections.Force()
 	l.Count.RqTotal = 5

@@ -167,6 +167,11 @@ func (c *Cluster) limit(asked *config.Cluster) {
 		to.Pending.SetLimit(b.MaxPending)
 		to.Requests.SetLimit(b.MaxRequests)
 		to.Retries.SetLimit(b.MaxRetries)
+		if b.Budget != nil {
+			to.SetBudget(b.Budget.Percent, b.Budget.MinConcurrency)
+		} else {
+			to.ClearBudget()
+		}
 	}
 }
 

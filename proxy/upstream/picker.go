@@ -103,9 +103,9 @@ func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host {
 
 // inTurn is round robin, least request and random.
 func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
-	level, degraded := 0, false
-	if !v.loads.certain() {
-		level, degraded = v.loads.choose(r.Uint64())
+	level, degraded, l := 0, false, q.loadsOf(v)
+	if !l.certain() {
+		level, degraded = l.choose(r.Uint64())
 	}
 	t := p.rota(v, level, degraded)
 	if t == nil || len(t.set.hosts) == 0 {
@@ -122,6 +122,13 @@ func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
 		return h
 	}
 	return t.set.hosts[(at+1)%len(t.set.hosts)]
+}
+
+func (q *Pick) loadsOf(v *view) *loads {
+	if q.loads != nil {
+		return q.loads
+	}
+	return &v.loads
 }
 
 // maxTries bounds how often another host is asked for before the next best is
@@ -189,7 +196,7 @@ func (p *picker) byHash(v *view, q *Pick, r *rand.Rand) *Host {
 	if !q.HasHash {
 		h = r.Uint64()
 	}
-	level, _ := v.loads.choose(h)
+	level, _ := q.loadsOf(v).choose(h)
 	if v.loads.panic[level] {
 		p.panics++
 	}

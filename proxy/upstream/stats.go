@@ -30,6 +30,12 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_rq_retry", n.RqRetry},
 		{"upstream_rq_retry_success", n.RqRetryOK},
 		{"upstream_rq_retry_overflow", n.RqRetryOverflow},
+		{"upstream_rq_retry_limit_exceeded", n.RqRetryLimit},
+		{"upstream_rq_retry_backoff_exponential", n.RetryBackoff},
+		{"upstream_rq_retry_backoff_ratelimited", n.RetryBackoffLimited},
+		{"retry_or_shadow_abandoned", n.RetryAbandoned},
+		{"upstream_rq_per_try_timeout", n.RqPerTryTimeout},
+		{"upstream_rq_per_try_idle_timeout", n.RqPerTryIdleTimeout},
 		{"upstream_rq_cancelled", n.RqCancelled},
 		{"upstream_rq_maintenance_mode", n.RqMaintenance},
 		{"upstream_rq_tx_reset", n.RqTxReset},
@@ -44,6 +50,22 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"lb_healthy_panic", l.picks.panics},
 	} {
 		yield(x.name, x.value)
+	}
+	l.retriedStats(yield)
+}
+
+// retriedStats yields the answers that were not passed on but tried again, if
+// there were any.
+func (l *Local) retriedStats(yield func(name string, value uint64)) {
+	n, sum := &l.Count.Retried, uint64(0)
+	for i, class := range [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} {
+		if n[i] > 0 {
+			yield("retry.upstream_rq_"+class, n[i])
+		}
+		sum += n[i]
+	}
+	if sum > 0 {
+		yield("retry.upstream_rq_completed", sum)
 	}
 }
 
@@ -94,8 +116,9 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	if d := c.detection.Load(); d != nil {
 		d.stats(yield)
 	}
-	breakerStats(&c.Breakers[0], "circuit_breakers.default.", yield)
-	breakerStats(&c.Breakers[1], "circuit_breakers.high.", yield)
+	for i, name := range [...]string{"circuit_breakers.default.", "circuit_breakers.high."} {
+		breakerStats(&c.Breakers[i], name, v.asked.Breakers[i].TrackRemaining, yield)
+	}
 }
 
 func (c *Cluster) dnsStats(yield func(name string, value uint64)) {
@@ -113,7 +136,9 @@ func (c *Cluster) dnsStats(yield func(name string, value uint64)) {
 	yield("dns.server_failure", n.ServerFailure.Load())
 }
 
-func breakerStats(b *pool.Breaker, prefix string, yield func(name string, value uint64)) {
+// breakerStats yields what is full, and what is left if that is asked for. What is
+// left of a budget depends on the requests under way and is not told, as in Envoy.
+func breakerStats(b *pool.Breaker, prefix string, remaining bool, yield func(name string, value uint64)) {
 	full := func(g *pool.Gate) uint64 {
 		if g.Open() {
 			return 0
@@ -125,8 +150,15 @@ func breakerStats(b *pool.Breaker, prefix string, yield func(name string, value 
 	yield(prefix+"rq_pending_open", full(&b.Pending))
 	yield(prefix+"rq_open", full(&b.Requests))
 	yield(prefix+"rq_retry_open", full(&b.Retries))
+	if !remaining {
+		return
+	}
 	yield(prefix+"remaining_cx", left(&b.Connections))
 	yield(prefix+"remaining_pending", left(&b.Pending))
 	yield(prefix+"remaining_rq", left(&b.Requests))
+	if b.Budgeted() {
+		yield(prefix+"remaining_retries", 0)
+		return
+	}
 	yield(prefix+"remaining_retries", left(&b.Retries))
 }

@@ -18,6 +18,8 @@ const (
 	defaultBackoffCap  = time.Second
 	defaultPoolConns   = 1
 	defaultConnecting  = 8
+	defaultBudget      = 20
+	defaultBudgetMin   = 3
 )
 
 func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
@@ -70,6 +72,15 @@ func (d *decoder) breakers(m *clusterv3.CircuitBreakers) (all [2]config.Breakers
 			MaxPending:     orUint32(t.GetMaxPendingRequests(), 1024),
 			MaxRequests:    orUint32(t.GetMaxRequests(), 1024),
 			MaxRetries:     orUint32(t.GetMaxRetries(), 3),
+			TrackRemaining: t.GetTrackRemaining(),
+		}
+		if b := t.GetRetryBudget(); b != nil {
+			all[priority].Budget = &config.RetryBudget{
+				Percent: defaultBudget, MinConcurrency: orUint32(b.GetMinRetryConcurrency(), defaultBudgetMin),
+			}
+			if b.GetBudgetPercent() != nil {
+				all[priority].Budget.Percent = b.GetBudgetPercent().GetValue()
+			}
 		}
 	}
 	return all

@@ -27,6 +27,10 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	omitcanaryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_canary_hosts/v3"
+	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	prioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	proxysocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	starttlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/starttls/v3"
@@ -64,6 +68,10 @@ const (
 	healthChecker    kind = "health checker"
 	checkEventSink   kind = "health check event sink"
 	xdsSocket        kind = "transport socket of a control plane"
+
+	retryHost         kind = "retry host predicate"
+	retryPriority     kind = "retry priority"
+	redirectPredicate kind = "internal redirect predicate"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.
@@ -105,6 +113,10 @@ func extensions() []extension {
 		{balancePolicy, "attache.load_balancing_policies.rendezvous", func() proto.Message { return &rendezvousv1.Rendezvous{} }},
 		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},
 		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},
+		{retryHost, "envoy.retry_host_predicates.previous_hosts", func() proto.Message { return &previoushostsv3.PreviousHostsPredicate{} }},
+		{retryHost, "envoy.retry_host_predicates.omit_canary_hosts", func() proto.Message { return &omitcanaryv3.OmitCanaryHostsPredicate{} }},
+		{retryHost, "envoy.retry_host_predicates.omit_host_metadata", func() proto.Message { return &omitmetadatav3.OmitHostMetadataConfig{} }},
+		{retryPriority, "envoy.retry_priorities.previous_priorities", func() proto.Message { return &prioritiesv3.PreviousPrioritiesConfig{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
 		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},
 		{formatter, "envoy.formatter.req_without_query", func() proto.Message { return &reqwithoutqueryv3.ReqWithoutQuery{} }},

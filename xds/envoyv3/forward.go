@@ -2,6 +2,8 @@ package envoyv3
 
 // The route action that sends a request to a cluster.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"strings"
 	"time"
@@ -26,8 +28,17 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 		Timeout:              d.duration(p.dot("timeout"), m.GetTimeout(), defaultRouteTimeout),
 		High:                 m.GetPriority() == corev3.RoutingPriority_HIGH,
 		Upgrades:             d.upgradeSwitches(p.dot("upgrade_configs"), m.GetUpgradeConfigs()),
+		Retry:                d.retry(p.dot("retry_policy"), m.GetRetryPolicy()),
+		Hedge:                d.hedge(p.dot("hedge_policy"), m.GetHedgePolicy()),
+		Redirects:            d.redirects(p, m),
+		NewTimeouts:          m.GetMaxStreamDuration() != nil,
+		OldGRPCOffset:        d.duration(p.dot("grpc_timeout_offset"), m.GetGrpcTimeoutOffset(), 0),
 	}
 	d.maxStream(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), f)
+	if m.GetMaxGrpcTimeout() != nil {
+		most := d.duration(p.dot("max_grpc_timeout"), m.GetMaxGrpcTimeout(), 0)
+		f.MaxGRPC = &most
+	}
 	if m.GetIdleTimeout() != nil {
 		idle := d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), 0)
 		f.IdleTimeout = &idle

@@ -59,8 +59,13 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	if len(m.GetDomains()) == 0 {
 		d.refuse(p.dot("domains"), "value must contain at least 1 item(s)")
 	}
-	v := config.VirtualHost{Name: m.GetName(), Headers: d.headerOps(p, m), Metadata: filterMetadata(m.GetMetadata())}
-	v.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
+	v := config.VirtualHost{
+		Name: m.GetName(), Headers: d.headerOps(p, m), Metadata: filterMetadata(m.GetMetadata()), Mirrors: d.mirrors(p, m.GetRequestMirrorPolicies()),
+		Retry: d.retry(p.dot("retry_policy"), m.GetRetryPolicy()), Hedge: d.hedge(p.dot("hedge_policy"), m.GetHedgePolicy()),
+		Body:         d.bodyLimit(p, m),
+		AttemptCount: m.GetIncludeRequestAttemptCount(), AttemptCountInResponse: m.GetIncludeAttemptCountInResponse(),
+		TimeoutRetryHeader: m.GetIncludeIsTimeoutRetryHeader(),
+	}
 	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
@@ -84,6 +89,7 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) config.R
 		Headers:  d.headerOps(p, m),
 		Metadata: filterMetadata(m.GetMetadata()),
 		Filters:  d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
+		Body:     d.bodyLimit(p, m),
 	}
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:

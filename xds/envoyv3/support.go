@@ -79,7 +79,7 @@ func (f fields) field(name string) support {
 // allTables lists every message type that decoding touches, as if everything
 // were served: see serving.
 func allTables() []table {
-	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), filterTables(), routeTables(), clusterTables(), tlsTables(), ownTables())
+	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), httpTables(), filterTables(), routeTables(), retryTables(), clusterTables(), tlsTables(), ownTables())
 }
 
 func concat(lists ...[]table) (all []table) {
@@ -128,7 +128,6 @@ const (
 	hintProxy = "the PROXY protocol is not supported yet"
 	hintHTTP2 = "HTTP/2 is not supported yet"
 	hintHTTP3 = "HTTP/3 is not supported"
-	hintRetry = "retries are not supported yet"
 	labelOnly = "describes the resource; nothing here reads it"
 	noMeta    = "no filter here reads it"
 )

@@ -81,12 +81,8 @@ func clusterTable() []table {
 		},
 		{
 			of:       &clusterv3.CircuitBreakers_Thresholds{},
-			honoured: "priority max_connections max_pending_requests max_requests max_retries",
-			noEffect: notes{
-				"track_remaining":      "adds gauges that are not kept",
-				"max_connection_pools": "a host has one pool per worker",
-			},
-			refused: notes{"retry_budget": hintRetry},
+			honoured: "priority max_connections max_pending_requests max_requests max_retries retry_budget track_remaining",
+			noEffect: notes{"max_connection_pools": "a host has one pool per worker"},
 		},
 		{
 			of:       &clusterv3.UpstreamConnectionOptions{},
@@ -102,12 +98,11 @@ func clusterTable() []table {
 		{
 			of: &upstreamv3.HttpProtocolOptions{},
 			honoured: "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config " +
-				"upstream_http_protocol_options",
+				"upstream_http_protocol_options retry_policy",
 			refused: notes{
 				"outlier_detection":        "what counts as an error is its status",
 				"request_mirror_policies":  "mirroring is not supported yet",
 				"hash_policy":              "give it in the route",
-				"retry_policy":             hintRetry,
 				"header_validation_config": "headers are always checked as RFC 9110 says",
 			},
 			never: notes{

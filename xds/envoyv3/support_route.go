@@ -9,9 +9,11 @@ import (
 
 func routeTables() []table {
 	const (
-		headers = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
-		subsets = "subsets are not supported yet"
-		limits  = "rate limits are not supported yet"
+		headers    = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
+		subsets    = "subsets are not supported yet"
+		limits     = "rate limits are not supported yet"
+		retries    = "retry_policy request_mirror_policies "
+		bodyLimits = "per_request_buffer_limit_bytes request_body_buffer_limit"
 	)
 	return []table{
 		{
@@ -30,12 +32,12 @@ func routeTables() []table {
 			},
 		},
 		{
-			of:       &routev3.VirtualHost{},
-			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config request_mirror_policies",
+			of: &routev3.VirtualHost{},
+			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
+				"include_attempt_count_in_response include_is_timeout_retry_header " + bodyLimits,
 			refused: notes{
-				"retry_policy":              hintRetry,
-				"retry_policy_typed_config": hintRetry,
-				"hedge_policy":              hintRetry,
+				"retry_policy_typed_config": hintTypedRetry,
+				"hedge_policy":              hintHedge,
 				"virtual_clusters":          "statistics are kept per cluster",
 				"cors":                      "CORS is not supported yet",
 			},
@@ -46,7 +48,7 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.Route{},
-			honoured: headers + "name match route redirect direct_response metadata typed_per_filter_config",
+			honoured: headers + "name match route redirect direct_response metadata typed_per_filter_config " + bodyLimits,
 			noEffect: notes{
 				"decorator": "names the span of a trace; there are no traces yet",
 			},
@@ -86,15 +88,12 @@ func routeTables() []table {
 			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
-				"request_mirror_policies",
-			noEffect: notes{"early_data_policy": "only with TLS"},
+				retries + "max_grpc_timeout grpc_timeout_offset",
+			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
-				"retry_policy":              hintRetry,
-				"retry_policy_typed_config": hintRetry,
-				"hedge_policy":              hintRetry,
+				"retry_policy_typed_config": hintTypedRetry,
+				"hedge_policy":              hintHedge,
 				"cors":                      "CORS is not supported yet",
-				"max_grpc_timeout":          "use max_stream_duration",
-				"grpc_timeout_offset":       "use max_stream_duration",
 				"internal_redirect_policy":  "redirects go to the client",
 				"internal_redirect_action":  "redirects go to the client",
 				"max_internal_redirects":    "redirects go to the client",

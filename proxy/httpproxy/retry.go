@@ -1,0 +1,394 @@
+package httpproxy
+
+// When a request is sent again, and what it remembers of the attempts before.
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
+	"github.com/attache-mesh/attache/proxy/upstream"
+)
+
+// retrying is a request's way through its attempts (Envoy
+// router/retry_state_impl.cc):
+//
+//	pick ─▶ connect ─▶ send ─▶ head of the answer ─▶ passed on
+//	  ▲        │        │          │ bad, and on says so
+//	  │        └────────┴──────────┴─▶ a retry left? a place among the cluster's? ─ no ─▶ the last answer
+//	  └──────────── pause ◀─────────────────────── yes
+//
+// Where neither the route nor the request asks for anything only number counts.
+type retrying struct {
+	says asked // what the request's own headers say
+
+	policy *route.Retry // never nil while live
+	on     config.RetryOn
+	left   uint32
+	live   bool // the request may still be sent again
+	held   bool // it has a place among the cluster's retries
+
+	number uint32 // of the attempt, from 1
+	late   bool   // the attempt before was too slow
+	sent   bool   // a host was sent something, in whichever attempt
+
+	step    time.Duration // the next back-off is below it
+	told    time.Duration // how long the host said to wait; 0: nothing
+	pausing bool
+
+	// The time of one attempt, from when it has a connection and the request is
+	// complete.
+	perTry, idle time.Duration
+	timed        bool
+	began        int64
+
+	tried  upstream.Tried
+	count  [10]byte // x-envoy-attempt-count
+	expect [20]byte // x-envoy-expected-rq-timeout-ms
+}
+
+// plainRetry is the policy of requests that ask for retries where the route has
+// none.
+var plainRetry = route.CompileRetry(&config.Retry{
+	Num: 1, Base: 25 * time.Millisecond, Max: 250 * time.Millisecond, Hosts: config.RetryHosts{Attempts: 1},
+})
+
+// clear forgets the request; what was allocated stays.
+func (r *retrying) clear() {
+	if r.number == 0 && !r.says.any {
+		return
+	}
+	says, tried := r.says, r.tried
+	says.reset()
+	tried.Reset()
+	*r = retrying{says: says, tried: tried}
+}
+
+// arm settles whether the request may be sent again. Its head is as the host
+// shall see it.
+func (x *exchange) arm() {
+	r := &x.retry
+	p := r.policy
+	if p == nil && !r.says.retries {
+		return
+	}
+	if p == nil {
+		p = plainRetry
+		r.policy = p
+	}
+	r.on, r.left, r.step = p.On|r.says.on, p.Num, p.Base
+	if !p.Allows(&x.view) {
+		r.on = 0
+	}
+	if r.says.hasMax {
+		r.left = r.says.max
+	}
+	r.live = r.on != 0
+}
+
+// policyOf is the cluster's policy, which takes the place of the route's.
+func (x *exchange) policyOf(c *upstream.Cluster) *route.Retry {
+	own := c.Config().HTTP.Retry
+	if own == nil {
+		return x.route.Retry
+	}
+	l := c.On(x.w)
+	if l.RetryFor != own {
+		l.RetryFor, l.Retry = own, route.CompileRetry(own)
+	}
+	p, _ := l.Retry.(*route.Retry)
+	return p
+}
+
+// badAnswer says whether the policy wants no answer like this one
+// (RetryStateImpl::wouldRetryFromHeaders).
+func (x *exchange) badAnswer() bool {
+	r, on, status, lines := &x.retry, x.retry.on, x.resp.Status, fields{&x.resp.Headers}
+	if lines.Has("x-envoy-ratelimited") {
+		return x.unwanted(on&config.RetryRateLimited != 0)
+	}
+	switch {
+	case on&config.Retry5xx != 0 && status >= 500 && status < 600,
+		on&config.RetryGatewayError != 0 && status >= 502 && status <= 504,
+		on&config.Retry4xx != 0 && status == 409,
+		on&config.RetryStatusCodes != 0 && r.retriable(status),
+		on&config.RetryHeaders != 0 && (r.policy.Answers(status, x.resp.Headers) || r.says.named(lines)),
+		on&config.RetryGRPC != 0 && on&grpcCondition(lines) != 0:
+		return x.unwanted(true)
+	}
+	return false
+}
+
+// unwanted notes how long a host that is to be tried again said to wait.
+func (x *exchange) unwanted(again bool) bool {
+	if again && len(x.retry.policy.ResetHeaders) > 0 {
+		x.retry.told = x.resetIn()
+	}
+	return again
+}
+
+func (r *retrying) retriable(status int) bool {
+	for _, c := range r.policy.Codes {
+		if int(c) == status {
+			return true
+		}
+	}
+	for _, c := range r.says.codes {
+		if int(c) == status {
+			return true
+		}
+	}
+	return false
+}
+
+// grpcCondition is the condition that the grpc-status of a head stands for: that
+// of an answer without a body, or one that stands there too early.
+func grpcCondition(lines fields) config.RetryOn {
+	i := lines.find("grpc-status")
+	if i < 0 {
+		return 0
+	}
+	code, err := strconv.ParseUint(string((*lines.lines)[i].Value), 10, 32)
+	if err != nil {
+		return 0
+	}
+	switch code {
+	case 1:
+		return config.RetryCancelled
+	case 4:
+		return config.RetryDeadlineExceeded
+	case 8:
+		return config.RetryResourceExhausted
+	case 13:
+		return config.RetryInternal
+	case 14:
+		return config.RetryUnavailable
+	}
+	return 0
+}
+
+// resetIn is how long the answer says to wait, 0 if it does not, or too long
+// (reset_header_parser.cc).
+func (x *exchange) resetIn() time.Duration {
+	p, lines := x.retry.policy, fields{&x.resp.Headers}
+	for i := range p.ResetHeaders {
+		h := &p.ResetHeaders[i]
+		at := lines.find(h.Name)
+		if at < 0 {
+			continue
+		}
+		n, err := strconv.ParseUint(string((*lines.lines)[at].Value), 10, 63)
+		if err != nil {
+			continue
+		}
+		if h.Unix {
+			now := uint64(max(x.here.room.env.Wall().Unix(), 0))
+			if n < now {
+				continue
+			}
+			n -= now
+		}
+		if d := time.Duration(min(n, 1<<32)) * time.Second; d <= p.ResetMax && d > time.Millisecond {
+			return d
+		}
+	}
+	return 0
+}
+
+// badEnd says whether the policy wants the request sent again after an attempt
+// without an answer (RetryStateImpl::wouldRetryFromReset).
+func (x *exchange) badEnd(o outcome.Outcome) bool {
+	on := x.retry.on
+	switch o {
+	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.ConnectTimeout, outcome.TLSRefused, outcome.TLSFailed:
+		if on&config.RetryConnectFailure != 0 {
+			return true
+		}
+	case outcome.ConnectionLost, outcome.UpstreamReset, outcome.ProtocolError,
+		outcome.PerTryTimeout, outcome.PerTryIdleTimeout, outcome.UpstreamStreamTooLong:
+	default:
+		return false
+	}
+	return on&config.RetryResetBeforeRequest != 0 && !x.retry.sent ||
+		on&(config.RetryReset|config.Retry5xx|config.RetryGatewayError) != 0 ||
+		on&config.RetryRefusedStream != 0 && o == outcome.ConnectionLost && refused(x.upErr)
+}
+
+// refused says that the host has refused the stream.
+func refused(err error) bool {
+	e, ok := err.(*http2.Error)
+	return ok && e.Code == http2.RefusedStream
+}
+
+// grant takes a retry, if the policy wants one, one is left, and the cluster has a
+// place for it.
+func (x *exchange) grant(wanted bool) bool {
+	r, n := &x.retry, &x.cluster.Count
+	if r.held && !wanted {
+		n.RqRetryOK++
+	}
+	x.leaveRetries()
+	switch {
+	case !wanted:
+		return false
+	case r.left == 0:
+		n.RqRetryLimit++
+		x.info.Flags |= streaminfo.UpstreamRetryLimitExceeded
+		return false
+	}
+	r.left--
+	if !x.breaker.EnterRetry() {
+		n.RqRetryOverflow++
+		x.info.Flags |= streaminfo.UpstreamOverflow
+		return false
+	}
+	r.held = true
+	n.RqRetry++
+	return true
+}
+
+// leaveRetries gives the place among the cluster's retries back.
+func (x *exchange) leaveRetries() {
+	if x.retry.held {
+		x.retry.held = false
+		x.breaker.Retries.Leave()
+	}
+}
+
+// retries says whether an attempt that ended as o is followed by another, which is
+// ready to go when it returns. Else o is how the request ends.
+func (x *exchange) retries(o *outcome.Outcome) bool {
+	r := &x.retry
+	r.late = *o == outcome.PerTryTimeout || *o == outcome.PerTryIdleTimeout
+	if r.late {
+		x.countSlow(*o)
+	}
+	switch {
+	case !r.live || x.pumpEnd != outcome.OK:
+		return false
+	case *o != outcome.OK:
+		if !x.grant(x.badEnd(*o)) {
+			return false
+		}
+	case x.grant(x.badAnswer()):
+		x.cluster.Count.Retried[min(x.resp.Status/100, 5)]++
+		x.returnConn(x.backHead)
+	default:
+		return false
+	}
+	x.judge(*o)
+	x.quit()
+	if *o = x.pause(x.backOff()); *o != outcome.OK {
+		return false
+	}
+	r.number++
+	x.info.Attempts = r.number
+	*o = x.pickAgain()
+	return *o == outcome.OK
+}
+
+func (x *exchange) countSlow(o outcome.Outcome) {
+	if o == outcome.PerTryTimeout {
+		x.cluster.Count.RqPerTryTimeout++
+	} else {
+		x.cluster.Count.RqPerTryIdleTimeout++
+	}
+	x.hostOn.Count.RqTimeout++
+}
+
+// returnConn makes the connection free for others if the answer that is not passed
+// on is here as a whole.
+func (x *exchange) returnConn(n int) {
+	l := x.lease
+	if l == nil || !x.resp.KeepAlive || !x.in.done || x.up.c.Unsent() > 0 {
+		return
+	}
+	switch x.resp.Body {
+	case http1.BodyNone:
+	case http1.BodyLength:
+		if int64(x.up.c.Pending()-n) < x.resp.ContentLength {
+			return
+		}
+		n += int(x.resp.ContentLength)
+	default:
+		return
+	}
+	x.up.c.Discard(n)
+	x.lease, x.up.c = nil, nil
+	l.Conn.SetReadTimeout(0)
+	l.Put()
+}
+
+// quit ends an attempt that came to nothing.
+func (x *exchange) quit() {
+	r := &x.retry
+	r.tried.Hosts = append(r.tried.Hosts, x.host)
+	x.hostOn.Count.RqError++
+	x.drop()
+	x.leave()
+	x.vacate()
+	r.timed = false
+	x.tries, x.upErr, x.untaken, x.gone = 0, nil, false, false
+	x.resp.Reset()
+}
+
+// backOff is how long to wait before the next attempt: as long as the host said
+// and up to half as long again, else a random time below a bound that doubles
+// (backoff_strategy.cc). It is exact to the millisecond.
+func (x *exchange) backOff() time.Duration {
+	r := &x.retry
+	if d := r.told; d > 0 {
+		r.told = 0
+		x.cluster.Count.RetryBackoffLimited++
+		return d + x.below(d/2)
+	}
+	d := x.below(r.step)
+	r.step = min(2*r.step, r.policy.Max)
+	x.cluster.Count.RetryBackoff++
+	return d
+}
+
+// below is a random number of milliseconds, less than d.
+func (x *exchange) below(d time.Duration) time.Duration {
+	return time.Duration(x.rng.Uint64N(uint64(max(d.Milliseconds(), 1)))) * time.Millisecond
+}
+
+// pause waits between two attempts.
+func (x *exchange) pause(d time.Duration) outcome.Outcome {
+	w, r := x.w, &x.retry
+	end := w.Now() + int64(d)
+	r.pausing = true
+	defer func() { r.pausing = false }()
+	for left := int64(d); left > 0; left = end - w.Now() {
+		w.SetTimer(&x.timer, min(time.Duration(left), x.patience()), func() { x.joined.Wake(w) })
+		x.joined.Wait(w)
+		w.ClearTimer(&x.timer)
+		if o := x.overdue(); o != outcome.OK {
+			return o
+		}
+	}
+	return outcome.OK
+}
+
+// pickAgain chooses a host for the next attempt.
+func (x *exchange) pickAgain() outcome.Outcome {
+	p, r := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}, &x.retry
+	h, o := x.cluster.PickAgain(&p, &r.policy.Hosts, r.policy.PriorityEvery, &r.tried)
+	if o != outcome.OK {
+		return o
+	}
+	x.cluster.Count.RqTotal++
+	if o := x.occupy(h); o != outcome.OK {
+		return o
+	}
+	if name := h.Hostname(); x.route.AutoHostRewrite && name != "" {
+		x.view.Host = bytesOf(name)
+	}
+	x.renumber()
+	return outcome.OK
+}
