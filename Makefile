@@ -7,6 +7,8 @@ SEEDS     ?= 1000
 REQUESTS  ?= 10000000
 FLOODS    ?= 3s
 ARGS      ?=
+# Where the collection of configurations is (see conformance/corpus).
+CORPUS    ?= ../shared/corpus
 
 # Tools have fixed versions and stay out of go.mod: what they need is not what attache needs.
 GOFUMPT_VERSION     = v0.12.0
@@ -22,7 +24,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-browser test-infra floods race fuzz bench bench-xds bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +57,9 @@ race: build ## every test under the race detector (needs a C compiler)
 
 fuzz: ## every fuzz target in turn, TIME=10m each
 	sh conformance/fuzz.sh $(TIME)
+
+corpus: ## real Envoy configurations of CORPUS=../shared/corpus: which are taken and come up, and what refuses the others
+	$(GO) test -count=1 -timeout 20m ./conformance/corpus -corpus $(abspath $(CORPUS)) $(ARGS)
 
 chaos: build ## 10 million pipelined memcached requests while a shard is killed at random
 	sh conformance/install.sh memcached

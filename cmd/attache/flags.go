@@ -17,6 +17,7 @@ import (
 // flags is the command line, in Envoy's words.
 type flags struct {
 	configPath, configYAML string
+	messageType            string // of validate, see document.Options.Type
 	mode                   string
 	node, cluster, zone    string
 	logLevel               string
@@ -65,6 +66,7 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	text(&f.configPath, "", "bootstrap `file`, YAML or JSON", "config-path", "c")
 	text(&f.configYAML, "", "bootstrap as `YAML`, merged over the file", "config-yaml")
 	text(&f.mode, "serve", "`serve`, or validate: print every problem and exit", "mode")
+	text(&f.messageType, "", "with validate: the full `name` of the message that the file is, if it is not seen from the file", "type")
 	text(&f.node, "", "node `id`", "service-node")
 	text(&f.cluster, "", "node `cluster`", "service-cluster")
 	text(&f.zone, "", "`zone` of the node's locality", "service-zone")

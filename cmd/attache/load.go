@@ -19,15 +19,27 @@ func loadBootstrap(f *flags, stderr io.Writer) (*bootstrap.Bootstrap, bool) {
 		fmt.Fprintf(stderr, "attache: %v\n", err)
 		return nil, false
 	}
-	b, problems := bootstrap.Load(doc, f.config(), bootstrap.Options{
+	b, problems := bootstrap.Load(doc, f.config(), f.bootstrap())
+	if refused := say(f, problems, stderr); refused > 0 {
+		fmt.Fprintf(stderr, "attache: %s: %d problem(s); nothing was started\n", f.config(), refused)
+		return nil, false
+	}
+	return b, true
+}
+
+func (f *flags) bootstrap() bootstrap.Options {
+	return bootstrap.Options{
 		ConfigYAML:         []byte(f.configYAML),
 		ServiceNode:        f.node,
 		ServiceCluster:     f.cluster,
 		ServiceZone:        f.zone,
 		AllowUnsupported:   f.allowUnsupported,
 		AllowUnknownStatic: f.allowUnknownStatic,
-	})
-	refused := 0
+	}
+}
+
+// say prints problems and gives how many of them are more than warnings.
+func say(f *flags, problems []bootstrap.Problem, stderr io.Writer) (refused int) {
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
@@ -37,11 +49,7 @@ func loadBootstrap(f *flags, stderr io.Writer) (*bootstrap.Bootstrap, bool) {
 		}
 		fmt.Fprintf(stderr, "%s: %s: %s\n", f.config(), kind, p)
 	}
-	if refused > 0 {
-		fmt.Fprintf(stderr, "attache: %s: %d problem(s); nothing was started\n", f.config(), refused)
-		return nil, false
-	}
-	return b, true
+	return refused
 }
 
 func readBounded(path string) ([]byte, error) {

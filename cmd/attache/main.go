@@ -26,8 +26,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program: flags, bootstrap, then validate or serve.
 func run(args []string, stdout, stderr io.Writer) int {
-	validate := len(args) > 0 && args[0] == "validate"
-	if validate {
+	only := len(args) > 0 && args[0] == "validate"
+	if only {
 		args = args[1:]
 	}
 	f, err := parseFlags(args, stderr)
@@ -42,13 +42,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	f.sayIgnored(stderr)
+	if only || f.mode == "validate" {
+		return validate(f, stdout, stderr)
+	}
 	b, ok := loadBootstrap(f, stderr)
 	if !ok {
 		return exitFailed
-	}
-	if validate || f.mode == "validate" {
-		fmt.Fprintf(stdout, "configuration '%s' OK\n", f.config())
-		return exitOK
 	}
 	if err := serve(f, b, stderr); err != nil {
 		fmt.Fprintf(stderr, "attache: %v\n", err)

@@ -93,7 +93,7 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	b := &Bootstrap{proto: m, Node: node(m.GetNode()), allowUnsupported: o.AllowUnsupported}
 	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported, Validated: true})
 	b.static = static{}
-	locate(doc, found)
+	Locate(doc, found)
 	problems = load.Join(problems, found)
 	slices.SortStableFunc(problems, byLine)
 	for _, p := range problems {

@@ -105,11 +105,19 @@ func (b *Bootstrap) dynamic(m *bootstrapv3.Bootstrap, o envoyv3.Options) (proble
 		return s
 	}
 	d := m.GetDynamicResources()
+	loads := m.GetClusterManager().GetLoadStatsConfig()
+	if loads != nil && len(loads.GetGrpcServices()) == 0 { // Envoy goes on without, too
+		problems = append(problems, Problem{
+			Path: "cluster_manager.load_stats_config", Warning: true,
+			Text: "no load is reported: API configs must have either a gRPC service or a cluster name defined",
+		})
+		loads = nil
+	}
 	b.Dynamic = Dynamic{
 		LDS:         source("dynamic_resources.lds_config", d.GetLdsConfig()),
 		CDS:         source("dynamic_resources.cds_config", d.GetCdsConfig()),
 		ADS:         api("dynamic_resources.ads_config", d.GetAdsConfig()),
-		LoadReports: api("cluster_manager.load_stats_config", m.GetClusterManager().GetLoadStatsConfig()),
+		LoadReports: api("cluster_manager.load_stats_config", loads),
 	}
 	for i, layer := range m.GetLayeredRuntime().GetLayers() {
 		r, path := layer.GetRtdsLayer(), fmt.Sprintf("layered_runtime.layers[%d].rtds_layer", i)

@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// locate gives each problem the line and column of the deepest part of its path
+// Locate gives each problem the line and column of the deepest part of its path
 // that stands in doc, which loading has found to be of bounded size.
-func locate(doc []byte, problems []Problem) {
+func Locate(doc []byte, problems []Problem) {
 	var top yaml.Node
 	if len(problems) == 0 || yaml.Unmarshal(doc, &top) != nil || len(top.Content) == 0 {
 		return

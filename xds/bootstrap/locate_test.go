@@ -29,7 +29,7 @@ ring: &r {s: &q {<<: *r}, <<: *q}
 		{"a[", 1, 1},
 	} {
 		problems := []Problem{{Path: test.path}}
-		locate(doc, problems)
+		Locate(doc, problems)
 		if p := problems[0]; p.Line != test.line || p.Column != test.column {
 			t.Errorf("%s is at %d:%d, want %d:%d", test.path, p.Line, p.Column, test.line, test.column)
 		}

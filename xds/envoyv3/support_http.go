@@ -31,9 +31,8 @@ func httpTables() []table {
 				"access_log_options":                  "no access log is written",
 				"add_proxy_protocol_connection_state": "there is no filter state",
 			},
-			unbuilt: notes{"tracing": noSpans},
+			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
 			refused: notes{
-				"http3_protocol_options":     hintHTTP3,
 				"local_reply_config":         "local replies are Envoy's defaults",
 				"request_id_extension":       "request ids are UUIDs",
 				"add_user_agent":             "",

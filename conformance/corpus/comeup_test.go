@@ -1,0 +1,219 @@
+package corpus
+
+// A configuration comes up: the program serves it, every listener is bound, the
+// admin server says that it is live, and a request is answered.
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// within bounds how long a program may take to come up.
+const within = time.Minute
+
+// comesUp says what is missing; "" if all came up.
+func (s *stage) comesUp(e *entry, doc *yaml.Node) string {
+	l := &loopback{host: s.hosts, plane: s.plane.Addr(), s: s.scratch}
+	l.rewrite(doc)
+	text, err := yaml.Marshal(doc)
+	if err != nil {
+		return err.Error()
+	}
+	file := filepath.Join(s.scratch.dir, "up-"+strings.TrimSuffix(e.name, ".yml")+".yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err.Error()
+	}
+	address := s.scratch.fresh()
+	p, err := start(s.program, "-c", file, "--service-node", "corpus", "--service-cluster", "corpus",
+		"--admin-address-path", address, "--concurrency", "1", "--drain-time-s", "0")
+	if err != nil {
+		return err.Error()
+	}
+	defer p.kill()
+	admin, why := p.ready(address)
+	if why != "" {
+		return why
+	}
+	bound := listeners(admin)
+	if len(bound) < l.asked {
+		return fmt.Sprintf("%d of %d listeners are bound", len(bound), l.asked)
+	}
+	return s.askRoute(doc, bound)
+}
+
+// askRoute sends the request of the first route, if there is one that can be told.
+func (s *stage) askRoute(doc *yaml.Node, bound []string) string {
+	a, i, ok := firstRoute(doc)
+	if !ok || i >= len(bound) {
+		return ""
+	}
+	name := text(at(items(at(doc, "static_resources", "listeners"))[i], "name"))
+	addr := bound[i]
+	for _, b := range bound {
+		if n, at, _ := strings.Cut(b, "::"); n == name {
+			addr = at
+		}
+	}
+	if _, at, ok := strings.Cut(addr, "::"); ok {
+		addr = at
+	}
+	s.asked++
+	if err := s.request(addr, a); err != nil {
+		return "no answer to GET " + a.path + ": " + err.Error()
+	}
+	return ""
+}
+
+// request wants any answer of HTTP at all.
+func (s *stage) request(addr string, a ask) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		},
+		TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, // any certificate: an answer is what is asked for
+			ServerName:         a.sni, Certificates: []tls.Certificate{s.scratch.own},
+		},
+	}
+	defer transport.CloseIdleConnections()
+	scheme := "http"
+	if a.tls {
+		scheme = "https"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://attache.test"+a.path, nil)
+	if err != nil {
+		return err
+	}
+	r.Host = a.host
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20))
+	return err
+}
+
+// listeners are those that the admin server names, as name::address.
+func listeners(admin string) (all []string) {
+	r, err := http.Get("http://" + admin + "/listeners?format=json")
+	if err != nil {
+		return nil
+	}
+	defer r.Body.Close()
+	var page struct {
+		Statuses []struct {
+			Name    string `json:"name"`
+			Address struct {
+				Socket struct {
+					Address string `json:"address"`
+					Port    int    `json:"port_value"`
+				} `json:"socket_address"`
+				Pipe struct {
+					Path string `json:"path"`
+				} `json:"pipe"`
+			} `json:"local_address"`
+		} `json:"listener_statuses"`
+	}
+	if json.NewDecoder(r.Body).Decode(&page) != nil {
+		return nil
+	}
+	for _, l := range page.Statuses {
+		addr := l.Address.Pipe.Path
+		if addr == "" {
+			addr = net.JoinHostPort(l.Address.Socket.Address, fmt.Sprint(l.Address.Socket.Port))
+		}
+		all = append(all, l.Name+"::"+addr)
+	}
+	return all
+}
+
+// process is the program under test.
+type process struct {
+	cmd    *exec.Cmd
+	said   *said
+	exited chan struct{}
+}
+
+type said struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+// last is the end of what was said.
+func (s *said) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(s.buf.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], " / ")
+}
+
+func start(argv ...string) (*process, error) {
+	p := &process{cmd: exec.Command(argv[0], argv[1:]...), said: &said{}, exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// ready waits until the admin server says so, and gives its address.
+func (p *process) ready(file string) (admin, why string) {
+	late := time.After(within)
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for {
+		if addr, err := os.ReadFile(file); err == nil && len(addr) > 0 {
+			if r, err := http.Get("http://" + string(addr) + "/ready"); err == nil {
+				r.Body.Close()
+				if r.StatusCode == http.StatusOK {
+					return string(addr), ""
+				}
+			}
+		}
+		select {
+		case <-p.exited:
+			return "", "it ended: " + p.said.last()
+		case <-late:
+			return "", fmt.Sprintf("not ready within %v: %s", within, p.said.last())
+		case <-every.C:
+		}
+	}
+}

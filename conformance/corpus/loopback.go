@@ -1,0 +1,132 @@
+package corpus
+
+// The same configuration on loopback: listeners and the admin server on free ports,
+// hosts at the test's, control planes at the test's.
+
+import (
+	"fmt"
+	"net"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// loopback rewrites the addresses of a bootstrap.
+type loopback struct {
+	host  string // of all hosts, "127.0.0.1:port"
+	plane string // of control planes
+	s     *scratch
+	asked int // listeners
+}
+
+func (l *loopback) rewrite(doc *yaml.Node) {
+	planes := map[string]bool{}
+	names(doc, "envoy_grpc", planes)
+	top := doc.Content[0]
+	for _, c := range items(at(top, "static_resources", "clusters")) {
+		to := l.host
+		if planes[text(at(c, "name"))] {
+			to = l.plane
+		}
+		for _, key := range []string{"load_assignment"} {
+			addresses(at(c, key), func(a *yaml.Node) { l.point(a, to) })
+		}
+	}
+	for _, listener := range items(at(top, "static_resources", "listeners")) {
+		l.asked++
+		if a := at(listener, "address"); a != nil {
+			l.point(a, "127.0.0.1:0")
+		}
+		for _, more := range items(at(listener, "additional_addresses")) {
+			l.point(at(more, "address"), "127.0.0.1:0")
+		}
+	}
+	set(top, "admin", parse("{address: {socket_address: {address: 127.0.0.1, port_value: 0}}}"))
+}
+
+// names collects cluster_name below fields called by.
+func names(n *yaml.Node, by string, into map[string]bool) {
+	if c := at(n, by, "cluster_name"); n.Kind == yaml.MappingNode && c != nil {
+		into[text(c)] = true
+	}
+	for _, c := range n.Content {
+		names(c, by, into)
+	}
+}
+
+// addresses yields every core.v3.Address below n.
+func addresses(n *yaml.Node, yield func(*yaml.Node)) {
+	if n == nil {
+		return
+	}
+	if n.Kind == yaml.MappingNode && (at(n, "socket_address") != nil || at(n, "pipe") != nil) {
+		yield(n)
+		return
+	}
+	for _, c := range n.Content {
+		addresses(c, yield)
+	}
+}
+
+// point makes an address to. Sockets in files stay what they are.
+func (l *loopback) point(a *yaml.Node, to string) {
+	if at(a, "pipe") != nil && to == "127.0.0.1:0" || a.Kind == yaml.AliasNode {
+		return
+	}
+	host, port, _ := net.SplitHostPort(to)
+	*a = *parse(fmt.Sprintf("{socket_address: {address: %s, port_value: %s}}", host, port))
+}
+
+// set gives a mapping a field.
+func set(n *yaml.Node, key string, value *yaml.Node) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			n.Content[i+1] = value
+			return
+		}
+	}
+	n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
+}
+
+func parse(text string) *yaml.Node {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		panic(err) // it is ours
+	}
+	return doc.Content[0]
+}
+
+// ask is a request that a configuration has a route for, and how to bring it.
+type ask struct {
+	host, path string
+	tls        bool
+	sni        string
+}
+
+// firstRoute finds a request for the first route of a bootstrap's first connection
+// manager that has one; false: there is none that could be told from the outside.
+func firstRoute(doc *yaml.Node) (a ask, listener int, ok bool) {
+	for i, l := range items(at(doc, "static_resources", "listeners")) {
+		for _, chain := range items(at(l, "filter_chains")) {
+			for _, f := range items(at(chain, "filters")) {
+				for _, vh := range items(at(f, "typed_config", "route_config", "virtual_hosts")) {
+					for _, r := range items(at(vh, "routes")) {
+						a = ask{host: "example.com", path: "/", tls: at(chain, "transport_socket") != nil}
+						if d := items(at(vh, "domains")); len(d) > 0 && text(d[0])[0] != '*' {
+							a.host = text(d[0])
+						}
+						if names := items(at(chain, "filter_chain_match", "server_names")); len(names) > 0 {
+							a.sni = text(names[0])
+						}
+						for _, key := range []string{"prefix", "path", "path_separated_prefix"} {
+							if p := at(r, "match", key); p != nil {
+								a.path = text(p)
+								return a, i, true
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return a, 0, false
+}
