@@ -6,14 +6,26 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/filter/apikeyauth"
+	"github.com/attache-mesh/attache/proxy/filter/bandwidthlimit"
+	"github.com/attache-mesh/attache/proxy/filter/basicauth"
 	"github.com/attache-mesh/attache/proxy/filter/buffer"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
+	"github.com/attache-mesh/attache/proxy/filter/cors"
+	"github.com/attache-mesh/attache/proxy/filter/csrf"
+	"github.com/attache-mesh/attache/proxy/filter/fault"
+	"github.com/attache-mesh/attache/proxy/filter/headermutation"
+	"github.com/attache-mesh/attache/proxy/filter/headertometadata"
+	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
+	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 )
 
 // chains compiles the filters of a connection manager.
 func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
 	env := filter.Env{Prefix: "http." + h.StatPrefix + ".", Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall}
+	env.Failed = a.failing.Load
 	if env.Wall == nil {
 		env.Wall = time.Now
 	}
@@ -46,11 +58,33 @@ func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
 func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
 	p.Name, p.Disabled = c.Name, c.Disabled
 	switch cfg := c.Config.(type) {
+	case *config.APIKeyAuth:
+		p.Filter, p.Own = apikeyauth.New(cfg, env), apikeyauth.Own
+	case *config.BandwidthLimit:
+		p.Filter, p.Own = bandwidthlimit.New(cfg, env), bandwidthlimit.Own(env)
+	case *config.BasicAuth:
+		p.Filter, p.Own = basicauth.New(cfg, env), basicauth.Own
 	case *config.Buffer:
 		p.Filter, p.Own = buffer.New(cfg), buffer.Own
 	case *config.JWT:
 		p.Own = jwtauthn.Own
 		p.Filter, err = jwtauthn.New(cfg, env)
+	case *config.CORS:
+		p.Filter, p.Own = cors.New(env), cors.Own
+	case *config.CSRF:
+		p.Filter, p.Own = csrf.New(cfg, env), csrf.Own
+	case *config.Fault:
+		p.Filter, p.Own = fault.New(c.Name, cfg, env), fault.Own
+	case *config.HeaderMutationFilter:
+		p.Filter, p.Own = headermutation.New(cfg), headermutation.Own
+	case *config.HeaderToMetadata:
+		p.Filter, p.Own = headertometadata.New(cfg), headertometadata.Own
+	case *config.HealthCheckFilter:
+		p.Filter = healthcheck.New(cfg, env)
+	case *config.LocalRateLimit:
+		p.Filter, p.Own = localratelimit.New(cfg, env), localratelimit.Own(env)
+	case *config.SetMetadata:
+		p.Filter = setmetadata.New(cfg)
 	default:
 		err = fmt.Errorf("no filter is made of %T", cfg)
 	}

@@ -47,6 +47,7 @@ type Server struct {
 	// clusters by name; the map is replaced, never changed.
 	clusters atomic.Pointer[map[string]*upstream.Cluster]
 	draining atomic.Bool
+	failing  atomic.Bool // see FailHealthChecks
 	// applying is the snapshot that is, or was last, made live: contexts find their
 	// secrets in it.
 	applying atomic.Pointer[config.Snapshot]
@@ -156,3 +157,7 @@ func (s *Server) Stop() {
 	}
 	s.ended.Wait()
 }
+
+// FailHealthChecks makes the health check filters say that the process is not to
+// be asked any more, or takes that back (/healthcheck/fail and /healthcheck/ok).
+func (s *Server) FailHealthChecks(fail bool) { s.failing.Store(fail) }

@@ -33,7 +33,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 		SetLogLevel: p.setLogLevel,
 		Drain:       p.drainListeners,
 		Quit:        p.quit,
-		SetHealthy:  func(healthy bool) { p.failing.Store(!healthy) },
+		SetHealthy:  func(healthy bool) { p.failing.Store(!healthy); p.server.FailHealthChecks(!healthy) },
 		Explain:     p.server.Explain,
 	}
 	if p.client != nil {

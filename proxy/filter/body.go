@@ -25,8 +25,12 @@ type Body interface {
 // request's time is over. The room knows which.
 var ErrOver = errors.New("the request is over")
 
-// Unknown is the length of a body that is not known before its end.
-const Unknown = -1
+// Lengths of a body that are no number: Unknown is not known before its end, Same
+// is what it was before a reader was put around it.
+const (
+	Unknown = -1
+	Same    = -2
+)
 
 // Held is a Body that is there as a whole.
 type Held struct {

@@ -71,6 +71,8 @@ type Env struct {
 	// Cluster gives the living cluster of a name, nil if there is none. Any
 	// goroutine.
 	Cluster func(name string) *upstream.Cluster
+	// Failed says that the process is to fail its health checks. Any goroutine.
+	Failed func() bool
 	// Wall is the wall clock.
 	Wall func() time.Time
 }

@@ -242,12 +242,21 @@ func (r *Request) Matched() *route.Request {
 	return r.View
 }
 
+// Apply runs header operations on the request, ApplyAnswer on its answer.
+func (r *Request) Apply(ops []route.Op) { r.ApplyTo(ops, r.Headers, false) }
+
+// ApplyAnswer runs header operations on the answer.
+func (r *Request) ApplyAnswer(ops []route.Op) { r.ApplyTo(ops, r.AnswerHeaders, true) }
+
+// ApplyTo runs header operations on lines; answer says that they are of the answer.
+func (r *Request) ApplyTo(ops []route.Op, lines Fields, answer bool) { route.Apply(ops, lines) }
+
 // Body is the request's body as this filter would be given it; nil if there is
 // none. Before Next only.
 func (r *Request) Body() Body { return r.room.Body() }
 
 // SetBody puts b in its place: around what Body gave, or without it. length is
-// that of the new body in bytes, or Unknown. Before Next only.
+// that of the new body in bytes, or Unknown, or Same. Before Next only.
 func (r *Request) SetBody(b Body, length int) { r.room.SetBody(b, length) }
 
 // Buffer reads the whole body into memory, where those behind find it, and gives

@@ -106,6 +106,9 @@ func (f *filtered) SetBody(b filter.Body, length int) {
 	x := f.x
 	f.out = b
 	f.held, _ = b.(*filter.Held)
+	if length == filter.Same {
+		return
+	}
 	lines := fields{&x.req.Headers}
 	if length < 0 {
 		lines.Remove("content-length")
@@ -277,7 +280,7 @@ func (f *filtered) SetAnswerBody(b filter.Body, length int) {
 	f.back = b
 	res := &f.x.resp
 	lines := fields{&res.Headers}
-	if f.x.made {
+	if f.x.made || length == filter.Same {
 		return // it gets its length when it is sent
 	}
 	if length < 0 {
@@ -316,8 +319,8 @@ func (f *filtered) readLocal() bool {
 // respondRead sends the answer, whose body a filter reads.
 func (x *exchange) respondRead() outcome.Outcome {
 	f, res := x.flt, &x.resp
-	chunked := res.Body == http1.BodyChunked && x.down.c != nil && !x.http10
-	x.closes = x.closes || x.mustClose() || res.Body == http1.BodyChunked && x.http10
+	chunked := res.Body != http1.BodyLength && x.down.c != nil && !x.http10
+	x.closes = x.closes || x.mustClose() || res.Body != http1.BodyLength && x.http10
 	if s := x.down.s; s != nil {
 		x.status = res.Status
 		if !s.Head() {

@@ -27,6 +27,9 @@ func (m *Metadata) SetValue(namespace, key string, v config.Value) {
 	m.Set(namespace, map[string]config.Value{key: v})
 }
 
+// Drop takes a namespace out.
+func (m *Metadata) Drop(namespace string) { delete(m.by, namespace) }
+
 // merge leaves both as they are: values are immutable.
 func merge(old, added map[string]config.Value) map[string]config.Value {
 	all := make(map[string]config.Value, len(old)+len(added))

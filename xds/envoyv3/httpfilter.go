@@ -8,13 +8,26 @@ import (
 	"maps"
 	"slices"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	apikeyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
+	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
+	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
 	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_to_metadata/v3"
+	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
+	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -22,6 +35,26 @@ import (
 // filterExtensions are the filters and what routes may say of them.
 func filterExtensions() []extension {
 	return []extension{
+		{httpFilter, "envoy.filters.http.api_key_auth", func() proto.Message { return &apikeyv3.ApiKeyAuth{} }},
+		{routeFilter, "envoy.filters.http.api_key_auth", func() proto.Message { return &apikeyv3.ApiKeyAuthPerRoute{} }},
+		{httpFilter, "envoy.filters.http.bandwidth_limit", func() proto.Message { return &bandwidthv3.BandwidthLimit{} }},
+		{routeFilter, "envoy.filters.http.bandwidth_limit", func() proto.Message { return &bandwidthv3.BandwidthLimit{} }},
+		{httpFilter, "envoy.filters.http.basic_auth", func() proto.Message { return &basicv3.BasicAuth{} }},
+		{routeFilter, "envoy.filters.http.basic_auth", func() proto.Message { return &basicv3.BasicAuthPerRoute{} }},
+		{httpFilter, "envoy.filters.http.cors", func() proto.Message { return &corsv3.Cors{} }},
+		{routeFilter, "envoy.filters.http.cors", func() proto.Message { return &corsv3.CorsPolicy{} }},
+		{httpFilter, "envoy.filters.http.csrf", func() proto.Message { return &csrfv3.CsrfPolicy{} }},
+		{routeFilter, "envoy.filters.http.csrf", func() proto.Message { return &csrfv3.CsrfPolicy{} }},
+		{httpFilter, "envoy.filters.http.fault", func() proto.Message { return &faultv3.HTTPFault{} }},
+		{routeFilter, "envoy.filters.http.fault", func() proto.Message { return &faultv3.HTTPFault{} }},
+		{httpFilter, "envoy.filters.http.header_mutation", func() proto.Message { return &headermutationv3.HeaderMutation{} }},
+		{routeFilter, "envoy.filters.http.header_mutation", func() proto.Message { return &headermutationv3.HeaderMutationPerRoute{} }},
+		{httpFilter, "envoy.filters.http.header_to_metadata", func() proto.Message { return &headerv3.Config{} }},
+		{routeFilter, "envoy.filters.http.header_to_metadata", func() proto.Message { return &headerv3.Config{} }},
+		{httpFilter, "envoy.filters.http.health_check", func() proto.Message { return &healthv3.HealthCheck{} }},
+		{httpFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
+		{routeFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
+		{httpFilter, "envoy.filters.http.set_metadata", func() proto.Message { return &setv3.Config{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
 		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
 		{httpFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.JwtAuthentication{} }},
@@ -32,19 +65,44 @@ func filterExtensions() []extension {
 // filterTables is what is honoured of them.
 func filterTables() []table {
 	return concat(
-		[]table{{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"}},
-		bufferTables(),
-		jwtTables(),
+		[]table{
+			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
+			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
+		},
+		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), faultTables(), headerMutationTables(),
+		healthFilterTables(), jwtTables(), localRateLimitTables(), metadataFilterTables(),
 	)
 }
 
 // filterConfig reads a filter's configuration.
 func (d *decoder) filterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
+	case *apikeyv3.ApiKeyAuth:
+		return d.apiKeyAuth(p, m, nil)
+	case *bandwidthv3.BandwidthLimit:
+		return d.bandwidthLimit(p, m)
+	case *basicv3.BasicAuth:
+		return d.basicAuth(p, m)
 	case *bufferv3.Buffer:
 		return d.buffer(p, m)
 	case *jwtv3.JwtAuthentication:
 		return d.jwt(p, m)
+	case *corsv3.Cors:
+		return &config.CORS{}
+	case *csrfv3.CsrfPolicy:
+		return d.csrf(p, m)
+	case *faultv3.HTTPFault:
+		return d.fault(p, m)
+	case *headermutationv3.HeaderMutation:
+		return d.headerMutation(p, m)
+	case *headerv3.Config:
+		return d.headerToMetadata(p, m, false)
+	case *healthv3.HealthCheck:
+		return d.healthFilter(p, m)
+	case *localv3.LocalRateLimit:
+		return d.localRateLimit(p, m)
+	case *setv3.Config:
+		return d.setMetadata(p, m)
 	}
 	return nil
 }
@@ -52,10 +110,28 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 // routeFilterConfig reads what a route says of a filter.
 func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
+	case *apikeyv3.ApiKeyAuthPerRoute:
+		return d.apiKeyAuth(p, m, m.GetAllowedClients())
+	case *bandwidthv3.BandwidthLimit:
+		return d.bandwidthLimit(p, m)
+	case *basicv3.BasicAuthPerRoute:
+		return d.basicAuthRoute(p, m)
 	case *bufferv3.BufferPerRoute:
 		return d.bufferPerRoute(p, m)
 	case *jwtv3.PerRouteConfig:
 		return d.jwtRoute(p, m)
+	case *corsv3.CorsPolicy:
+		return d.corsPolicy(p, m)
+	case *csrfv3.CsrfPolicy:
+		return d.csrf(p, m)
+	case *faultv3.HTTPFault:
+		return d.fault(p, m)
+	case *headermutationv3.HeaderMutationPerRoute:
+		return d.mutationsOf(p.dot("mutations"), m.GetMutations())
+	case *headerv3.Config:
+		return d.headerToMetadata(p, m, true)
+	case *localv3.LocalRateLimit:
+		return d.localRateLimit(p, m)
 	}
 	return nil
 }
@@ -135,4 +211,12 @@ func (d *decoder) override(p path, name string, a *anypb.Any) (o config.FilterOv
 	}
 	o.Config = d.routeFilterConfig(p, m)
 	return o, true
+}
+
+// runtimeFlag is the value of a flag; false if it was not given.
+func (d *decoder) runtimeFlag(m *corev3.RuntimeFeatureFlag) bool {
+	if b, ok := d.opts.Runtime[m.GetRuntimeKey()].GetKind().(*structpb.Value_BoolValue); ok {
+		return b.BoolValue
+	}
+	return m.GetDefaultValue().GetValue()
 }

@@ -116,8 +116,8 @@ func routeTables() []table {
 		},
 		{
 			of:       &mutationv3.HeaderMutation{},
-			honoured: "append remove",
-			never:    notes{"remove_on_match": "name the headers to remove"},
+			honoured: "remove append",
+			partly:   notes{"remove_on_match": "not of request_mirror_policies"},
 		},
 		{
 			of:       &routev3.RouteAction_MaxStreamDuration{},

@@ -1,0 +1,174 @@
+// Package headermutation is the filter that changes headers, trailers and query
+// parameters (Envoy source/extensions/filters/http/header_mutation/header_mutation.cc).
+package headermutation
+
+import (
+	"bytes"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/route"
+)
+
+// Filter is the filter of one chain.
+type Filter struct {
+	main         *mutations
+	specificLast bool
+}
+
+// mutations are those of one level.
+type mutations struct {
+	request, response, requestTrailers, responseTrailers []mutation
+	query                                                []config.QueryMutation
+}
+
+// mutation is one change: ops, or the lines whose names meet gone are taken out.
+type mutation struct {
+	ops  []route.Op
+	gone *route.Text
+}
+
+// New compiles it.
+func New(cfg *config.HeaderMutationFilter) *Filter {
+	return &Filter{main: compile(&cfg.Mutations), specificLast: cfg.MostSpecificWins}
+}
+
+// Own compiles what a route says of it.
+func Own(cfg any) any {
+	if m, ok := cfg.(*config.Mutations); ok {
+		return compile(m)
+	}
+	return nil
+}
+
+func compile(m *config.Mutations) *mutations {
+	return &mutations{
+		request: compileAll(m.Request), response: compileAll(m.Response),
+		requestTrailers: compileAll(m.RequestTrailers), responseTrailers: compileAll(m.ResponseTrailers),
+		query: m.Query,
+	}
+}
+
+func compileAll(all []config.HeaderMutation) (list []mutation) {
+	for i := range all {
+		m := &all[i]
+		switch {
+		case m.Remove != "":
+			list = append(list, mutation{ops: route.CompileOps([]string{m.Remove}, nil)})
+		case m.RemoveMatch != nil:
+			t := route.CompileText(m.RemoveMatch)
+			list = append(list, mutation{gone: &t})
+		case m.Add != nil:
+			list = append(list, mutation{ops: route.CompileOps(nil, []config.HeaderValue{*m.Add})})
+		}
+	}
+	return list
+}
+
+// levels calls do with the filter's mutations and then with those of the route's
+// levels.
+func (f *Filter) levels(r *filter.Request, do func(*mutations)) {
+	do(f.main)
+	owns := r.Owns() // most specific first
+	for i := range owns {
+		if f.specificLast {
+			do(owns[len(owns)-1-i].(*mutations))
+		} else {
+			do(owns[i].(*mutations))
+		}
+	}
+}
+
+// Serve changes the request and its answer.
+func (f *Filter) Serve(r *filter.Request) {
+	trailers := false
+	f.levels(r, func(m *mutations) {
+		apply(m.request, r.Headers, r.Apply)
+		m.changeQuery(r)
+		trailers = trailers || len(m.requestTrailers) > 0
+	})
+	if trailers {
+		if b := r.Body(); b != nil {
+			r.SetBody(&ending{b, r, f, false}, filter.Same)
+		}
+	}
+	if r.Next() {
+		f.Answer(r)
+	}
+}
+
+// Answer changes an answer.
+func (f *Filter) Answer(r *filter.Request) {
+	trailers := false
+	f.levels(r, func(m *mutations) {
+		apply(m.response, r.AnswerHeaders, r.ApplyAnswer)
+		trailers = trailers || len(m.responseTrailers) > 0
+	})
+	if trailers {
+		if b := r.AnswerBody(); b != nil {
+			r.SetAnswerBody(&ending{b, r, f, true}, filter.Same)
+		}
+	}
+}
+
+func apply(all []mutation, lines filter.Fields, run func([]route.Op)) {
+	for i := range all {
+		m := &all[i]
+		if m.gone == nil {
+			run(m.ops)
+			continue
+		}
+		lines.RemoveIf(func(name []byte) bool { return m.gone.Match(bytes.ToLower(name)) })
+	}
+}
+
+// ending is a body whose trailers are changed when they are there.
+type ending struct {
+	filter.Body
+	r      *filter.Request
+	f      *Filter
+	answer bool
+}
+
+// Next passes on what comes.
+func (e *ending) Next() (piece []byte, last bool, err error) {
+	piece, last, err = e.Body.Next()
+	if err != nil || !last {
+		return piece, last, err
+	}
+	lines := e.r.Trailers
+	if e.answer {
+		lines = e.r.AnswerTrailers
+	}
+	if lines.Len() == 0 {
+		return piece, last, err // there are no trailers to change
+	}
+	e.f.levels(e.r, func(m *mutations) {
+		all := m.requestTrailers
+		if e.answer {
+			all = m.responseTrailers
+		}
+		apply(all, lines, func(ops []route.Op) { e.r.ApplyTo(ops, lines, e.answer) })
+	})
+	return piece, last, err
+}
+
+func (m *mutations) changeQuery(r *filter.Request) {
+	if len(m.query) == 0 || len(r.View.Path) == 0 {
+		return
+	}
+	q := filter.ParseQuery(r.View.Path)
+	for i := range m.query {
+		c := &m.query[i]
+		_, there := q.Get(c.Key)
+		switch {
+		case c.Remove != "":
+			q.Remove(c.Remove)
+		case c.Append == config.AppendOrAdd, c.Append == config.AddIfAbsent && !there:
+			q.Add(c.Key, c.Value)
+		case c.Append == config.OverwriteOrAdd, c.Append == config.OverwriteIfExists && there:
+			q.Overwrite(c.Key, c.Value)
+		}
+	}
+	r.View.Path = q.Replace(r.View.Path)
+}

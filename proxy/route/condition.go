@@ -1,0 +1,48 @@
+package route
+
+// Conditions for those who are not a route table: filters.
+
+import "github.com/attache-mesh/attache/proxy/config"
+
+// Conditions are compiled conditions on headers; all of them must hold. The zero
+// value always does. Immutable; any goroutine.
+type Conditions struct{ rules []headerRule }
+
+// CompileConditions compiles conditions.
+func CompileConditions(all []config.HeaderMatch) Conditions {
+	var c Conditions
+	for i := range all {
+		c.rules = append(c.rules, compileHeaderRule(&all[i]))
+	}
+	return c
+}
+
+// Match reports whether all conditions hold.
+func (c *Conditions) Match(r *Request) bool {
+	for i := range c.rules {
+		if !c.rules[i].match(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// Text is a compiled condition on a text. Immutable; any goroutine.
+type Text struct{ text text }
+
+// CompileText compiles one.
+func CompileText(m *config.StringMatch) Text { return Text{compileText(m)} }
+
+// Match reports whether v meets it.
+func (t *Text) Match(v []byte) bool { return t.text.match(v) }
+
+// CompileOps compiles the header operations of a filter.
+func CompileOps(remove []string, add []config.HeaderValue) []Op {
+	return appendLevel(nil, remove, add)
+}
+
+// Substitute replaces every match in a text (RegexMatchAndSubstitute). It compiles
+// nothing twice: the expression is the configuration's.
+func Substitute(r *config.Rewrite, text string) string {
+	return string(compileSubstitution(r).append(nil, []byte(text)))
+}
