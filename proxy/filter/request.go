@@ -35,6 +35,9 @@ type Room interface {
 	Route() (*route.Route[*upstream.Cluster], *route.Target[*upstream.Cluster])
 	ClearRoute()
 	Overrides() int
+	// Look and Eval lend what is known of the request.
+	Look() *streaminfo.View
+	Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval
 	// SetMethod changes the method.
 	SetMethod(method []byte)
 }
@@ -161,7 +164,7 @@ func (r *Request) Over() bool { return r.gone }
 // Defer lets e hear of the request's end; those that came last hear first.
 func (r *Request) Defer(e Ender) { r.enders = append(r.enders, e) }
 
-// Own is what the route says of this filter: what its Place.Own made of the most
+// Own is what the route says of this filter, for Serve and Answer, not for readers: what its Place.Own made of the most
 // specific level that says anything; nil if none does.
 func (r *Request) Own() any {
 	if own := r.set[r.at].own; len(own) > 0 {
@@ -249,7 +252,20 @@ func (r *Request) Apply(ops []route.Op) { r.ApplyTo(ops, r.Headers, false) }
 func (r *Request) ApplyAnswer(ops []route.Op) { r.ApplyTo(ops, r.AnswerHeaders, true) }
 
 // ApplyTo runs header operations on lines; answer says that they are of the answer.
-func (r *Request) ApplyTo(ops []route.Op, lines Fields, answer bool) { route.Apply(ops, lines) }
+func (r *Request) ApplyTo(ops []route.Op, lines Fields, answer bool) {
+	route.Apply(ops, lines, r.room.Eval(ops, lines.lines, answer))
+}
+
+// Look is the request as format strings and matchers see it, lent until the next
+// wait.
+func (r *Request) Look() *streaminfo.View {
+	v := r.room.Look()
+	v.Request.Headers = *r.Headers.lines
+	if r.answered {
+		v.Response, v.Answered, v.Trailers = *r.AnswerHeaders.lines, true, *r.AnswerTrailers.lines
+	}
+	return v
+}
 
 // Body is the request's body as this filter would be given it; nil if there is
 // none. Before Next only.

@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -181,6 +182,14 @@ func (f *filtered) Overrides() int {
 		return x.route.Overrides
 	}
 	return -1
+}
+
+// Look lends what is known of the request.
+func (f *filtered) Look() *streaminfo.View { return f.x.look() }
+
+// Eval lends what values of header operations are made of.
+func (f *filtered) Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval {
+	return f.x.eval(ops, lines, answer)
 }
 
 // SetMethod changes the method.

@@ -38,7 +38,7 @@ func (t *Text) Match(v []byte) bool { return t.text.match(v) }
 
 // CompileOps compiles the header operations of a filter.
 func CompileOps(remove []string, add []config.HeaderValue) []Op {
-	return appendLevel(nil, remove, add)
+	return (&compiler[struct{}]{}).appendLevel(nil, remove, add)
 }
 
 // Substitute replaces every match in a text (RegexMatchAndSubstitute). It compiles

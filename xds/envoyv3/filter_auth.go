@@ -38,7 +38,7 @@ func (d *decoder) basicAuthRoute(p path, m *basicv3.BasicAuthPerRoute) *config.B
 // htpasswd reads users (basic_auth/config.cc, readHtpasswd).
 func (d *decoder) htpasswd(p path, m *corev3.DataSource) map[string]string {
 	users := map[string]string{}
-	text := d.filterText(p, m)
+	text := d.inlineText(p, m)
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if line == "" || line[0] == '#' {
@@ -92,16 +92,4 @@ func (d *decoder) apiKeyAuth(p path, m apiKeys, allowed []string) *config.APIKey
 		k.Forward = &config.KeyForward{Header: strings.ToLower(f.GetHeader()), Hide: f.GetHideCredentials()}
 	}
 	return k
-}
-
-// filterText is the text of a data source that is given with it.
-func (d *decoder) filterText(p path, m *corev3.DataSource) string {
-	switch s := m.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		return s.InlineString
-	case *corev3.DataSource_InlineBytes:
-		return string(s.InlineBytes)
-	}
-	d.never(p, "give the text inline")
-	return ""
 }

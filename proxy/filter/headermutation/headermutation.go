@@ -65,31 +65,30 @@ func compileAll(all []config.HeaderMutation) (list []mutation) {
 	return list
 }
 
-// levels calls do with the filter's mutations and then with those of the route's
-// levels.
-func (f *Filter) levels(r *filter.Request, do func(*mutations)) {
-	do(f.main)
+// levels are the filter's mutations and then those of the route's levels.
+func (f *Filter) levels(r *filter.Request) []*mutations {
 	owns := r.Owns() // most specific first
+	all := append(make([]*mutations, 0, len(owns)+1), f.main)
 	for i := range owns {
 		if f.specificLast {
-			do(owns[len(owns)-1-i].(*mutations))
-		} else {
-			do(owns[i].(*mutations))
+			i = len(owns) - 1 - i
 		}
+		all = append(all, owns[i].(*mutations))
 	}
+	return all
 }
 
 // Serve changes the request and its answer.
 func (f *Filter) Serve(r *filter.Request) {
-	trailers := false
-	f.levels(r, func(m *mutations) {
+	levels, trailers := f.levels(r), false
+	for _, m := range levels {
 		apply(m.request, r.Headers, r.Apply)
 		m.changeQuery(r)
 		trailers = trailers || len(m.requestTrailers) > 0
-	})
+	}
 	if trailers {
 		if b := r.Body(); b != nil {
-			r.SetBody(&ending{b, r, f, false}, filter.Same)
+			r.SetBody(&ending{b, r, levels, false}, filter.Same)
 		}
 	}
 	if r.Next() {
@@ -99,14 +98,14 @@ func (f *Filter) Serve(r *filter.Request) {
 
 // Answer changes an answer.
 func (f *Filter) Answer(r *filter.Request) {
-	trailers := false
-	f.levels(r, func(m *mutations) {
+	levels, trailers := f.levels(r), false
+	for _, m := range levels {
 		apply(m.response, r.AnswerHeaders, r.ApplyAnswer)
 		trailers = trailers || len(m.responseTrailers) > 0
-	})
+	}
 	if trailers {
 		if b := r.AnswerBody(); b != nil {
-			r.SetAnswerBody(&ending{b, r, f, true}, filter.Same)
+			r.SetAnswerBody(&ending{b, r, levels, true}, filter.Same)
 		}
 	}
 }
@@ -126,7 +125,7 @@ func apply(all []mutation, lines filter.Fields, run func([]route.Op)) {
 type ending struct {
 	filter.Body
 	r      *filter.Request
-	f      *Filter
+	levels []*mutations
 	answer bool
 }
 
@@ -143,13 +142,13 @@ func (e *ending) Next() (piece []byte, last bool, err error) {
 	if lines.Len() == 0 {
 		return piece, last, err // there are no trailers to change
 	}
-	e.f.levels(e.r, func(m *mutations) {
+	for _, m := range e.levels {
 		all := m.requestTrailers
 		if e.answer {
 			all = m.responseTrailers
 		}
 		apply(all, lines, func(ops []route.Op) { e.r.ApplyTo(ops, lines, e.answer) })
-	})
+	}
 	return piece, last, err
 }
 

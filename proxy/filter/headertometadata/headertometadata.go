@@ -51,7 +51,7 @@ func (f *Filter) Answer(r *filter.Request) { apply(f.rules(r).Response, r, r.Ans
 func apply(rules []config.HeaderMetadataRule, r *filter.Request, lines filter.Fields) (noted bool) {
 	for i := range rules {
 		rule := &rules[i]
-		value, ok := find(rule, lines)
+		value, ok := find(rule, r, lines)
 		switch {
 		case ok && rule.Present != nil:
 			noted = note(r, rule.Present, value) || noted
@@ -65,9 +65,13 @@ func apply(rules []config.HeaderMetadataRule, r *filter.Request, lines filter.Fi
 	return noted
 }
 
-func find(rule *config.HeaderMetadataRule, lines filter.Fields) (string, bool) {
+func find(rule *config.HeaderMetadataRule, r *filter.Request, lines filter.Fields) (string, bool) {
 	if rule.Cookie != "" {
 		return filter.Cookie(lines, rule.Cookie)
+	}
+	if rule.Header[0] == ':' && lines == r.Headers {
+		v, ok := r.Get(rule.Header)
+		return string(v), ok
 	}
 	v, ok := lines.Joined(rule.Header)
 	return string(v), ok
