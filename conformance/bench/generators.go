@@ -109,7 +109,7 @@ func parseReport(text string) (load.Report, error) {
 // memcached it stores the keys where this proxy will look for them.
 func (b *bench) prove(ctx context.Context, r row, port int) error {
 	if r.secure == downstream {
-		return proveHTTP(ctx, "https://"+loopback(port)+smallPath, false, []byte(smallReply()))
+		return proveHTTP(ctx, "https://"+loopback(port)+smallPath, r.protocol.downstreamH2(), []byte(smallReply()))
 	}
 	switch r.protocol {
 	case memcached:
@@ -144,6 +144,7 @@ func proveHTTP(ctx context.Context, url string, h2 bool, want []byte) error {
 	var speaks http.Protocols
 	speaks.SetHTTP1(!h2)
 	speaks.SetUnencryptedHTTP2(h2)
+	speaks.SetHTTP2(h2)
 	transport := &http.Transport{Protocols: &speaks, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(request)

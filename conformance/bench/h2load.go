@@ -20,10 +20,14 @@ func (b *bench) h2load(r row, port int, duration time.Duration) ([]string, error
 	if err := os.Remove(b.h2loadLog()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err // it appends
 	}
+	scheme := "http://"
+	if r.secure == downstream {
+		scheme = "https://"
+	}
 	whole := max(1, int(duration.Seconds()+0.5)) // it knows no fractions
 	return []string{
 		"h2load", "-t", "1", "-c", fmt.Sprint(r.conns), "-m", fmt.Sprint(r.streams), "-D", fmt.Sprint(whole),
-		"--log-file=" + b.h2loadLog(), "http://" + loopback(port) + r.path,
+		"--log-file=" + b.h2loadLog(), scheme + loopback(port) + r.path,
 	}, nil
 }
 

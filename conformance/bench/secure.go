@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The rows with TLS: HTTP/1.1 with TLS on one side, TLS 1.3 and a P-256 certificate everywhere.
+// The rows with TLS: on one side, TLS 1.3 and a P-256 certificate everywhere.
 
 // secure says where a row has TLS.
 type secure int
@@ -35,6 +35,14 @@ func secureRows() []row {
 		{
 			name: "tlsup64", title: "HTTP/1.1, TLS to the backend, 64 keep-alive connections, small bodies",
 			secure: upstream, path: smallPath, conns: 64, peers: peers, goals: []goal{cpu("nginx", 0.92)},
+		},
+		{
+			name: "h2tlsh1", title: "HTTP/2 with TLS to HTTP/1.1, 10 connections × 100 streams, small bodies",
+			protocol: h2toh1, secure: downstream, path: smallPath, conns: 10, streams: 100, peers: peers, goals: []goal{cpu("nginx", 0.85)},
+		},
+		{
+			name: "h2tlsh2", title: "HTTP/2 with TLS to HTTP/2, 10 connections × 100 streams, small bodies",
+			protocol: h2toh2, secure: downstream, path: smallPath, conns: 10, streams: 100, peers: []string{"attache", "haproxy"}, goals: []goal{cpu("haproxy", 0.90)},
 		},
 		{
 			name: "handshake", title: "full TLS handshakes, ECDSA P-256, 16 clients; a request is a handshake",
@@ -116,6 +124,9 @@ func nginxSecure(s secure, at place, tls string) ([]string, error) {
 	listen, pass, lines := loopback(at.port)+" backlog=4096", "http://backend", ""
 	if s == downstream {
 		listen, lines = listen+" ssl", tls
+		if at.protocol.downstreamH2() {
+			listen += " http2"
+		}
 	} else {
 		pass, lines = "https://backend", "proxy_ssl_protocols TLSv1.3;"
 	}
@@ -144,8 +155,14 @@ func haproxySecure(s secure, at place, both string) ([]string, error) {
 	bind, server := "", ""
 	if s == downstream {
 		bind = " ssl ssl-min-ver TLSv1.3 crt " + both
+		if at.protocol.downstreamH2() {
+			bind += " alpn h2"
+		}
 	} else {
 		server = " ssl ssl-min-ver TLSv1.3 verify none"
+	}
+	if at.protocol.upstreamH2() {
+		server += " proto h2"
 	}
 	config, err := at.write("haproxy.cfg", fmt.Sprintf(`global
     nbthread 1
@@ -171,18 +188,24 @@ func (b *bench) attacheSecure(s secure, at place, cert, key string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	front, back := "", ""
+	front, back, codec, alpn := "", "", "HTTP1", ""
+	if at.protocol.downstreamH2() {
+		codec, alpn = "AUTO", "\n            alpn_protocols: [h2]"
+	}
+	if at.protocol.upstreamH2() {
+		back = attacheH2Cluster
+	}
 	if s == downstream {
 		front = fmt.Sprintf(`      transport_socket:
         name: tls
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          common_tls_context:
+          common_tls_context:%s
             tls_certificates:
             - { certificate_chain: { filename: %s }, private_key: { filename: %s } }
-`, cert, key)
+`, alpn, cert, key)
 	} else {
-		back = `    transport_socket:
+		back += `    transport_socket:
       name: tls
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
@@ -200,7 +223,7 @@ func (b *bench) attacheSecure(s secure, at place, cert, key string) ([]string, e
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
-          codec_type: HTTP1
+          codec_type: %s
           route_config:
             name: bench
             virtual_hosts:
@@ -220,6 +243,6 @@ func (b *bench) attacheSecure(s secure, at place, cert, key string) ([]string, e
       endpoints:
       - lb_endpoints:
         - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: %d } } }
-`, at.port, front, back, at.backends[0]))
+`, at.port, codec, front, back, at.backends[0]))
 	return []string{program, "-c", config, "--concurrency", "1", "-l", "error"}, err
 }
