@@ -275,12 +275,6 @@ func (x *exchange) carryKept() outcome.Outcome {
 		return x.carryKeptRead()
 	}
 	for !x.in.done && !x.stop && x.held.on {
-		if o := x.moreRequest(); o != outcome.OK || x.stop {
-			return o
-		}
-		if !x.held.on { // the answer is passed on by now
-			break
-		}
 		if o := x.gather(); o != outcome.OK {
 			return o
 		}
@@ -288,6 +282,12 @@ func (x *exchange) carryKept() outcome.Outcome {
 			return outcome.RetryBufferFull
 		}
 		x.flow()
+		if x.in.done || !x.held.on {
+			break
+		}
+		if o := x.moreRequest(); o != outcome.OK || x.stop {
+			return o
+		}
 	}
 	if !x.awaitHost() || x.in.done {
 		return outcome.OK
