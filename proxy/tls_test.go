@@ -218,7 +218,10 @@ func TestTLSRefusals(t *testing.T) {
 	w.apply()
 	me := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{ca.Issue(pki.Leaf{}).TLS()}}
 	got, err := fetchURL(&http.Client{Transport: &http.Transport{TLSClientConfig: me, DisableKeepAlives: true}}, "https://"+at+"/")
-	if err != nil || !strings.HasPrefix(got, "503 ") || !strings.Contains(got, "CERTIFICATE_VERIFY_FAILED") {
+	const why = "reset reason: remote connection failure, transport failure reason: TLS_error:|268435581:SSL routines:OPENSSL_internal:" +
+		"CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: " +
+		"unable to get local issuer certificate:TLS_error_end"
+	if err != nil || !strings.HasPrefix(got, "503 ") || !strings.HasSuffix(got, why) {
 		t.Errorf("an origin of another authority's: %q, %v", got, err)
 	}
 	nobody := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}

@@ -122,6 +122,7 @@ func (x *exchange) connected(err error) outcome.Outcome {
 		return outcome.Timeout
 	}
 	x.gone = err != nil && x.host.Removed()
+	x.info.Upstream.Failure = pool.Failure(err)
 	return pool.Outcome(err)
 }
 

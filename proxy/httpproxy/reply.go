@@ -28,6 +28,9 @@ type reply struct {
 // Utility::sendLocalReply; router.cc).
 func (x *exchange) replyTo(o outcome.Outcome) reply {
 	r := reply{status: o.HTTPStatus(), body: o.HTTPBody()}
+	if body, _ := o.Because(x.info.Upstream.Failure); body != "" {
+		r.body = body
+	}
 	switch o {
 	case outcome.BadRequest:
 		if x.refused != 0 {
@@ -48,7 +51,7 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 		}
 	default:
 		if x.retry.number > 1 {
-			r.body = o.HTTPBodyRetried()
+			r.body = outcome.Retried(r.body)
 		}
 	}
 	return r

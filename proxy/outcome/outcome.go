@@ -102,14 +102,28 @@ func GRPCStatus(code int) int {
 // HTTPBody is the body of the local reply, of type text/plain; "" for none.
 func (o Outcome) HTTPBody() string { return o.entry().body }
 
-// HTTPBodyRetried is HTTPBody of a request that was sent more than once. It may
-// allocate.
-func (o Outcome) HTTPBodyRetried() string {
-	body := o.entry().body
+// Retried is a body of HTTPBody or Because for a request that was sent more than
+// once. It may allocate.
+func Retried(body string) string {
 	if why, ok := strings.CutPrefix(body, lostPrefix); ok {
 		return lostPrefix + "retried and the latest " + why
 	}
 	return body
+}
+
+// Because is the local reply's body and the details of an outcome where a
+// connection could not be made for a reason, the transport's own in Envoy's words
+// (pool.Failure). "" and "" if the outcome is another, or there is no reason: then
+// HTTPBody and Details say what there is.
+func (o Outcome) Because(reason string) (body, details string) {
+	switch o {
+	case ConnectRefused, ConnectFailed, TLSRefused, TLSFailed:
+		if reason != "" {
+			e := lost("", 0, remoteFailure, reason, "")
+			return e.body, e.details
+		}
+	}
+	return "", ""
 }
 
 // Overloaded reports whether "x-envoy-overloaded: true" goes with the local

@@ -32,6 +32,9 @@ func lost(flag string, status uint16, reason, transport, memcached string) entry
 	return entry{details, flag, status, body, memcached}
 }
 
+// remoteFailure is why a stream is reset whose connection could not be made.
+const remoteFailure = "remote connection failure"
+
 // entries are Envoy's statuses, bodies, flags and details (router/router.cc,
 // http/conn_manager_impl.cc, http/filter_manager.cc,
 // envoy/stream_info/stream_info.h), mcrouter's memcached strings
@@ -42,11 +45,11 @@ var entries = [count]entry{
 	NoRoute:         {"route_not_found", "NR", 404, "", "SERVER_ERROR no route"},
 	NoCluster:       {"cluster_not_found", "NC", 503, "", "SERVER_ERROR unavailable"},
 	NoHost:          {"no_healthy_upstream", "UH", 503, "no healthy upstream", "SERVER_ERROR unavailable"},
-	ConnectRefused:  lost("UF", 503, "remote connection failure", "delayed connect error: Connection refused", "SERVER_ERROR connection error"),
-	ConnectFailed:   lost("UF", 503, "remote connection failure", "", "SERVER_ERROR connection error"),
+	ConnectRefused:  lost("UF", 503, remoteFailure, "delayed connect error: Connection refused", "SERVER_ERROR connection error"),
+	ConnectFailed:   lost("UF", 503, remoteFailure, "", "SERVER_ERROR connection error"),
 	ConnectTimeout:  lost("UF", 503, "connection timeout", "", "SERVER_ERROR connection timeout"),
-	TLSRefused:      lost("UF", 503, "remote connection failure", "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", "SERVER_ERROR connection error"),
-	TLSFailed:       lost("UF", 503, "remote connection failure", "TLS_error", "SERVER_ERROR connection error"),
+	TLSRefused:      lost("UF", 503, remoteFailure, "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end", "SERVER_ERROR connection error"),
+	TLSFailed:       lost("UF", 503, remoteFailure, "TLS_error", "SERVER_ERROR connection error"),
 	ConnectionLost:  lost("UC", 503, "connection termination", "", "SERVER_ERROR remote error"),
 	LostMidway:      {"upstream_reset_after_response_started{connection_termination}", "UC", 0, "", ""},
 	UpstreamReset:   lost("UR", 503, "remote reset", "", "SERVER_ERROR remote error"),

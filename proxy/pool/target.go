@@ -114,6 +114,23 @@ func Outcome(err error) outcome.Outcome {
 	return outcome.ConnectFailed
 }
 
+// Failure is why a connection could not be made, as Envoy says it
+// (UPSTREAM_TRANSPORT_FAILURE_REASON; network/connection_impl.cc, onWriteReady;
+// ssl_socket.cc): what TLS or the kernel has said. "" for what is neither.
+func Failure(err error) string {
+	if err == nil {
+		return ""
+	}
+	if f, ok := errors.AsType[*transport.Failure](err); ok {
+		return f.Reason
+	}
+	if s, ok := errors.AsType[*os.SyscallError](err); ok && s.Syscall == "connect" {
+		text := s.Err.Error() // glibc's, but for the first letter
+		return "delayed connect error: " + strings.ToUpper(text[:1]) + text[1:]
+	}
+	return ""
+}
+
 // backoffWait is full jitter: the wait before attempt n+1 after n failures is
 // uniform in (0, min(cap, base·2ⁿ⁻¹)].
 func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {

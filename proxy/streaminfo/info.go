@@ -98,6 +98,9 @@ func (i *Info) CodeDetails() string {
 	case i.Outcome == outcome.OK && i.Status == 0:
 		return ""
 	}
+	if _, details := i.Outcome.Because(i.Upstream.Failure); details != "" {
+		return details
+	}
 	return i.Outcome.Details()
 }
 
@@ -115,7 +118,8 @@ type Upstream struct {
 	ConnID   uint64
 	Protocol Protocol
 	TLS      *transport.State // nil: plaintext
-	// Failure is why TLS failed, "" if it did not.
+	// Failure is why the connection could not be made, in TLS's words or the
+	// kernel's (pool.Failure); "" if it could, or there is nothing to say.
 	Failure string
 }
 

@@ -128,6 +128,7 @@ func (k *Client) Secure(c *loop.Conn, p *Peer, timeout time.Duration) error {
 		if !c.Closed() {
 			n.failed(err)
 		}
+		w.Log().Debug("TLS handshake with a host failed", "host", c.Peer().String(), "error", failure(err))
 		return failure(err)
 	}
 	c.SetReadTimeout(0)
