@@ -67,20 +67,21 @@ type exchange struct {
 	shadowed bool         // was mirrored
 
 	// The upstream's side. lease is what up.c comes from.
-	up      end
-	lease   *pool.Lease
-	attempt *attempt // to get one
-	timer   loop.Timer
-	out     []byte // the head to send, and a small body; kept while it may go out again
-	bodyAt  int    // where that body begins, of a head that is sent as a header block
-	shared  bool   // the host is to be spoken to in HTTP/2
-	whole   bool   // out is the whole request
-	untaken bool   // the kernel took nothing of it
-	retry   retrying
-	held    keeping // if it may go out more than once
-	resp    http1.Response
-	own     []http1.Header // resp's list, while it has that of a stream
-	back    body           // of the answer
+	up       end
+	lease    *pool.Lease
+	attempt  *attempt // to get one
+	timer    loop.Timer
+	out      []byte // the head to send, and a small body; kept while it may go out again
+	bodyAt   int    // where that body begins, of a head that is sent as a header block
+	shared   bool   // the host is to be spoken to in HTTP/2
+	whole    bool   // out is the whole request
+	untaken  bool   // the kernel took nothing of it
+	retry    retrying
+	held     keeping // if it may go out more than once
+	followed following
+	resp     http1.Response
+	own      []http1.Header // resp's list, while it has that of a stream
+	back     body           // of the answer
 	// backHead is how many bytes of an HTTP/1.1 answer's head are still in the
 	// host's buffer.
 	backHead int
@@ -151,6 +152,9 @@ func (x *exchange) clear() {
 	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
 	x.retry.clear()
 	x.held.clear()
+	if x.followed.times > 0 {
+		x.followed = following{}
+	}
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone, x.backHead = false, 0
 	x.interims, x.informed = 0, 0
@@ -177,10 +181,10 @@ func (x *exchange) run(n int, err error) {
 	}
 	if o == outcome.OK && !x.replied {
 		x.match()
-		if b := x.chain(); b != nil {
-			o = x.filter(b)
-		} else {
-			o = x.ask()
+		o = x.passed()
+		for x.followed.now {
+			x.reroute()
+			o = x.passed()
 		}
 	}
 	if o == outcome.OK && !x.replied {
@@ -188,6 +192,14 @@ func (x *exchange) run(n int, err error) {
 		x.blame(o)
 	}
 	x.finish(o)
+}
+
+// passed brings an answer from the filters and the router.
+func (x *exchange) passed() outcome.Outcome {
+	if b := x.chain(); b != nil {
+		return x.filter(b)
+	}
+	return x.ask()
 }
 
 // ask is the router: it brings the head of an answer from a host, of which nothing
@@ -203,6 +215,9 @@ func (x *exchange) ask() outcome.Outcome {
 	o = x.forward()
 	for x.again(o) || x.retries(&o) {
 		o = x.forward()
+	}
+	if o == outcome.OK && x.route.Redirects != nil && x.follows() {
+		return o
 	}
 	x.judge(o)
 	x.settle()
@@ -250,7 +265,9 @@ func (x *exchange) pick() outcome.Outcome {
 		x.mirror()
 	}
 	switch {
-	case x.retry.live:
+	case x.held.use:
+		x.pickKept()
+	case x.retry.live || x.route.Redirects != nil:
 		if o := x.keepAll(); o != outcome.OK {
 			return o
 		}

@@ -48,6 +48,8 @@ func (x *exchange) filter(b *filter.Bound) outcome.Outcome {
 	f.begin(x, b)
 	ok := f.r.Pass()
 	switch {
+	case x.followed.now:
+		return outcome.OK
 	case x.made || ok:
 		x.resp.Status = f.r.Status
 		return f.end
@@ -113,6 +115,9 @@ func (f *filtered) Ask() bool {
 	x.view.Headers = x.req.Headers
 	o := x.ask()
 	f.end = o
+	if x.followed.now {
+		return false
+	}
 	if o == outcome.OK && !x.replied {
 		f.answer.kind = x.resp.Body
 		f.show(false)

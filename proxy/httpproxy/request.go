@@ -197,7 +197,7 @@ func (x *exchange) rewrite() {
 	if p, ok := r.AppendPath(x.to[:0], v.Path); ok {
 		x.to = p
 		if !quiet {
-			lines.put("x-envoy-original-path", v.Path)
+			lines.setBytes("x-envoy-original-path", v.Path)
 		}
 		v.Path = p
 	}
@@ -212,7 +212,7 @@ func (x *exchange) rewrite() {
 func (x *exchange) newHost(host []byte) {
 	lines, old := fields{&x.req.Headers}, x.view.Host
 	if !x.here.room.cfg.SuppressEnvoyHeaders {
-		lines.put("x-envoy-original-host", old)
+		lines.setBytes("x-envoy-original-host", old)
 	}
 	if x.route.AppendXForwardedHost {
 		x.forwardedHost(old)

@@ -269,7 +269,7 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 		x.countSlow(*o)
 	}
 	switch {
-	case !r.live || x.pumpEnd != outcome.OK:
+	case !r.live || x.pumpEnd != outcome.OK || x.informed > 0: // something of an answer went on
 		return false
 	case *o != outcome.OK:
 		if !x.grant(x.badEnd(*o)) {
@@ -326,13 +326,17 @@ func (x *exchange) returnConn(n int) {
 
 // quit ends an attempt that came to nothing.
 func (x *exchange) quit() {
-	r := &x.retry
-	r.tried.Hosts = append(r.tried.Hosts, x.host)
+	x.retry.tried.Hosts = append(x.retry.tried.Hosts, x.host)
 	x.hostOn.Count.RqError++
+	x.abort()
+}
+
+// abort gives everything back that the attempt had of the cluster.
+func (x *exchange) abort() {
 	x.drop()
 	x.leave()
 	x.vacate()
-	r.timed = false
+	x.retry.timed, x.interims = false, 0
 	x.tries, x.upErr, x.untaken, x.gone = 0, nil, false, false
 	x.resp.Reset()
 }

@@ -23,6 +23,7 @@ type Counters struct {
 	RqRetryStale                                                     uint64 // sent again: the pooled connection was dead
 	UpstreamExtra                                                    uint64 // bytes came behind an answer
 	H2                                                               h2.Counters
+	Redirects                                                        RedirectCounters
 	ByOutcome                                                        [64]uint64
 }
 
@@ -59,6 +60,11 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"rq_direct_response", c.RqDirect)
 	yield(p+"rq_redirect", c.RqRedirect)
 	yield(p+"upstream_rq_retry_stale", c.RqRetryStale)
+	yield(p+"passthrough_internal_redirect_bad_location", c.Redirects.BadLocation)
+	yield(p+"passthrough_internal_redirect_unsafe_scheme", c.Redirects.UnsafeScheme)
+	yield(p+"passthrough_internal_redirect_too_many_redirects", c.Redirects.TooMany)
+	yield(p+"passthrough_internal_redirect_no_route", c.Redirects.NoRoute)
+	yield(p+"passthrough_internal_redirect_predicate", c.Redirects.Predicate)
 	yield(p+"upstream_cx_unsolicited_bytes", c.UpstreamExtra)
 	r.env.Chains.Stats(w, yield)
 }

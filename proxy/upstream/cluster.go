@@ -95,6 +95,7 @@ type Counters struct {
 	RetryBackoff                    uint64
 	RetryBackoffLimited             uint64
 	RetryAbandoned                  uint64
+	Redirected, RedirectFailed      uint64
 	RqPerTryTimeout                 uint64
 	RqPerTryIdleTimeout             uint64
 	Retried                         [6]uint64 // by class: Retried[5] is 5xx

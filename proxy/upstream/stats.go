@@ -34,6 +34,8 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_rq_retry_backoff_exponential", n.RetryBackoff},
 		{"upstream_rq_retry_backoff_ratelimited", n.RetryBackoffLimited},
 		{"retry_or_shadow_abandoned", n.RetryAbandoned},
+		{"upstream_internal_redirect_succeeded_total", n.Redirected},
+		{"upstream_internal_redirect_failed_total", n.RedirectFailed},
 		{"upstream_rq_per_try_timeout", n.RqPerTryTimeout},
 		{"upstream_rq_per_try_idle_timeout", n.RqPerTryIdleTimeout},
 		{"upstream_rq_cancelled", n.RqCancelled},

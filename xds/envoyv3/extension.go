@@ -22,6 +22,9 @@ import (
 	filesinkv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/health_check/event_sinks/file/v3"
 	redischeckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/health_checkers/redis/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
+	allowroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/allow_listed_routes/v3"
+	previousroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/previous_routes/v3"
+	safeschemev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/safe_cross_scheme/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
@@ -116,6 +119,9 @@ func extensions() []extension {
 		{retryHost, "envoy.retry_host_predicates.previous_hosts", func() proto.Message { return &previoushostsv3.PreviousHostsPredicate{} }},
 		{retryHost, "envoy.retry_host_predicates.omit_canary_hosts", func() proto.Message { return &omitcanaryv3.OmitCanaryHostsPredicate{} }},
 		{retryHost, "envoy.retry_host_predicates.omit_host_metadata", func() proto.Message { return &omitmetadatav3.OmitHostMetadataConfig{} }},
+		{redirectPredicate, "envoy.internal_redirect_predicates.allow_listed_routes", func() proto.Message { return &allowroutesv3.AllowListedRoutesConfig{} }},
+		{redirectPredicate, "envoy.internal_redirect_predicates.previous_routes", func() proto.Message { return &previousroutesv3.PreviousRoutesConfig{} }},
+		{redirectPredicate, "envoy.internal_redirect_predicates.safe_cross_scheme", func() proto.Message { return &safeschemev3.SafeCrossSchemeConfig{} }},
 		{retryPriority, "envoy.retry_priorities.previous_priorities", func() proto.Message { return &prioritiesv3.PreviousPrioritiesConfig{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
 		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},

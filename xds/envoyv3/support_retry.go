@@ -45,12 +45,8 @@ func retryTables() []table {
 	}
 }
 
-func hedgeTables() []table {
+func redirectTables() []table {
 	return []table{
-		{
-			of:       &routev3.HedgePolicy{},
-			honoured: "initial_requests additional_request_chance hedge_on_per_try_timeout",
-		},
 		{
 			of: &routev3.InternalRedirectPolicy{},
 			honoured: "max_internal_redirects redirect_response_codes predicates allow_cross_scheme_redirect " +

@@ -88,15 +88,13 @@ func routeTables() []table {
 			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
-				retries + "max_grpc_timeout grpc_timeout_offset",
+				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
+				"internal_redirect_action max_internal_redirects",
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
 				"hedge_policy":              hintHedge,
 				"cors":                      "CORS is not supported yet",
-				"internal_redirect_policy":  "redirects go to the client",
-				"internal_redirect_action":  "redirects go to the client",
-				"max_internal_redirects":    "redirects go to the client",
 			},
 			never: notes{
 				"cluster_specifier_plugin":        "",
