@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -11,6 +12,9 @@ import (
 // asked for any more are no longer found by name; tables may still point to
 // them, so that they are retired later.
 func (a *update) openClusters() {
+	if a.sameClusters() {
+		return
+	}
 	living := maps.Clone(*a.clusters.Load())
 	var opened []*upstream.Cluster
 	for _, asked := range a.snap.Clusters {
@@ -44,7 +48,14 @@ func (a *update) openClusters() {
 	if a.regroup {
 		a.clusters.Store(&living)
 	}
+	a.unopened = len(a.problems) > 0
 	a.await(opened)
+}
+
+// sameClusters reports whether the last update has left nothing to do: most are of
+// a route or of an endpoint, and there may be 10,000 clusters.
+func (a *update) sameClusters() bool {
+	return !a.first && !a.unopened && slices.Equal(a.snap.Clusters, a.snapshot.Clusters) && a.snap.SameMaterials(a.snapshot)
 }
 
 // How long an update waits for the names of new clusters: at the start nobody

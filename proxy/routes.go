@@ -18,10 +18,14 @@ type routes struct {
 
 // compile builds a table, or gives old if that still stands.
 func (a *update) compile(asked *config.RouteTable, old *routes) (*routes, error) {
-	if old != nil && alike(old.asked, asked) && a.living(old.clusters) {
-		return old, nil
+	known := 0
+	if old != nil {
+		if old.asked == asked && a.living(old.clusters) {
+			return old, nil
+		}
+		known = len(old.clusters)
 	}
-	r := &routes{asked: asked, clusters: map[string]*upstream.Cluster{}}
+	r := &routes{asked: asked, clusters: make(map[string]*upstream.Cluster, known)}
 	resolve, built := a.resolver(r.clusters)
 	var err error
 	r.table, err = httpproxy.Compile(asked, resolve)
@@ -77,6 +81,9 @@ func (a *update) compileTables() {
 // routesOf is the table of a connection manager: one of those, or its own.
 func (a *update) routesOf(h *config.HTTP, old *routes) (*routes, error) {
 	if h.Routes != nil {
+		if old != nil && alike(old.asked, h.Routes) && a.living(old.clusters) {
+			return old, nil // its listener came anew, with the routes that it had
+		}
 		return a.compile(h.Routes, old)
 	}
 	if t := a.tables[h.RouteTableName]; t != nil {

@@ -62,6 +62,7 @@ type Server struct {
 	leaving   []leaving
 	past      map[string]uint64 // counted by rooms that are gone
 	tidying   bool              // tidy will run
+	unopened  bool              // a cluster could not be brought to what is asked
 	shut      bool              // CloseListeners was called: none is opened any more
 	stopped   bool
 }

@@ -32,6 +32,7 @@ import (
 var (
 	corpusDir = flag.String("corpus", "", "directory of the collection; without it only the examples of this repository are read")
 	reportTo  = flag.String("report", "", "file that the report is also written to")
+	noUp      = flag.Bool("read", false, "only read the files: none is served")
 	all       = flag.Bool("all", false, "files of tier 1 and 2 that are refused fail the test")
 )
 
@@ -154,7 +155,7 @@ func (s *stage) read(e entry) verdict {
 			v.wrong = append(v.wrong, p)
 		}
 	}
-	if len(v.refused) == 0 && d.Bootstrap != nil && len(doc.Content) > 0 {
+	if !*noUp && len(v.refused) == 0 && d.Bootstrap != nil && len(doc.Content) > 0 {
 		v.down = s.comesUp(&e, &doc)
 	}
 	return v

@@ -102,7 +102,7 @@ func (a *assembly) addTables(tables []*RouteTable) {
 
 // table gives what stands for t: itself, its predecessor, or nothing.
 func (a *assembly) table(t *RouteTable, old *standing[RouteTable]) *standing[RouteTable] {
-	if old != nil && same(old.value, t) {
+	if old != nil && old.value == t { // looking at every route of a large table costs more than what it may save
 		return old
 	}
 	st := &standing[RouteTable]{t, namesOfTable(t)}

@@ -2,6 +2,8 @@ package config
 
 // What a context is served with now: its secrets, resolved.
 
+import "maps"
+
 // Material is what the secrets of one TLS context say at one moment. Immutable;
 // the next Snapshot has the same pointer if none of them changed. Whoever serves
 // the context swaps it in for the next handshake: no connection is touched.
@@ -24,6 +26,9 @@ func (m *Material) From() []*Secret { return m.from }
 // Material is what the secrets of c say, nil if c is in no listener or cluster of
 // the snapshot. c is the TLS in a DownstreamTLS or UpstreamTLS, by its address.
 func (s *Snapshot) Material(c *TLS) *Material { return s.materials[c] }
+
+// SameMaterials reports whether every context has in both what it has in the other.
+func (s *Snapshot) SameMaterials(o *Snapshot) bool { return maps.Equal(s.materials, o.materials) }
 
 // Secret finds a secret that something in the snapshot names; nil if there is
 // none.

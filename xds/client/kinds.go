@@ -158,6 +158,11 @@ func readListener(r *reading) (string, any) {
 }
 
 func readRoutes(r *reading) (string, any) {
+	if r.before != nil {
+		if t := patchRoutes(r.before.body.GetValue(), r.body, r.before.value.(*config.RouteTable), r.options); t != nil {
+			return t.Name, t
+		}
+	}
 	m := &routev3.RouteConfiguration{}
 	if r.parse(m); r.problems != nil {
 		return "", nil

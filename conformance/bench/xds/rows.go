@@ -29,6 +29,7 @@ func rows() []row {
 		{"memory", "control plane memory per sidecar, 50 clusters of 20 endpoints each, all alike", runMemory},
 		{"large", "10,000 endpoints in one cluster, one changes (a real sidecar)", runLarge},
 		{"mesh", "a mesh of services that a sidecar does not use (a real sidecar)", runMesh},
+		{"scale", "10,000 clusters and 10,000 routes (a real sidecar)", runScale},
 		{"pushes", "100 pushes a second under 5,000 requests a second (a real sidecar)", runPushes},
 	}
 }

@@ -111,11 +111,14 @@ func (r *real) cpu() (sum time.Duration, err error) {
 }
 
 // resident is its memory, bytes.
-func (r *real) resident() (uint64, error) {
+func (r *real) resident() (uint64, error) { return r.status("VmRSS") }
+
+// status is a field of its /proc/pid/status that has kilobytes, in bytes.
+func (r *real) status(field string) (uint64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
 	for line := range strings.Lines(string(text)) {
 		var kib uint64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 {
+		if n, _ := fmt.Sscanf(line, field+": %d kB", &kib); n == 1 {
 			return kib << 10, nil
 		}
 	}
