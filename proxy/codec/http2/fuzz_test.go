@@ -192,6 +192,7 @@ func lowered(name []byte) []byte {
 func FuzzHeads(f *testing.F) {
 	f.Add([]byte("\x07:method\x03GET\x05:path\x02/a\x07:scheme\x04http\x0a:authority\x01h\x06cookie\x01a\x06cookie\x01b"), false)
 	f.Add([]byte("\x07:method\x07CONNECT\x09:protocol\x09websocket\x05:path\x02/a\x07:scheme\x04http\x0a:authority\x01h"), true)
+	f.Add([]byte("\x07:method\x07CONNECT\x09:protocol\x0abytestream\x05:path\x02/a\x07:scheme\x04http\x0a:authority\x03h:1"), true)
 	f.Add([]byte("\x07:method\x07CONNECT\x0a:authority\x05h:443\x0econtent-length\x010"), false)
 	f.Add([]byte("\x07:status\x03200\x0econtent-length\x015"), false)
 	f.Fuzz(func(t *testing.T, in []byte, end bool) {
