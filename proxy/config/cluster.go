@@ -18,6 +18,8 @@ type Cluster struct {
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
 	Breakers [2]Breakers
 	Outlier  *Outlier // nil: no outlier detection
+	// Subsets divides the hosts by their metadata; nil: they are not divided.
+	Subsets *Subsets
 	// HealthCheck is how hosts are asked whether they are fit; nil: not at all.
 	HealthCheck *HealthCheck
 	// ExcludeNewHosts leaves hosts that come out of all reckoning until their first
@@ -103,6 +105,13 @@ type Balance struct {
 	// LEAST_REQUEST
 	ChoiceCount uint32  // default 2
 	ActiveBias  float64 // default 1.0
+	// FullScan looks at all hosts instead of drawing some.
+	FullScan bool
+	// SlowStart is how long a host that has come weighs less: by the time that it
+	// has been there to the power of 1/Aggression, at least LeastWeight (0 to 1);
+	// ROUND_ROBIN and LEAST_REQUEST. 0: never.
+	SlowStart               time.Duration
+	Aggression, LeastWeight float64
 	// LocalityWeighted makes locality weights count.
 	LocalityWeighted bool
 }

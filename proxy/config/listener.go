@@ -126,6 +126,8 @@ type TCP struct {
 type WeightedCluster struct {
 	Name   string
 	Weight uint32
+	// Match is what the host's metadata must have, in a cluster with subsets.
+	Match Criteria
 }
 
 // Memcached shards memcached's text protocol

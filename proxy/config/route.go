@@ -224,6 +224,8 @@ type Forward struct {
 	// Redirects are followed here; nil gives them to the client.
 	Redirects *InternalRedirect
 
+	// Match is what the metadata of the host must have, in a cluster with subsets.
+	Match    Criteria
 	Hash     []HashPolicy
 	Upgrades []UpgradeSwitch
 	High     bool // priority HIGH
@@ -247,6 +249,8 @@ type WeightedRoute struct {
 	// yields a host; "" for none.
 	HostRewrite string
 	Filters     []FilterOverride
+	// Match goes with that of the action, and wins over it.
+	Match Criteria
 }
 
 // Rewrite replaces every match of Regex by Substitution, where \1 names a group.

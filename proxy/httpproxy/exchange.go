@@ -252,7 +252,7 @@ func (x *exchange) pick() outcome.Outcome {
 	x.cluster = x.found.On(x.w)
 	c := x.cluster
 	c.Count.RqTotal++
-	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}
+	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
 	h, o := c.Pick(&p)
 	if o != outcome.OK {
 		return o

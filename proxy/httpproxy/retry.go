@@ -381,7 +381,7 @@ func (x *exchange) pause(d time.Duration) outcome.Outcome {
 
 // pickAgain chooses a host for the next attempt.
 func (x *exchange) pickAgain() outcome.Outcome {
-	p, r := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High}, &x.retry
+	p, r := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}, &x.retry
 	h, o := x.cluster.PickAgain(&p, &r.policy.Hosts, r.policy.PriorityEvery, &r.tried)
 	if o != outcome.OK {
 		return o

@@ -109,6 +109,7 @@ func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels
 	if len(a.Weighted) == 0 {
 		t := c.target(a.Cluster, a.ClusterHeader, levels)
 		t.Overrides = r.Overrides
+		t.Match = a.Match
 		if err := c.check(&t, "route: unknown cluster '%s'"); err != nil {
 			return err
 		}
@@ -123,6 +124,7 @@ func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels
 		if err := c.addWeighted(&a.Weighted[i], levels, r); err != nil {
 			return err
 		}
+		r.targets[i].Match = a.Match.Merge(a.Weighted[i].Match)
 		r.targets[i].Overrides = c.override(a.Weighted[i].Filters, in.Filters)
 	}
 	if r.total == 0 {

@@ -109,6 +109,8 @@ type Target[C any] struct {
 	HostRewrite string
 	// Overrides is which of Table.Overrides holds, -1: none.
 	Overrides int
+	// Match is what the host's metadata must have, in a cluster with subsets.
+	Match config.Criteria
 	// RequestOps and ResponseOps are those of all levels, in the order they run.
 	RequestOps, ResponseOps []Op
 	// Needs says what the formats in ResponseOps look at.

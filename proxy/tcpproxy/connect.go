@@ -48,7 +48,8 @@ const maxGone = 3
 
 // try makes one attempt. again says that another host may do better.
 func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
-	c := s.room.cluster(s.w.Rand())
+	c, match := s.room.cluster(s.w.Rand())
+	p.Match = match
 	if c == nil {
 		s.local.count[cxNoRoute]++
 		return outcome.NoCluster, false

@@ -39,6 +39,7 @@ type Room struct {
 type share struct {
 	cluster *upstream.Cluster
 	weight  uint64
+	match   config.Criteria
 }
 
 // local is what a worker has of a room. Worker only.
@@ -64,7 +65,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, workers 
 		names:       counterNames(c.StatPrefix),
 	}
 	for _, wc := range c.Clusters {
-		r.clusters = append(r.clusters, share{resolve(wc.Name), uint64(wc.Weight)})
+		r.clusters = append(r.clusters, share{resolve(wc.Name), uint64(wc.Weight), wc.Match})
 		r.total += uint64(wc.Weight)
 	}
 	switch {
@@ -120,14 +121,14 @@ func (r *Room) Active(w *loop.Worker) int { return r.local[w.ID].active }
 func (r *Room) Connections(w *loop.Worker) int { return r.Active(w) }
 
 // cluster chooses by weight; nil if the one chosen does not exist.
-func (r *Room) cluster(rng *rand.Rand) *upstream.Cluster {
+func (r *Room) cluster(rng *rand.Rand) (*upstream.Cluster, config.Criteria) {
 	at := uint64(0)
 	if len(r.clusters) > 1 {
 		at = rng.Uint64N(r.total)
 	}
 	for i := range r.clusters {
 		if s := &r.clusters[i]; at < s.weight {
-			return s.cluster
+			return s.cluster, s.match
 		} else {
 			at -= s.weight
 		}

@@ -185,6 +185,9 @@ func (c *Cluster) settleCheck(x *checked, s health.State, change health.Change, 
 	h.set(flagPending, false)
 	if !s.Failed && change == health.Changed {
 		h.set(flagExcluded, false)
+		if c.asked.Balance.SlowStart > 0 {
+			h.fitSince.Store(int64(now))
+		}
 	}
 	delete(x.of.fresh, h)
 	if m := h.monitor.Load(); m != nil && !r.Bad() && !s.Failed {

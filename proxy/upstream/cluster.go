@@ -115,6 +115,8 @@ type Pick struct {
 	HasHash bool
 	// Attempt counts from 0; a later one asks for another host where it can.
 	Attempt int
+	// Match is what the hosts' metadata must have, where the cluster has subsets.
+	Match config.Criteria
 	// High is the request's priority.
 	High bool
 	// Avoid is a host that was tried; nil for none.
@@ -163,6 +165,7 @@ func (c *Cluster) Config() *config.Cluster { return c.view.Load().asked }
 // allocate. Worker only.
 func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 	v := l.view.Load()
+	l.picks.now = l.Worker.Now()
 	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {
 		return h, outcome.OK
 	}

@@ -28,13 +28,16 @@ type Host struct {
 	asked   atomic.Pointer[config.Endpoint]
 	active  atomic.Int64 // requests in progress, all workers
 	removed atomic.Bool
-	flags   atomic.Uint32                   // see flag
-	monitor atomic.Pointer[outlier.Monitor] // nil: outlier detection is off
-	check   atomic.Pointer[checked]         // nil: it is not checked
-	local   []*HostLocal                    // by worker ID; each is its worker's
-	name    string                          // Address as text; set once
-	path    *transport.Path
-	round   uint64 // the last in which the cluster had it; Cluster.mu guards it
+	flags   atomic.Uint32 // see flag
+	// fitSince is when the host has come, or has passed a check after it had failed,
+	// by its workers' clock; 0: it was there from the beginning, or nobody asks.
+	fitSince atomic.Int64
+	monitor  atomic.Pointer[outlier.Monitor] // nil: outlier detection is off
+	check    atomic.Pointer[checked]         // nil: it is not checked
+	local    []*HostLocal                    // by worker ID; each is its worker's
+	name     string                          // Address as text; set once
+	path     *transport.Path
+	round    uint64 // the last in which the cluster had it; Cluster.mu guards it
 }
 
 // hostKey is the identity of a host: what may not change while it lives.

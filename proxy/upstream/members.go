@@ -66,6 +66,9 @@ func newHost(c *Cluster, asked *config.Cluster, m *member) *Host {
 	h := &Host{Cluster: c, Address: m.key().address, path: m.path}
 	h.name = h.Address.String()
 	h.asked.Store(m.endpoint)
+	if asked.Balance.SlowStart > 0 && len(c.workers) > 0 {
+		h.fitSince.Store(c.workers[0].Clock())
+	}
 	if toCheck(asked, m.endpoint) {
 		h.set(flagUnfit, true)
 		h.set(flagPending, asked.ExcludeNewHosts)

@@ -18,6 +18,15 @@ type picker struct {
 	shuffle hashing.Shuffle
 	loads   []func(host int) uint32 // requests in progress, by priority; bounded loads only
 	panics  uint64                  // picks in panic
+	now     int64                   // the worker's, at the pick; slow start looks at it
+
+	warm int64 // when no host starts slowly any more; 0: none does
+
+	// Of a view with subsets: a picker for each, and room for criteria.
+	parts    []picker
+	criteria [8]config.Criterion
+	merged   [8]config.Criterion
+	subset   subsetCounters
 }
 
 // rotas are whose turn it is in the sets of one priority.
@@ -43,6 +52,7 @@ type rota struct {
 func (p *picker) remake(v *view, r *rand.Rand) {
 	p.of, p.rotas, p.loads = v, nil, nil
 	b := &v.asked.Balance
+	p.warm = v.warm(p.now)
 	for i := range v.levels {
 		l := &v.levels[i]
 		if b.Kind.IsHash() {
@@ -50,27 +60,27 @@ func (p *picker) remake(v *view, r *rand.Rand) {
 			continue
 		}
 		p.rotas = append(p.rotas, rotas{
-			newRota(&l.all, b, r), newSplit(&l.healthy, b, r), newSplit(&l.degraded, b, r),
+			newRota(&l.all, b, r, p.now), newSplit(&l.healthy, b, r, p.now), newSplit(&l.degraded, b, r, p.now),
 		})
 	}
 }
 
-func newSplit(s *hostSet, b *config.Balance, r *rand.Rand) split {
-	x := split{whole: newRota(s, b, r)}
+func newSplit(s *hostSet, b *config.Balance, r *rand.Rand, now int64) split {
+	x := split{whole: newRota(s, b, r, now)}
 	if len(s.localities) == 0 {
 		return x
 	}
 	for i := range s.localities {
-		x.localities = append(x.localities, newRota(&s.localities[i].hostSet, b, r))
+		x.localities = append(x.localities, newRota(&s.localities[i].hostSet, b, r, now))
 	}
 	x.order = newEDF(len(s.localities), func(i int) float64 { return s.localities[i].weight }, r)
 	return x
 }
 
-func newRota(s *hostSet, b *config.Balance, r *rand.Rand) rota {
+func newRota(s *hostSet, b *config.Balance, r *rand.Rand, now int64) rota {
 	t := rota{set: s, next: r.Uint64()}
-	if b.Kind != config.Random && !s.equal {
-		t.sched = newEDF(len(s.hosts), func(i int) float64 { return s.weight(i, b) }, r)
+	if b.Kind != config.Random && len(s.hosts) > 1 && (!s.equal || s.starting(b, now)) {
+		t.sched = newEDF(len(s.hosts), func(i int) float64 { return s.weight(i, b, now) }, r)
 	}
 	return t
 }
@@ -78,8 +88,11 @@ func newRota(s *hostSet, b *config.Balance, r *rand.Rand) rota {
 // weight is what a host's turns are by. The more requests a host has under way
 // the less it weighs, where those are looked at
 // (Envoy least_request_lb.cc, hostWeight).
-func (s *hostSet) weight(i int, b *config.Balance) float64 {
+func (s *hostSet) weight(i int, b *config.Balance, now int64) float64 {
 	w := float64(s.weights[i])
+	if b.SlowStart > 0 {
+		w *= s.hosts[i].warmth(b, now)
+	}
 	if b.Kind != config.LeastRequest || b.ActiveBias == 0 {
 		return w
 	}
@@ -92,7 +105,10 @@ func (s *hostSet) weight(i int, b *config.Balance) float64 {
 
 // pick chooses a host, nil if there is none.
 func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host {
-	if v != p.of {
+	if v.subsets != nil {
+		return p.pickSubset(v, q, r)
+	}
+	if v != p.of || p.warm > 0 && p.now >= p.warm {
 		p.remake(v, r)
 	}
 	if v.asked.Balance.Kind.IsHash() {
@@ -111,12 +127,12 @@ func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
 	if t == nil || len(t.set.hosts) == 0 {
 		return nil
 	}
-	at := t.pick(&v.asked.Balance, r)
+	at := t.pick(&v.asked.Balance, r, p.now)
 	for range maxTries {
 		if t.set.hosts[at] != q.Avoid {
 			break
 		}
-		at = t.pick(&v.asked.Balance, r)
+		at = t.pick(&v.asked.Balance, r, p.now)
 	}
 	if h := t.set.hosts[at]; h != q.Avoid {
 		return h
@@ -158,15 +174,17 @@ func (p *picker) rota(v *view, level int, degraded bool) *rota {
 }
 
 // pick gives the index of the host whose turn it is. The set is not empty.
-func (t *rota) pick(b *config.Balance, r *rand.Rand) int {
+func (t *rota) pick(b *config.Balance, r *rand.Rand, now int64) int {
 	n := len(t.set.hosts)
 	switch {
 	case b.Kind == config.Random:
 		return r.IntN(n)
 	case len(t.sched.heap) > 0:
 		i := t.sched.first()
-		t.sched.again(t.set.weight(i, b))
+		t.sched.again(t.set.weight(i, b, now))
 		return i
+	case b.Kind == config.LeastRequest && b.FullScan:
+		return t.set.least(r)
 	case b.Kind == config.LeastRequest:
 		return t.set.leastOf(b.ChoiceCount, r)
 	}
@@ -184,6 +202,23 @@ func (s *hostSet) leastOf(choices uint32, r *rand.Rand) int {
 	for range choices - 1 {
 		if i := r.IntN(len(s.hosts)); s.hosts[i].active.Load() < s.hosts[best].active.Load() {
 			best = i
+		}
+	}
+	return best
+}
+
+// least gives a host with the fewest requests of all, each of them as likely as
+// the others (LeastRequestLoadBalancer::unweightedHostPickFullScan).
+func (s *hostSet) least(r *rand.Rand) int {
+	best, tied := 0, 1
+	for i := 1; i < len(s.hosts); i++ {
+		switch a, b := s.hosts[i].active.Load(), s.hosts[best].active.Load(); {
+		case a < b:
+			best, tied = i, 1
+		case a == b:
+			if tied++; r.IntN(tied) == 0 {
+				best = i
+			}
 		}
 	}
 	return best

@@ -50,6 +50,9 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_cx_destroy_local", n.CxDestroyLocal},
 		{"upstream_cx_destroy_remote", n.CxDestroyRemote},
 		{"lb_healthy_panic", l.picks.panics},
+		{"lb_subsets_selected", l.picks.subset.selected},
+		{"lb_subsets_fallback", l.picks.subset.fallback},
+		{"lb_subsets_fallback_panic", l.picks.subset.panic},
 	} {
 		yield(x.name, x.value)
 	}
@@ -111,6 +114,9 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	}
 	yield("membership_excluded", uint64(excluded))
 	yield("membership_change", c.updates.membership.Load())
+	if v.subsets != nil {
+		yield("lb_subsets_active", uint64(v.subsets.labelled))
+	}
 	c.dnsStats(yield)
 	if k := c.checks.Load(); k != nil {
 		k.stats(yield)

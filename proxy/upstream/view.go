@@ -16,6 +16,7 @@ type view struct {
 	loads   loads
 	hosts   int      // all of them
 	members []member // in the configuration's order
+	subsets *subsets // nil: the hosts are not divided
 }
 
 // level is one priority. all is what panic uses.
@@ -75,6 +76,12 @@ func newView(asked *config.Cluster, members []member, before *view) (*view, erro
 		of[i] = v.levels[i].available(overprovision(asked))
 	}
 	v.loads = share(of, asked.PanicThreshold)
+	if asked.Subsets != nil {
+		var err error
+		if v.subsets, err = newSubsets(v, before); err != nil {
+			return nil, err
+		}
+	}
 	if !asked.Balance.Kind.IsHash() {
 		return v, nil
 	}

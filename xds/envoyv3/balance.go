@@ -8,13 +8,18 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
+	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -51,6 +56,7 @@ func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
 	d.legacyBalance(p, m, &c.Balance)
 	common := m.GetCommonLbConfig()
 	c.Balance.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+	d.subsets(p.dot("lb_subset_config"), m.GetLbSubsetConfig(), c)
 	if h := common.GetConsistentHashingLbConfig(); h != nil {
 		p := p.dot("common_lb_config").dot("consistent_hashing_lb_config")
 		d.consistent(p, h, &c.Balance)
@@ -69,9 +75,11 @@ func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance)
 	switch m.GetLbPolicy() {
 	case clusterv3.Cluster_ROUND_ROBIN:
 		wanted = "round_robin_lb_config"
+		d.slowStart(p.dot(wanted).dot("slow_start_config"), m.GetRoundRobinLbConfig().GetSlowStartConfig(), b)
 	case clusterv3.Cluster_LEAST_REQUEST:
 		wanted = "least_request_lb_config"
 		d.leastRequest(p.dot(wanted), m.GetLeastRequestLbConfig(), b)
+		d.slowStart(p.dot(wanted).dot("slow_start_config"), m.GetLeastRequestLbConfig().GetSlowStartConfig(), b)
 	case clusterv3.Cluster_RANDOM:
 		b.Kind = config.Random
 	case clusterv3.Cluster_RING_HASH:
@@ -111,6 +119,31 @@ func (d *decoder) choices(p path, m leastRequestConfig, b *config.Balance) {
 	b.ChoiceCount = orUint32(m.GetChoiceCount(), defaultChoices)
 	if b.ChoiceCount < 2 {
 		d.refuse(p.dot("choice_count"), "value must be greater than or equal to 2")
+	}
+}
+
+// slowStartConfig is what Cluster's and the policies' message have in common.
+type slowStartConfig interface {
+	GetSlowStartWindow() *durationpb.Duration
+	GetAggression() *corev3.RuntimeDouble
+	GetMinWeightPercent() *typev3.Percent
+}
+
+func (d *decoder) slowStart(p path, m slowStartConfig, b *config.Balance) {
+	b.SlowStart = d.duration(p.dot("slow_start_window"), m.GetSlowStartWindow(), 0)
+	b.Aggression, b.LeastWeight = 0, 0
+	if b.SlowStart == 0 {
+		return
+	}
+	if b.Aggression = d.runtimeDouble(m.GetAggression(), 1); !(b.Aggression > 0) {
+		d.refuse(p.dot("aggression"), "must be greater than 0")
+	}
+	b.LeastWeight = 0.1
+	if w := m.GetMinWeightPercent(); w != nil {
+		b.LeastWeight = w.GetValue() / 100
+		if !(b.LeastWeight >= 0 && b.LeastWeight <= 1) {
+			d.refuse(p.dot("min_weight_percent").dot("value"), "value must be inside range [0, 100]")
+		}
 	}
 }
 
@@ -189,7 +222,15 @@ func (d *decoder) policyList(p path, m *clusterv3.Cluster, c *config.Cluster) {
 		d.refuse(p.dot("common_lb_config"), "cluster: load_balancing_policy cannot be combined with partial fields "+
 			"(zone_aware_lb_config, locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config")
 	}
-	p = p.dot("load_balancing_policy").dot("policies")
+	if m.GetLbSubsetConfig() != nil {
+		d.refuse(p.dot("lb_subset_config"), "cluster: load_balancing_policy cannot be combined with lb_subset_config")
+	}
+	d.policies(p.dot("load_balancing_policy"), list, c)
+}
+
+// policies takes the first policy of a list that is known.
+func (d *decoder) policies(p path, list *clusterv3.LoadBalancingPolicy, c *config.Cluster) {
+	p = p.dot("policies")
 	var missing []string
 	for i, policy := range list.GetPolicies() {
 		e := policy.GetTypedExtensionConfig()
@@ -210,13 +251,16 @@ func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 	case *roundv3.RoundRobin:
 		b.Kind = config.RoundRobin
 		d.localityLB(m.GetLocalityLbConfig(), c)
+		d.slowStart(p.dot("slow_start_config"), m.GetSlowStartConfig(), b)
 	case *randomv3.Random:
 		b.Kind = config.Random
 		d.localityLB(m.GetLocalityLbConfig(), c)
 	case *leastv3.LeastRequest:
 		d.choices(p, m, b)
 		b.ActiveBias = d.bias(p, d.runtimeDouble(m.GetActiveRequestBias(), 1))
+		b.FullScan = m.GetSelectionMethod() == leastv3.LeastRequest_FULL_SCAN || m.GetEnableFullScan().GetValue()
 		d.localityLB(m.GetLocalityLbConfig(), c)
+		d.slowStart(p.dot("slow_start_config"), m.GetSlowStartConfig(), b)
 	case *ringv3.RingHash:
 		d.ringPolicy(p, m, b)
 	case *maglevv3.Maglev:
@@ -225,6 +269,11 @@ func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 		if h := m.GetConsistentHashingLbConfig(); h != nil {
 			d.consistent(p.dot("consistent_hashing_lb_config"), h, b)
 		}
+	case *wrrv3.WrrLocality:
+		d.policies(p.dot("endpoint_picking_policy"), m.GetEndpointPickingPolicy(), c)
+		b.LocalityWeighted = true
+	case *subsetv3.Subset:
+		d.subsetPolicy(p, m, c)
 	case *rendezvousv1.Rendezvous:
 		b.Kind = config.Rendezvous
 		d.consistent(p, m, b)

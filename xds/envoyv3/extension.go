@@ -30,6 +30,8 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
+	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	omitcanaryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_canary_hosts/v3"
 	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
@@ -113,6 +115,8 @@ func extensions() []extension {
 		{balancePolicy, "envoy.load_balancing_policies.random", func() proto.Message { return &randomv3.Random{} }},
 		{balancePolicy, "envoy.load_balancing_policies.ring_hash", func() proto.Message { return &ringv3.RingHash{} }},
 		{balancePolicy, "envoy.load_balancing_policies.maglev", func() proto.Message { return &maglevv3.Maglev{} }},
+		{balancePolicy, "envoy.load_balancing_policies.wrr_locality", func() proto.Message { return &wrrv3.WrrLocality{} }},
+		{balancePolicy, "envoy.load_balancing_policies.subset", func() proto.Message { return &subsetv3.Subset{} }},
 		{balancePolicy, "attache.load_balancing_policies.rendezvous", func() proto.Message { return &rendezvousv1.Rendezvous{} }},
 		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},
 		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},

@@ -34,6 +34,7 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 		NewTimeouts:          m.GetMaxStreamDuration() != nil,
 		OldGRPCOffset:        d.duration(p.dot("grpc_timeout_offset"), m.GetGrpcTimeoutOffset(), 0),
 	}
+	f.Match = criteria(m.GetMetadataMatch())
 	d.maxStream(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), f)
 	if m.GetMaxGrpcTimeout() != nil {
 		most := d.duration(p.dot("max_grpc_timeout"), m.GetMaxGrpcTimeout(), 0)
@@ -107,6 +108,7 @@ func (d *decoder) weightedClusters(p path, m *routev3.WeightedCluster, route str
 			Weight:        c.GetWeight().GetValue(),
 			Headers:       d.headerOps(pc, c),
 			HostRewrite:   c.GetHostRewriteLiteral(),
+			Match:         criteria(c.GetMetadataMatch()),
 			Filters:       d.overrides(pc.dot("typed_per_filter_config"), c.GetTypedPerFilterConfig()),
 		}
 		if prefix := m.GetRuntimeKeyPrefix(); prefix != "" {

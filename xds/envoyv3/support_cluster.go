@@ -13,13 +13,14 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
+	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 )
 
 const (
-	hintSlowStart = "slow start is not supported yet"
-	hintResolver  = "names are resolved as the system is configured"
-	hintZones     = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
+	hintResolver = "names are resolved as the system is configured"
+	hintZones    = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
 )
 
 func clusterTables() []table {
@@ -37,7 +38,7 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
-				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init",
+				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config",
 			partly: notes{
 				"type":                      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
 				"lb_policy":                 "not CLUSTER_PROVIDED",
@@ -55,7 +56,6 @@ func clusterTable() []table {
 				"dns_resolvers":                             hintResolver,
 				"dns_resolution_config":                     hintResolver,
 				"use_tcp_for_dns_lookups":                   hintResolver,
-				"lb_subset_config":                          "subsets are not supported yet",
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
 			},
 			never: notes{
@@ -189,10 +189,21 @@ func balanceTables() []table {
 		{of: &clusterv3.Cluster_MaglevLbConfig{}, honoured: "table_size"},
 		{
 			of:       &clusterv3.Cluster_LeastRequestLbConfig{},
-			honoured: "choice_count active_request_bias",
-			refused:  notes{"slow_start_config": hintSlowStart},
+			honoured: "choice_count active_request_bias slow_start_config",
 		},
-		{of: &clusterv3.Cluster_RoundRobinLbConfig{}, refused: notes{"slow_start_config": hintSlowStart}},
+		{of: &clusterv3.Cluster_RoundRobinLbConfig{}, honoured: "slow_start_config"},
+		{of: &clusterv3.Cluster_SlowStartConfig{}, honoured: "slow_start_window aggression min_weight_percent"},
+		{of: &lbcommonv3.SlowStartConfig{}, honoured: "slow_start_window aggression min_weight_percent"},
+		{of: &wrrv3.WrrLocality{}, honoured: "endpoint_picking_policy"},
+		{
+			of: &subsetv3.Subset{},
+			honoured: "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight " +
+				"panic_mode_any list_as_any metadata_fallback_policy allow_redundant_keys subset_lb_policy",
+		},
+		{
+			of:       &subsetv3.Subset_LbSubsetSelector{},
+			honoured: "keys fallback_policy fallback_keys_subset single_host_per_subset",
+		},
 		{
 			of: &clusterv3.Cluster_CommonLbConfig{},
 			honoured: "healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config " +
@@ -212,22 +223,25 @@ func balanceTables() []table {
 		},
 		{of: &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig{}},
 		{
+			of: &clusterv3.Cluster_LbSubsetConfig{},
+			honoured: "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight " +
+				"panic_mode_any list_as_any metadata_fallback_policy allow_redundant_keys",
+		},
+		{
+			of:       &clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector{},
+			honoured: "keys fallback_policy fallback_keys_subset single_host_per_subset",
+		},
+		{
 			of:       &clusterv3.Cluster_CommonLbConfig_ConsistentHashingLbConfig{},
 			honoured: "use_hostname_for_hashing hash_balance_factor",
 		},
 		{
 			of:       &roundv3.RoundRobin{},
-			honoured: "locality_lb_config",
-			refused:  notes{"slow_start_config": hintSlowStart},
+			honoured: "locality_lb_config slow_start_config",
 		},
 		{
 			of:       &leastv3.LeastRequest{},
-			honoured: "choice_count active_request_bias locality_lb_config",
-			refused: notes{
-				"slow_start_config": hintSlowStart,
-				"enable_full_scan":  "hosts are sampled",
-				"selection_method":  "hosts are sampled",
-			},
+			honoured: "choice_count active_request_bias locality_lb_config slow_start_config enable_full_scan selection_method",
 		},
 		{of: &randomv3.Random{}, honoured: "locality_lb_config"},
 		{

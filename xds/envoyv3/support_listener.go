@@ -73,7 +73,7 @@ func listenerTables() []table {
 		{
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
-				"max_downstream_connection_duration",
+				"max_downstream_connection_duration metadata_match",
 			partly: notes{"access_log": "/dev/null only: " + hintLogs},
 			noEffect: notes{
 				"access_log_flush_interval":     "no access log is written",
@@ -83,14 +83,12 @@ func listenerTables() []table {
 			never: notes{
 				"tunneling_config": "bytes are passed on as they are",
 				"on_demand":        "the cluster has to be there when the listener is",
-				"metadata_match":   "subsets are not supported yet",
 			},
 		},
 		{of: &tcpv3.TcpProxy_WeightedCluster{}, honoured: "clusters"},
 		{
 			of:       &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{},
-			honoured: "name weight",
-			never:    notes{"metadata_match": "subsets are not supported yet"},
+			honoured: "name weight metadata_match",
 		},
 		{
 			of:       &typev3.HashPolicy{},

@@ -10,7 +10,6 @@ import (
 func routeTables() []table {
 	const (
 		headers    = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
-		subsets    = "subsets are not supported yet"
 		limits     = "rate limits are not supported yet"
 		retries    = "retry_policy request_mirror_policies "
 		bodyLimits = "per_request_buffer_limit_bytes request_body_buffer_limit"
@@ -85,7 +84,7 @@ func routeTables() []table {
 		{of: &routev3.QueryParameterMatcher{}, honoured: "name string_match present_match", strict: true},
 		{
 			of: &routev3.RouteAction{},
-			honoured: "cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite " +
+			honoured: "cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
 				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
@@ -99,7 +98,6 @@ func routeTables() []table {
 			never: notes{
 				"cluster_specifier_plugin":        "",
 				"inline_cluster_specifier_plugin": "",
-				"metadata_match":                  subsets,
 				"path_rewrite_policy":             "use prefix_rewrite or regex_rewrite",
 				"path_rewrite":                    "use prefix_rewrite or regex_rewrite",
 				"host_rewrite":                    "use host_rewrite_literal or host_rewrite_header",
@@ -133,10 +131,7 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.WeightedCluster_ClusterWeight{},
-			honoured: headers + "name cluster_header weight host_rewrite_literal typed_per_filter_config",
-			never: notes{
-				"metadata_match": subsets,
-			},
+			honoured: headers + "name cluster_header weight host_rewrite_literal typed_per_filter_config metadata_match",
 		},
 		{
 			of:       &routev3.RouteAction_HashPolicy{},

@@ -33,16 +33,16 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 }
 
 func (d *decoder) tcpClusters(p path, m *tcpv3.TcpProxy) (all []config.WeightedCluster) {
-	weighted := m.GetWeightedClusters()
+	weighted, match := m.GetWeightedClusters(), criteria(m.GetMetadataMatch())
 	if weighted == nil {
 		d.required(p.dot("cluster"), m.GetCluster())
-		return []config.WeightedCluster{{Name: m.GetCluster(), Weight: 1}}
+		return []config.WeightedCluster{{Name: m.GetCluster(), Weight: 1, Match: match}}
 	}
 	p = p.dot("weighted_clusters").dot("clusters")
 	var sum uint64
 	for i, w := range weighted.GetClusters() {
 		d.required(p.at(i).dot("name"), w.GetName())
-		all = append(all, config.WeightedCluster{Name: w.GetName(), Weight: w.GetWeight()})
+		all = append(all, config.WeightedCluster{Name: w.GetName(), Weight: w.GetWeight(), Match: match.Merge(criteria(w.GetMetadataMatch()))})
 		sum += uint64(w.GetWeight())
 	}
 	switch {
