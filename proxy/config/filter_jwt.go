@@ -70,8 +70,9 @@ type JWTProvider struct {
 	FailedMetadata  string
 	SpaceDelimited  []string // claims that are lists in the metadata
 	ClearRoute      bool
-	// Cache is how many verified tokens are remembered by worker; 0: none.
-	Cache int
+	// Cache is how many verified tokens are remembered by worker; 0: none; of those
+	// of at most CacheToken bytes.
+	Cache, CacheToken int
 }
 
 // JWTHeader is a header that may hold a token, behind Prefix.

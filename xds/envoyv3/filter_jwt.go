@@ -69,6 +69,7 @@ func jwtTables() []table {
 const (
 	jwksCacheTime  = 10 * time.Minute
 	jwtCacheSize   = 100
+	jwtCacheToken  = 4096
 	jwtClockSkew   = 60 * time.Second
 	maxJWTCache    = 100_000
 	maxJWKSRetries = 100
@@ -171,6 +172,7 @@ func (d *decoder) jwtProvider(p path, name string, m *jwtv3.JwtProvider) config.
 	}
 	if j := m.GetJwtCacheConfig(); j != nil {
 		c.Cache = int(min(cmp.Or(j.GetJwtCacheSize(), jwtCacheSize), maxJWTCache))
+		c.CacheToken = int(cmp.Or(j.GetJwtMaxTokenSize(), jwtCacheToken))
 	}
 	if c.PayloadHeader != "" {
 		d.headerName(p.dot("forward_payload_header"), c.PayloadHeader)

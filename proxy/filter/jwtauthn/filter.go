@@ -227,7 +227,8 @@ type local struct {
 // cache are tokens of one provider that were verified; the zero value keeps none.
 type cache struct {
 	n     *local
-	most  int
+	most  int // tokens
+	limit int // of a token's bytes
 	by    map[string]*token
 	order []string // oldest first
 }
@@ -241,7 +242,7 @@ func (n *local) cacheOf(p *provider) *cache {
 		n.caches = append(n.caches, cache{})
 	}
 	c := &n.caches[p.number]
-	c.n, c.most = n, p.cfg.Cache
+	c.n, c.most, c.limit = n, p.cfg.Cache, p.cfg.CacheToken
 	return c
 }
 
@@ -259,7 +260,7 @@ func (c *cache) get(text []byte) *token {
 }
 
 func (c *cache) put(text []byte, t *token) {
-	if c == nil || c.most <= 0 {
+	if c == nil || c.most <= 0 || len(text) > c.limit {
 		return
 	}
 	if c.by == nil {
