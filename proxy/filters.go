@@ -12,6 +12,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/buffer"
 	"github.com/attache-mesh/attache/proxy/filter/cors"
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
+	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
 	"github.com/attache-mesh/attache/proxy/filter/headermutation"
 	"github.com/attache-mesh/attache/proxy/filter/headertometadata"
@@ -66,6 +67,8 @@ func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
 		p.Filter, p.Own = basicauth.New(cfg, env), basicauth.Own
 	case *config.Buffer:
 		p.Filter, p.Own = buffer.New(cfg), buffer.Own
+	case *config.ExtAuthz:
+		p.Filter, p.Own = extauthz.New(cfg, env), extauthz.Own
 	case *config.JWT:
 		p.Own = jwtauthn.Own
 		p.Filter, err = jwtauthn.New(cfg, env)

@@ -65,6 +65,7 @@ func (f *filtered) begin(x *exchange, b *filter.Bound) {
 	f.x = x
 	f.came, f.answer = incoming{f: f}, coming{f: f}
 	f.keepHead()
+	x.info.Protocol = x.protocolOf()
 	f.r.Worker, f.r.Info = x.w, &x.info
 	f.r.Headers, f.r.Trailers = filter.FieldsOf(&x.req.Headers), filter.FieldsOf(&f.reqTail)
 	f.r.AnswerTrailers = filter.FieldsOf(&f.ansTail)

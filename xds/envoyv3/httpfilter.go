@@ -16,6 +16,7 @@ import (
 	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
+	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_to_metadata/v3"
@@ -57,6 +58,8 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.set_metadata", func() proto.Message { return &setv3.Config{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
 		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
+		{httpFilter, "envoy.filters.http.ext_authz", func() proto.Message { return &authzv3.ExtAuthz{} }},
+		{routeFilter, "envoy.filters.http.ext_authz", func() proto.Message { return &authzv3.ExtAuthzPerRoute{} }},
 		{httpFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.JwtAuthentication{} }},
 		{routeFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.PerRouteConfig{} }},
 	}
@@ -69,7 +72,7 @@ func filterTables() []table {
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), faultTables(), headerMutationTables(),
+		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), extAuthzTables(), faultTables(), headerMutationTables(),
 		healthFilterTables(), jwtTables(), localRateLimitTables(), metadataFilterTables(),
 	)
 }
@@ -85,6 +88,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.basicAuth(p, m)
 	case *bufferv3.Buffer:
 		return d.buffer(p, m)
+	case *authzv3.ExtAuthz:
+		return d.extAuthz(p, m)
 	case *jwtv3.JwtAuthentication:
 		return d.jwt(p, m)
 	case *corsv3.Cors:
@@ -118,6 +123,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.basicAuthRoute(p, m)
 	case *bufferv3.BufferPerRoute:
 		return d.bufferPerRoute(p, m)
+	case *authzv3.ExtAuthzPerRoute:
+		return d.extAuthzRoute(p, m)
 	case *jwtv3.PerRouteConfig:
 		return d.jwtRoute(p, m)
 	case *corsv3.CorsPolicy:

@@ -209,7 +209,7 @@ func (p *provider) claims(t *token, audience map[string]bool, now time.Time) sta
 		return statusExpired
 	case !allowed(audience, t.aud):
 		return statusAudience
-	case cfg.Subject != nil && !matches(cfg.Subject, t.sub),
+	case cfg.Subject != nil && !p.subject.Match([]byte(t.sub)),
 		t.exp == 0 && (cfg.RequireExpiration || cfg.MaxLifetime > 0),
 		cfg.MaxLifetime > 0 && time.Unix(t.exp, 0).Sub(now) > cfg.MaxLifetime:
 		return statusVerification

@@ -44,6 +44,7 @@ type provider struct {
 	cfg        *config.JWTProvider
 	number     int
 	audiences  map[string]bool
+	subject    route.Text // if the config has one
 	set        atomic.Pointer[keySet]
 	refreshing atomic.Bool
 }
@@ -57,6 +58,9 @@ func New(cfg *config.JWT, env filter.Env) (*Filter, error) {
 	for i := range cfg.Providers {
 		p := &f.providers[i]
 		p.cfg, p.number, p.audiences = &cfg.Providers[i], i, audiences(cfg.Providers[i].Audiences)
+		if p.cfg.Subject != nil {
+			p.subject = route.CompileText(p.cfg.Subject)
+		}
 		if err := p.readKeys(); err != nil {
 			return nil, fmt.Errorf("provider %s: local_jwks: %w", p.cfg.Name, err)
 		}

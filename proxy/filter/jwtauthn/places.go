@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 )
 
@@ -215,27 +214,4 @@ func bareAudience(a string) string {
 
 func allowed(set map[string]bool, aud []string) bool {
 	return len(set) == 0 || slices.ContainsFunc(aud, func(a string) bool { return set[bareAudience(a)] })
-}
-
-func matches(m *config.StringMatch, s string) bool {
-	if m.IgnoreCase {
-		s = strings.ToLower(s)
-	}
-	v := m.Value
-	if m.IgnoreCase {
-		v = strings.ToLower(v)
-	}
-	switch m.Kind {
-	case config.StringExact:
-		return s == v
-	case config.StringPrefix:
-		return strings.HasPrefix(s, v)
-	case config.StringSuffix:
-		return strings.HasSuffix(s, v)
-	case config.StringContains:
-		return strings.Contains(s, v)
-	case config.StringRegex:
-		return m.Regex.MatchString(s)
-	}
-	return false
 }

@@ -1,0 +1,68 @@
+package config
+
+import "time"
+
+// ExtAuthz is the filter that asks a service whether a request may pass
+// (Envoy extensions.filters.http.ext_authz.v3.ExtAuthz).
+type ExtAuthz struct {
+	// One of the two is set.
+	GRPC *GRPCService
+	HTTP *AuthzHTTP
+
+	// FailureAllow lets requests pass while the service does not answer, with
+	// x-envoy-auth-failure-mode-allowed if FailureHeader.
+	FailureAllow, FailureHeader bool
+	StatusOnError               int // default 403
+	Body                        *AuthzBody
+	ClearRoute                  bool // a request that was changed is matched again
+	ValidateMutations           bool
+	// Namespaces of the request's and of the route's metadata that are sent.
+	Metadata, RouteMetadata []string
+	// Enabled is the share of requests that are checked; nil: all. The others are
+	// refused if DenyAtDisable.
+	Enabled       *Fraction
+	DenyAtDisable bool
+	// Certificate and TLSSession send what is known of the client's TLS.
+	Certificate, TLSSession bool
+	StatPrefix              string
+	// Allowed, if HasAllowed, are the headers that are sent, Disallowed are not.
+	Allowed, Disallowed []StringMatch
+	HasAllowed          bool
+	Raw                 bool // headers are sent as bytes, each line by itself
+	IgnoreMetadata      bool // the service may not add metadata
+	MaxDeniedBody       uint32
+}
+
+// AuthzBody says how much of the body is sent.
+type AuthzBody struct {
+	Max     uint32 // bytes
+	Partial bool   // a longer one is sent in part; else it is refused with 413
+	Bytes   bool   // as bytes, not as text
+}
+
+// AuthzHTTP is a service that is asked by HTTP.
+type AuthzHTTP struct {
+	Cluster    string
+	Timeout    time.Duration
+	PathPrefix string
+	Add        []HeaderValue // to the request to the service
+	// What of its answer goes on: to the host, to the client, to the metadata.
+	Upstream, UpstreamAppend, Client, ClientOnSuccess, Metadata []StringMatch
+}
+
+// GRPCService is a gRPC service behind a cluster (Envoy core.v3.GrpcService).
+type GRPCService struct {
+	Cluster, Authority string
+	Timeout            time.Duration // 0: none
+	MaxMessage         uint32        // bytes; 0: 4 MiB
+	Metadata           []Metadata
+}
+
+// ExtAuthzRoute is what a route says.
+type ExtAuthzRoute struct {
+	Disabled bool
+	// Context is sent with each check; levels are joined.
+	Context map[string]string
+	NoBody  bool
+	Body    *AuthzBody // in place of the filter's
+}
