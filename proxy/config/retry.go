@@ -154,9 +154,6 @@ type Hedge struct {
 	// OnPerTryTimeout sends another one when an attempt's time is over, and lets
 	// the attempt go on.
 	OnPerTryTimeout bool
-	// Initial is how many go out at once, at least 1; Chance is that of one more.
-	Initial uint32
-	Chance  Fraction // Den 0: none
 }
 
 // InternalRedirect follows a redirect here instead of giving it to the client

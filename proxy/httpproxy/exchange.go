@@ -79,6 +79,9 @@ type exchange struct {
 	retry    retrying
 	held     keeping // if it may go out more than once
 	followed following
+	race     racing
+	of       *exchange // of a racer: whose it is
+	raced    bool      // a racer
 	resp     http1.Response
 	own      []http1.Header // resp's list, while it has that of a stream
 	back     body           // of the answer
@@ -152,6 +155,7 @@ func (x *exchange) clear() {
 	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
 	x.retry.clear()
 	x.held.clear()
+	x.of, x.raced = nil, false
 	if x.followed.times > 0 {
 		x.followed = following{}
 	}
@@ -310,6 +314,12 @@ func (x *exchange) vacate() {
 // forward sends the request over a connection and reads the head of the answer:
 // of HTTP/1.1, backHead bytes that are still buffered.
 func (x *exchange) forward() outcome.Outcome {
+	if x.race.resume {
+		x.race.resume = false
+		var o outcome.Outcome
+		x.backHead, o = x.readAnswer()
+		return o
+	}
 	if o := x.connect(); o != outcome.OK {
 		return o
 	}
@@ -335,7 +345,7 @@ const maxTries = 3
 // already, and may go out once more: nothing of it was taken, or it is whole
 // and safe to repeat (RFC 9110, 9.2.2), and no byte of an answer came.
 func (x *exchange) again(o outcome.Outcome) bool {
-	if o != outcome.ConnectionLost || x.started || x.informed > 0 || x.tries >= maxTries || x.pumpEnd != outcome.OK || x.pumping {
+	if o != outcome.ConnectionLost || x.race.won != nil || x.started || x.informed > 0 || x.tries >= maxTries || x.pumpEnd != outcome.OK || x.pumping {
 		return false
 	}
 	switch {
@@ -427,6 +437,7 @@ func (x *exchange) release(o outcome.Outcome) {
 		x.drop()
 	}
 	x.leave()
+	x.leaveRace()
 	x.leaveRetries()
 	x.held.free(x.w)
 	if h := x.hostOn; h != nil {
@@ -481,6 +492,7 @@ func (x *exchange) broken() {
 	}
 	x.drop()
 	x.leaveRetries()
+	x.leaveRace()
 	if !x.settled {
 		x.vacate()
 	}

@@ -43,7 +43,7 @@ func (x *exchange) interim() bool {
 // passesOn says which interim answers the client gets: those that Envoy knows
 // (HeaderUtility::isSpecial1xx), and no client of HTTP/1.0 (RFC 9110, 15.2).
 func (x *exchange) passesOn(status int) bool {
-	return x.here.room.cfg.Proxy100Continue && !x.http10 && (status == 100 || status >= 102 && status <= 104)
+	return !x.raced && x.here.room.cfg.Proxy100Continue && !x.http10 && (status == 100 || status >= 102 && status <= 104)
 }
 
 // inform sends an interim answer on. What the answer itself gets besides is not

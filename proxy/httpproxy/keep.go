@@ -175,6 +175,7 @@ func (x *exchange) abandon() {
 func (x *exchange) settle() {
 	if x.held.use {
 		x.retry.live, x.held.on = false, false
+		x.leaveRace()
 		x.leaveRetries()
 		x.held.free(x.w)
 	}

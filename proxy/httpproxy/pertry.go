@@ -126,6 +126,3 @@ func (x *exchange) slow(now int64) (perTry, idle bool) {
 	return r.perTry > 0 && !x.started && now-r.began >= int64(r.perTry),
 		r.idle > 0 && now-max(x.moved, r.began) >= int64(r.idle)
 }
-
-// hedges says whether an attempt that is too slow goes on beside the next one.
-func (x *exchange) hedges() bool { return false }

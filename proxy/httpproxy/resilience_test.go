@@ -238,6 +238,9 @@ func TestSimRetries(t *testing.T) {
 		policy := policyOf(r)
 		forward := toCluster("c")
 		forward.Retry, forward.Timeout = policy, time.Duration(1+r.IntN(15))*time.Second
+		if seed%4 == 1 {
+			forward.Hedge = &config.Hedge{OnPerTryTimeout: true}
+		}
 		cfg := testHTTP(prefix("/", forward))
 		v := &cfg.Routes.VirtualHosts[0]
 		v.AttemptCount, v.AttemptCountInResponse = true, true
@@ -295,6 +298,9 @@ func TestSimRetriesOfStreams(t *testing.T) {
 	for seed := range loop.Seeds(t, 100) {
 		forward := toCluster("c")
 		forward.Retry = policyOf(rand.New(rand.NewPCG(seed, 9)))
+		if seed%4 == 1 {
+			forward.Hedge = &config.Hedge{OnPerTryTimeout: true}
+		}
 		cfg := testHTTP(prefix("/", forward))
 		hosts := []config.Address{at("10.0.0.2:80"), at("10.0.0.3:80")}
 		hostH2, clientH2 := seed%3 != 1, seed%3 != 2

@@ -107,27 +107,27 @@ func (x *exchange) policyOf(c *upstream.Cluster) *route.Retry {
 
 // badAnswer says whether the policy wants no answer like this one
 // (RetryStateImpl::wouldRetryFromHeaders).
-func (x *exchange) badAnswer() bool {
-	r, on, status, lines := &x.retry, x.retry.on, x.resp.Status, fields{&x.resp.Headers}
+func (x *exchange) badAnswer(res *http1.Response) bool {
+	r, on, status, lines := &x.retry, x.retry.on, res.Status, fields{&res.Headers}
 	if lines.Has("x-envoy-ratelimited") {
-		return x.unwanted(on&config.RetryRateLimited != 0)
+		return x.unwanted(res, on&config.RetryRateLimited != 0)
 	}
 	switch {
 	case on&config.Retry5xx != 0 && status >= 500 && status < 600,
 		on&config.RetryGatewayError != 0 && status >= 502 && status <= 504,
 		on&config.Retry4xx != 0 && status == 409,
 		on&config.RetryStatusCodes != 0 && r.retriable(status),
-		on&config.RetryHeaders != 0 && (r.policy.Answers(status, x.resp.Headers) || r.says.named(lines)),
+		on&config.RetryHeaders != 0 && (r.policy.Answers(status, res.Headers) || r.says.named(lines)),
 		on&config.RetryGRPC != 0 && on&grpcCondition(lines) != 0:
-		return x.unwanted(true)
+		return x.unwanted(res, true)
 	}
 	return false
 }
 
 // unwanted notes how long a host that is to be tried again said to wait.
-func (x *exchange) unwanted(again bool) bool {
+func (x *exchange) unwanted(res *http1.Response, again bool) bool {
 	if again && len(x.retry.policy.ResetHeaders) > 0 {
-		x.retry.told = x.resetIn()
+		x.retry.told = x.resetIn(res)
 	}
 	return again
 }
@@ -174,8 +174,8 @@ func grpcCondition(lines fields) config.RetryOn {
 
 // resetIn is how long the answer says to wait, 0 if it does not, or too long
 // (reset_header_parser.cc).
-func (x *exchange) resetIn() time.Duration {
-	p, lines := x.retry.policy, fields{&x.resp.Headers}
+func (x *exchange) resetIn(res *http1.Response) time.Duration {
+	p, lines := x.retry.policy, fields{&res.Headers}
 	for i := range p.ResetHeaders {
 		h := &p.ResetHeaders[i]
 		at := lines.find(h.Name)
@@ -209,14 +209,24 @@ func (x *exchange) badEnd(o outcome.Outcome) bool {
 		if on&config.RetryConnectFailure != 0 {
 			return true
 		}
-	case outcome.ConnectionLost, outcome.UpstreamReset, outcome.ProtocolError,
-		outcome.PerTryTimeout, outcome.PerTryIdleTimeout, outcome.UpstreamStreamTooLong:
-	default:
+	}
+	if !lostAttempt(o) {
 		return false
 	}
 	return on&config.RetryResetBeforeRequest != 0 && !x.retry.sent ||
 		on&(config.RetryReset|config.Retry5xx|config.RetryGatewayError) != 0 ||
 		on&config.RetryRefusedStream != 0 && o == outcome.ConnectionLost && refused(x.upErr)
+}
+
+// lostAttempt says whether only the attempt is over, not the request.
+func lostAttempt(o outcome.Outcome) bool {
+	switch o {
+	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.ConnectTimeout, outcome.TLSRefused, outcome.TLSFailed,
+		outcome.ConnectionLost, outcome.UpstreamReset, outcome.ProtocolError,
+		outcome.PerTryTimeout, outcome.PerTryIdleTimeout, outcome.UpstreamStreamTooLong:
+		return true
+	}
+	return false
 }
 
 // refused says that the host has refused the stream.
@@ -264,18 +274,36 @@ func (x *exchange) leaveRetries() {
 // ready to go when it returns. Else o is how the request ends.
 func (x *exchange) retries(o *outcome.Outcome) bool {
 	r := &x.retry
+	if x.race.won != nil {
+		*o = x.adopt(x.race.won)
+		return false
+	}
 	r.late = *o == outcome.PerTryTimeout || *o == outcome.PerTryIdleTimeout
+	if r.late && !x.started && x.hedges() {
+		return x.overtake(o)
+	}
 	if r.late {
 		x.countSlow(*o)
 	}
+	bad := false
 	switch {
 	case !r.live || x.pumpEnd != outcome.OK || x.informed > 0: // something of an answer went on
 		return false
 	case *o != outcome.OK:
 		if !x.grant(x.badEnd(*o)) {
+			if len(x.race.others) > 0 && (lostAttempt(*o) || *o == outcome.Overflow) {
+				x.outrun(o)
+			}
 			return false
 		}
-	case x.grant(x.badAnswer()):
+	case len(x.race.others) > 0:
+		if bad = x.badAnswer(&x.resp); !x.grant(bad) {
+			if bad {
+				x.outrun(o)
+			}
+			return false
+		}
+	case x.grant(x.badAnswer(&x.resp)):
 		x.cluster.Count.Retried[min(x.resp.Status/100, 5)]++
 		x.returnConn(x.backHead)
 	default:
@@ -283,12 +311,29 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 	}
 	x.judge(*o)
 	x.quit()
+	return x.next(o)
+}
+
+// next waits and picks the host of the next attempt. Else o is how the request
+// ends.
+func (x *exchange) next(o *outcome.Outcome) bool {
+	r := &x.retry
 	if *o = x.pause(x.backOff()); *o != outcome.OK {
 		return false
 	}
 	r.number++
 	x.info.Attempts = r.number
-	*o = x.pickAgain()
+	if x.race.won == nil {
+		*o = x.pickAgain()
+	}
+	if x.race.won != nil {
+		*o = x.adopt(x.race.won)
+		return false
+	}
+	if *o == outcome.Overflow && len(x.race.others) > 0 {
+		x.outrun(o)
+		return false
+	}
 	return *o == outcome.OK
 }
 

@@ -238,7 +238,7 @@ func (s *scenario) check(c *loop.Conn, o order) bool {
 		if s.runs[o.method+" "+o.id] == 0 {
 			s.t.Errorf("%s: answered though no host has carried it out", o.id)
 		}
-	case status == "502" || status == "503" || status == "504":
+	case status == "502" || status == "503" || status == "504" || status == "507":
 		s.failed++
 		if s.mild {
 			s.t.Errorf("%s: %s %q though nothing failed", o.id, status, data)

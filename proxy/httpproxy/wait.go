@@ -82,6 +82,9 @@ func (x *exchange) ended() bool { return x.upErr == io.EOF }
 
 // patience is how long to wait at most before overdue is asked.
 func (x *exchange) patience() time.Duration {
+	if x.race.won != nil {
+		return 1
+	}
 	d, now := glance, x.w.Now()
 	if x.down.s != nil {
 		d = time.Hour // the client's reset wakes us
@@ -131,6 +134,10 @@ func (x *exchange) overdue() outcome.Outcome {
 		return outcome.PerTryTimeout
 	case perTryIdle:
 		return outcome.PerTryIdleTimeout
+	case x.race.won != nil:
+		return outcome.ConnectionLost
+	case x.raced:
+		return outcome.OK
 	case x.held.use && x.pumpEnd != outcome.OK:
 		return x.pumpEnd
 	case x.down.s != nil:

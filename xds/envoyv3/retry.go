@@ -138,18 +138,11 @@ func (d *decoder) hedge(p path, m *routev3.HedgePolicy) *config.Hedge {
 	if m == nil {
 		return nil
 	}
-	h := &config.Hedge{OnPerTryTimeout: m.GetHedgeOnPerTryTimeout(), Initial: orUint32(m.GetInitialRequests(), 1)}
-	if h.Initial < 1 || h.Initial > maxInitialRequests {
-		d.refuse(p.dot("initial_requests"), "must be 1 to %d", maxInitialRequests)
+	if m.GetInitialRequests().GetValue() > 1 {
+		d.unsupported(p.dot("initial_requests"), hintInitial)
 	}
-	if c := m.GetAdditionalRequestChance(); c != nil {
-		h.Chance = fractionOf(c.GetNumerator(), c.GetDenominator())
-	}
-	return h
+	return &config.Hedge{OnPerTryTimeout: m.GetHedgeOnPerTryTimeout()}
 }
-
-// maxInitialRequests bounds what one request may ask of a cluster at a time.
-const maxInitialRequests = 10
 
 // redirects reads the policy, or the two old fields that it replaces.
 func (d *decoder) redirects(p path, m *routev3.RouteAction) *config.InternalRedirect {

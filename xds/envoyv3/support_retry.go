@@ -16,7 +16,7 @@ import (
 
 const (
 	hintTypedRetry = "Envoy does not read it either: use retry_policy"
-	hintHedge      = "hedging is not supported yet"
+	hintInitial    = "Envoy does not send more than one either"
 )
 
 func retryTables() []table {
@@ -47,6 +47,12 @@ func retryTables() []table {
 
 func redirectTables() []table {
 	return []table{
+		{
+			of:       &routev3.HedgePolicy{},
+			honoured: "hedge_on_per_try_timeout",
+			partly:   notes{"initial_requests": "1 only: " + hintInitial},
+			refused:  notes{"additional_request_chance": "Envoy does not read it either"},
+		},
 		{
 			of: &routev3.InternalRedirectPolicy{},
 			honoured: "max_internal_redirects redirect_response_codes predicates allow_cross_scheme_redirect " +

@@ -11,7 +11,7 @@ func routeTables() []table {
 	const (
 		headers    = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
 		limits     = "rate limits are not supported yet"
-		retries    = "retry_policy request_mirror_policies "
+		retries    = "retry_policy hedge_policy request_mirror_policies "
 		bodyLimits = "per_request_buffer_limit_bytes request_body_buffer_limit"
 	)
 	return []table{
@@ -36,7 +36,6 @@ func routeTables() []table {
 				"include_attempt_count_in_response include_is_timeout_retry_header " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
-				"hedge_policy":              hintHedge,
 				"virtual_clusters":          "statistics are kept per cluster",
 				"cors":                      "CORS is not supported yet",
 			},
@@ -92,7 +91,6 @@ func routeTables() []table {
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
-				"hedge_policy":              hintHedge,
 				"cors":                      "CORS is not supported yet",
 			},
 			never: notes{

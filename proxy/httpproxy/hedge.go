@@ -1,0 +1,196 @@
+package httpproxy
+
+// Hedging: an attempt that is too slow goes on beside the next one, and the first
+// good answer counts (Envoy router.cc, onSoftPerTryTimeout, resetOtherUpstreams).
+//
+//	attempt 1 ── per_try_timeout ─▶ races in a coroutine of its own ─┐
+//	attempt 2 ── the exchange's own ─────────────────────────────────┴▶ the first good head
+//
+// A racer is an exchange that only reads: the request has been sent, all of it. It
+// knows the client's exchange as of, and is left alone as soon as that is nil.
+
+import (
+	"slices"
+
+	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/outcome"
+)
+
+// racing are the attempts of a request that go on beside its own.
+type racing struct {
+	others []*exchange
+	won    *exchange // has a good answer
+	last   *exchange // has ended badly, and nothing else is under way
+	resume bool      // the attempt at hand goes on: it is not sent again
+	wait   bool      // for the others, with no attempt of its own
+}
+
+// hedges says whether an attempt that is too slow goes on beside the next one.
+func (x *exchange) hedges() bool {
+	switch {
+	case x.retry.says.hedge != 0:
+		return x.retry.says.hedge > 0
+	case x.route.Hedge != nil:
+		return x.route.Hedge.OnPerTryTimeout
+	}
+	return false
+}
+
+// overtake is retries for an attempt whose time is over: another one is sent beside
+// it if the policy has one left; else it goes on alone.
+func (x *exchange) overtake(o *outcome.Outcome) bool {
+	r := &x.retry
+	r.timed = false
+	if !r.live || x.pumpEnd != outcome.OK || x.informed > 0 || !x.grant(true) {
+		x.race.resume = true
+		*o = outcome.OK
+		return true
+	}
+	x.letRace()
+	return x.next(o)
+}
+
+// letRace lets the attempt at hand go on in a coroutine of its own.
+func (x *exchange) letRace() {
+	y := x.here.take(x.conn)
+	y.down = end{}
+	y.of, y.method, y.limits, y.cluster, y.breaker = x, x.method, x.limits, x.cluster, x.breaker
+	y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers = x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers
+	y.deadline, y.until, y.idle, y.moved, y.complete, y.grpc = x.deadline, x.until, x.idle, x.moved, x.complete, x.grpc
+	y.interims, y.raced = x.interims, true
+	x.retry.tried.Hosts = append(x.retry.tried.Hosts, x.host)
+	x.hostOn, x.lease, x.up, x.held.open = nil, nil, end{}, false
+	x.tries, x.upErr, x.untaken, x.gone, x.interims = 0, nil, false, false, 0
+	x.resp.Reset()
+	x.race.others = append(x.race.others, y)
+	x.w.Go(y.runRace)
+}
+
+// runRace is a racer's coroutine.
+func (y *exchange) runRace() {
+	o := outcome.Overload // should it panic
+	defer func() { y.raceEnded(o) }()
+	_, o = y.readAnswer()
+}
+
+// raceEnded tells the client's exchange, unless that needs it no more.
+func (y *exchange) raceEnded(o outcome.Outcome) {
+	x := y.of
+	y.settled = true
+	if x == nil {
+		y.discard()
+		return
+	}
+	y.judge(o)
+	if o == outcome.OK && !x.badAnswer(&y.resp) {
+		if x.race.won == nil {
+			x.race.won = y
+			x.interrupt()
+		}
+		return
+	}
+	y.hostOn.Count.RqError++
+	if x.race.wait && len(x.race.others) == 1 {
+		x.race.last = y
+		x.joined.Wake(x.w)
+		return
+	}
+	x.race.others = slices.DeleteFunc(x.race.others, func(z *exchange) bool { return z == y })
+	y.discard()
+}
+
+// discard gives back all that a racer has.
+func (y *exchange) discard() {
+	y.drop()
+	y.leave()
+	y.vacate()
+	y.here.give(y)
+}
+
+// interrupt ends whatever the exchange waits for: another has won.
+func (x *exchange) interrupt() {
+	switch {
+	case x.attempt != nil:
+		x.attempt.done.Wake(x.w)
+	case x.retry.pausing, x.race.wait:
+		x.joined.Wake(x.w)
+	case x.up.s != nil:
+		x.up.s.Wake()
+	case x.lease != nil && !x.lease.Conn.Closed():
+		x.lease.Conn.SetReadTimeout(1)
+	}
+}
+
+// adopt takes the answer of a racer in place of the attempt at hand.
+func (x *exchange) adopt(y *exchange) outcome.Outcome {
+	if x.hostOn != nil {
+		x.abort()
+	}
+	x.race.others = slices.DeleteFunc(x.race.others, func(z *exchange) bool { return z == y })
+	x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers = y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers
+	x.info.Upstream.Host = x.host.Endpoint()
+	y.hostOn, y.lease, y.up = nil, nil, end{}
+	if y.own != nil {
+		y.resp.Headers, y.own = y.own[:0], nil
+	}
+	x.race.won, x.race.last = nil, nil
+	y.discard()
+	if x.up == (end{}) {
+		return outcome.ConnectionLost
+	}
+	var o outcome.Outcome
+	x.backHead, o = x.readAnswer() // it is here: it was read before, in another buffer perhaps
+	return o
+}
+
+// outrun waits for the others once the exchange's own attempt has come to nothing:
+// the first good answer, or the last bad one, is that of the request.
+func (x *exchange) outrun(o *outcome.Outcome) {
+	if x.hostOn != nil {
+		x.judge(*o)
+		x.quit()
+	}
+	w := x.w
+	x.race.wait = true
+	for x.race.won == nil && x.race.last == nil && len(x.race.others) > 0 {
+		w.SetTimer(&x.timer, x.patience(), func() { x.joined.Wake(w) })
+		x.joined.Wait(w)
+		w.ClearTimer(&x.timer)
+		if x.race.won != nil || x.race.last != nil {
+			break
+		}
+		if late := x.overdue(); late != outcome.OK {
+			*o = late
+			break
+		}
+	}
+	x.race.wait = false
+	switch {
+	case x.race.won != nil:
+		*o = x.adopt(x.race.won)
+	case x.race.last != nil:
+		*o = x.adopt(x.race.last)
+	}
+}
+
+// leaveRace lets the others go: the request has its answer.
+func (x *exchange) leaveRace() {
+	for _, y := range x.race.others {
+		y.of = nil
+		if y.settled {
+			y.discard() // its coroutine is over
+			continue
+		}
+		y.cutRace()
+	}
+	x.race = racing{others: x.race.others[:0]}
+}
+
+// cutRace ends what a racer's coroutine waits for; that gives the rest back.
+func (y *exchange) cutRace() {
+	if y.up.s != nil {
+		y.up.s.Reset(http2.Cancel)
+	} else if y.lease != nil {
+		y.lease.Conn.Reset()
+	}
+}
