@@ -11,18 +11,56 @@ import (
 // check reports each populated field of m and of the messages below it that
 // the table does not honour. An Any is not opened: whoever decodes it checks
 // what is inside.
-func (d *decoder) check(p path, m proto.Message) { d.checkMessage(p, m.ProtoReflect()) }
+func (d *decoder) check(p path, m proto.Message) {
+	t := trail{decoder: d, top: p}
+	t.message(m.ProtoReflect())
+}
 
-func (d *decoder) checkMessage(p path, m protoreflect.Message) {
+// trail is where the walk is. Its path is only put together for a problem: tables
+// have tens of thousands of fields.
+type trail struct {
+	*decoder
+	top   path
+	steps []step
+}
+
+// step goes to a field, to an item of a list, or to an entry of a map.
+type step struct {
+	field string
+	index int
+	key   *string
+}
+
+func (t *trail) path() path {
+	p := t.top
+	for _, s := range t.steps {
+		switch {
+		case s.key != nil:
+			p = p.key(*s.key)
+		case s.field != "":
+			p = p.dot(s.field)
+		default:
+			p = p.at(s.index)
+		}
+	}
+	return p
+}
+
+func (t *trail) enter(s step) { t.steps = append(t.steps, s) }
+func (t *trail) leave()       { t.steps = t.steps[:len(t.steps)-1] }
+
+func (t *trail) message(m protoreflect.Message) {
 	if len(m.GetUnknown()) > 0 {
-		d.unsupported(p, "fields of a newer API than this program knows")
+		t.unsupported(t.path(), "fields of a newer API than this program knows")
 	}
 	fields := m.Descriptor().Fields()
-	table := d.table(m.Descriptor().FullName())
+	table := t.table(m.Descriptor().FullName())
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		if m.Has(f) {
-			d.checkField(p.dot(string(f.Name())), f, m.Get(f), table.field(string(f.Name())))
+			t.enter(step{field: string(f.Name())})
+			t.found(f, m.Get(f), table.field(string(f.Name())))
+			t.leave()
 		}
 	}
 }
@@ -38,36 +76,41 @@ func (d *decoder) table(of protoreflect.FullName) fields {
 	return supportTable()[of]
 }
 
-func (d *decoder) checkField(p path, f protoreflect.FieldDescriptor, v protoreflect.Value, s support) {
+func (t *trail) found(f protoreflect.FieldDescriptor, v protoreflect.Value, s support) {
 	switch s.level {
 	case refused:
-		d.unsupported(p, s.note)
+		t.unsupported(t.path(), s.note)
 	case never:
-		d.never(p, s.note)
+		t.never(t.path(), s.note)
 	case unbuilt:
-		d.notBuilt(p, s.note, typesIn(f, v)...)
+		t.notBuilt(t.path(), s.note, typesIn(f, v)...)
 	case honoured, partly:
-		d.checkBelow(p, f, v)
+		t.below(f, v)
 	}
 }
 
-// checkBelow goes down into the messages of an honoured field.
-func (d *decoder) checkBelow(p path, f protoreflect.FieldDescriptor, v protoreflect.Value) {
+// below goes down into the messages of an honoured field.
+func (t *trail) below(f protoreflect.FieldDescriptor, v protoreflect.Value) {
 	switch {
 	case f.IsMap():
 		if opened(f.MapValue().Message()) {
 			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-				d.checkMessage(p.key(k.String()), v.Message())
+				name := k.String()
+				t.enter(step{key: &name})
+				t.message(v.Message())
+				t.leave()
 				return true
 			})
 		}
 	case !opened(f.Message()):
 	case f.IsList():
 		for i := range v.List().Len() {
-			d.checkMessage(p.at(i), v.List().Get(i).Message())
+			t.enter(step{index: i})
+			t.message(v.List().Get(i).Message())
+			t.leave()
 		}
 	default:
-		d.checkMessage(p, v.Message())
+		t.message(v.Message())
 	}
 }
 
