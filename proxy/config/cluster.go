@@ -154,6 +154,8 @@ type Breakers struct {
 	Budget *RetryBudget
 	// TrackRemaining shows how much is left of each limit.
 	TrackRemaining bool
+	// PerHost bounds the connections to each host; 0: nothing does.
+	PerHost uint32
 }
 
 // RetryBudget lets as many retries be under way as are Percent of the requests

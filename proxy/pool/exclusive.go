@@ -189,7 +189,7 @@ func (p *Exclusive) mayDial(b *Breaker) bool {
 	if p.dialing >= max(p.target.MaxConnecting, 1) {
 		return false
 	}
-	return b.Connections.Open() || p.inUse+len(p.idle)+p.dialing == 0
+	return b.Connections.Open() && !p.target.full(p.dialing) || p.inUse+len(p.idle)+p.dialing == 0
 }
 
 // makeRoom closes idle connections, the longest unused first, until a new one

@@ -159,7 +159,7 @@ func (p *Shared) grow(want *Want, b *Breaker) bool {
 	if p.coming(want) && p.dialing*int(max(p.o.H2.MaxStreams, 1)) >= len(p.waiting) {
 		return true
 	}
-	if p.dialing >= max(p.target.MaxConnecting, 1) || !b.Connections.Open() && len(p.conns)+p.dialing > 0 {
+	if p.dialing >= max(p.target.MaxConnecting, 1) || (!b.Connections.Open() || p.target.full(p.dialing)) && len(p.conns)+p.dialing > 0 {
 		return p.dialing > 0
 	}
 	if !b.Connections.Enter() {

@@ -36,6 +36,9 @@ type Target struct {
 	// it at the first release after that time; 0 never.
 	MaxUses uint32
 	MaxAge  time.Duration
+	// MaxConnections bounds the host's connections, all workers together; 0: nothing
+	// does. It needs Seen.
+	MaxConnections uint32
 	// Path is what is between the socket and the protocol; nil: nothing. TLVs are
 	// the host's own in a PROXY header, Hostname is what it is called.
 	Path     *transport.Path
@@ -185,6 +188,12 @@ func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// full reports whether the host has all the connections that it may have, those
+// that a pool is making among them.
+func (t *Target) full(dialing int) bool {
+	return t.MaxConnections > 0 && t.Seen != nil && t.Seen.Active.Load()+int64(dialing) >= int64(t.MaxConnections)
 }
 
 func (s *Seen) dialled(err error) {

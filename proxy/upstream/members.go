@@ -134,6 +134,16 @@ const (
 	defaultConnecting     = 8
 )
 
+// hostLimit is the least that one of the priorities allows of connections to a
+// host: they share its pools. 0: there is no limit.
+func hostLimit(asked *config.Cluster) uint32 {
+	a, b := asked.Breakers[0].PerHost, asked.Breakers[1].PerHost
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // newTarget is what the targets of a cluster's hosts have in common.
 func newTarget(asked *config.Cluster) pool.Target {
 	t := pool.Target{
@@ -145,6 +155,7 @@ func newTarget(asked *config.Cluster) pool.Target {
 		Preconnect:     asked.PreconnectPerHost,
 		MaxUses:        asked.HTTP.MaxRequests,
 		MaxAge:         asked.HTTP.MaxConnAge,
+		MaxConnections: hostLimit(asked),
 	}
 	if t.ConnectTimeout <= 0 {
 		t.ConnectTimeout = defaultConnectTimeout

@@ -72,6 +72,7 @@ func (d *decoder) breakers(m *clusterv3.CircuitBreakers) (all [2]config.Breakers
 			MaxPending:     orUint32(t.GetMaxPendingRequests(), 1024),
 			MaxRequests:    orUint32(t.GetMaxRequests(), 1024),
 			MaxRetries:     orUint32(t.GetMaxRetries(), 3),
+			PerHost:        hostConnections(m, priority),
 			TrackRemaining: t.GetTrackRemaining(),
 		}
 		if b := t.GetRetryBudget(); b != nil {
@@ -84,6 +85,17 @@ func (d *decoder) breakers(m *clusterv3.CircuitBreakers) (all [2]config.Breakers
 		}
 	}
 	return all
+}
+
+// hostConnections is the limit of one host and priority, 0: none. Envoy looks at
+// max_connections alone, too.
+func hostConnections(m *clusterv3.CircuitBreakers, priority int) uint32 {
+	for _, x := range m.GetPerHostThresholds() {
+		if int(x.GetPriority()) == priority {
+			return x.GetMaxConnections().GetValue()
+		}
+	}
+	return 0
 }
 
 func (d *decoder) preconnect(p path, m *clusterv3.Cluster_PreconnectPolicy, c *config.Cluster) {

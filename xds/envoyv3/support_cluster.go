@@ -77,7 +77,7 @@ func clusterTable() []table {
 		{
 			of:       &clusterv3.CircuitBreakers{},
 			honoured: "thresholds",
-			refused:  notes{"per_host_thresholds": "limits are per cluster"},
+			partly:   notes{"per_host_thresholds": "max_connections only, as in Envoy; HTTP/2 has one connection anyway until its streams are used up"},
 		},
 		{
 			of:       &clusterv3.CircuitBreakers_Thresholds{},
