@@ -3,6 +3,8 @@ package envoyv3
 // Load-balancing policies: lb_policy with its config, or the first policy of
 // load_balancing_policy that is known.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"math/big"
 	"strings"
