@@ -171,6 +171,7 @@ func (x *exchange) passRead(p []byte, last bool) bool {
 	}
 	chunked := x.req.Body == http1.BodyChunked
 	if len(p) > 0 {
+		x.in.tapped(p)
 		x.up.put(p, chunked, last && len(lines) == 0)
 	}
 	if last {

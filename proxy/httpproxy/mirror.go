@@ -29,6 +29,8 @@ type tap struct {
 	body   []byte
 	limit  int
 	over   bool // the body is longer
+	// abandoned counts that (retry_or_shadow_abandoned).
+	abandoned *uint64
 }
 
 // shadow is a copy on its way. It is a coroutine's own, but for the body, which
@@ -57,7 +59,7 @@ func (x *exchange) mirror() {
 			continue
 		}
 		if t == nil {
-			t = &tap{limit: x.conn.limit}
+			t = &tap{limit: x.conn.limit, abandoned: &x.cluster.Count.RetryAbandoned}
 		}
 		t.copies = append(t.copies, x.shadow(m, c))
 	}
@@ -85,7 +87,7 @@ func (x *exchange) shadow(m *route.Mirror[*upstream.Cluster], c *upstream.Cluste
 		host = shadowHost(host)
 	}
 	s.req = callout.Request{
-		Method: bytes.Clone(v.Method), Scheme: bytes.Clone(v.Scheme), Authority: host, Path: bytes.Clone(v.Path),
+		Method: bytes.Clone(x.req.Method), Scheme: bytes.Clone(v.Scheme), Authority: host, Path: bytes.Clone(v.Path),
 		Headers: lines, Timeout: x.timeout, Discard: true, Hash: x.hash.Sum, HasHash: x.hash.OK,
 	}
 	return s
@@ -102,8 +104,12 @@ func shadowHost(host []byte) []byte {
 
 // take copies data of the body.
 func (t *tap) take(data []byte) {
-	if t.over || len(t.body)+len(data) > t.limit {
+	if t.over {
+		return
+	}
+	if len(t.body)+len(data) > t.limit {
 		t.over, t.body = true, nil
+		*t.abandoned++
 		return
 	}
 	t.body = append(t.body, data...)

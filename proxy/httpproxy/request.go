@@ -297,6 +297,7 @@ func (x *exchange) smallBody() (small bool, n int) {
 func (x *exchange) takeSmall(out []byte, n int) []byte {
 	if x.reads() {
 		if n > 0 {
+			x.in.tapped(x.flt.held.Data)
 			out = append(out, x.flt.held.Data...)
 		}
 		return out

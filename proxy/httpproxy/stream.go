@@ -250,6 +250,7 @@ func (x *exchange) copyHead(n int) []byte {
 		return out[at:len(out):len(out)]
 	}
 	req.Method, v.Path, v.Host, v.Scheme, req.Upgrade = keep(req.Method), keep(v.Path), keep(v.Host), keep(v.Scheme), keep(req.Upgrade)
+	v.Method = req.Method // filters and mirrors look at it when the buffer has been used again
 	for i := range req.Headers {
 		h := &req.Headers[i]
 		if h.ID == http1.FieldSecWebSocketKey && x.upgrades {
