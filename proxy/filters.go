@@ -10,15 +10,19 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/bandwidthlimit"
 	"github.com/attache-mesh/attache/proxy/filter/basicauth"
 	"github.com/attache-mesh/attache/proxy/filter/buffer"
+	"github.com/attache-mesh/attache/proxy/filter/compress"
 	"github.com/attache-mesh/attache/proxy/filter/cors"
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
+	"github.com/attache-mesh/attache/proxy/filter/grpchttp1bridge"
+	"github.com/attache-mesh/attache/proxy/filter/grpcweb"
 	"github.com/attache-mesh/attache/proxy/filter/headermutation"
 	"github.com/attache-mesh/attache/proxy/filter/headertometadata"
 	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 )
@@ -45,8 +49,9 @@ func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
 
 func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
 	var places []filter.Place
+	group := &compress.Group{}
 	for i := range filters {
-		p, err := place(&filters[i], env)
+		p, err := place(&filters[i], env, group)
 		if err != nil {
 			return nil, fmt.Errorf("filter %s: %w", filters[i].Name, err)
 		}
@@ -56,7 +61,7 @@ func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
 }
 
 // place compiles one filter. The one switch over the kinds of filter.
-func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
+func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filter.Place, err error) {
 	p.Name, p.Disabled = c.Name, c.Disabled
 	switch cfg := c.Config.(type) {
 	case *config.APIKeyAuth:
@@ -72,6 +77,8 @@ func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
 	case *config.JWT:
 		p.Own = jwtauthn.Own
 		p.Filter, err = jwtauthn.New(cfg, env)
+	case *config.Compressor:
+		p.Filter, p.Own = compress.New(cfg, env, group), compress.Own
 	case *config.CORS:
 		p.Filter, p.Own = cors.New(env), cors.Own
 	case *config.CSRF:
@@ -86,6 +93,12 @@ func place(c *config.HTTPFilter, env filter.Env) (p filter.Place, err error) {
 		p.Filter = healthcheck.New(cfg, env)
 	case *config.LocalRateLimit:
 		p.Filter, p.Own = localratelimit.New(cfg, env), localratelimit.Own(env)
+	case *config.GRPCBridge:
+		p.Filter = grpchttp1bridge.New(cfg)
+	case *config.GRPCWeb:
+		p.Filter = grpcweb.New()
+	case *config.RBAC:
+		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
 	case *config.SetMetadata:
 		p.Filter = setmetadata.New(cfg)
 	default:

@@ -17,13 +17,20 @@ type Body interface {
 	// the next call. last says that nothing follows but trailers, which are
 	// Request.Trailers or AnswerTrailers from then on; the piece may then be empty,
 	// else it is not. After last, or an error, it is not called again. An error ends the
-	// request: ErrOver if it is over already, any other as a message cut short.
+	// request: ErrOver if it is over already, a *Refused with an answer, any other as a message
+	// cut short.
 	Next() (piece []byte, last bool, err error)
 }
 
 // ErrOver says that there is nobody to go on for: the peer has gone or the
 // request's time is over. The room knows which.
 var ErrOver = errors.New("the request is over")
+
+// Refused is an error of a request's Body for which the client is answered.
+type Refused struct{ Reply *Reply }
+
+// Error gives the answer's text.
+func (r *Refused) Error() string { return r.Reply.Body }
 
 // Lengths of a body that are no number: Unknown is not known before its end, Same
 // is what it was before a reader was put around it.

@@ -110,6 +110,9 @@ func (f *filtered) SetBody(b filter.Body, length int) {
 		return
 	}
 	lines := fields{&x.req.Headers}
+	if f.held != nil {
+		length = len(f.held.Data)
+	}
 	if length < 0 {
 		lines.Remove("content-length")
 		x.req.Body, x.req.ContentLength = http1.BodyChunked, -1
@@ -145,6 +148,10 @@ func (x *exchange) carryRead() outcome.Outcome {
 		case err == filter.ErrOver:
 			return f.why
 		case err != nil:
+			if r, ok := err.(*filter.Refused); ok {
+				f.refused = r.Reply
+				return r.Reply.Outcome
+			}
 			return outcome.FilterFailed
 		case x.stop:
 			return outcome.OK
@@ -183,10 +190,11 @@ func (x *exchange) passRead(p []byte, last bool) bool {
 
 // coming is the answer's body as it comes, as a filter.Body.
 type coming struct {
-	f     *filtered
-	kind  http1.Body
-	begun bool
-	taken int
+	f      *filtered
+	kind   http1.Body // as the host has said
+	length int64
+	begun  bool
+	taken  int
 }
 
 // Next gives what has come, or waits.
@@ -195,7 +203,7 @@ func (b *coming) Next() (piece []byte, last bool, err error) {
 	x := f.x
 	if !b.begun {
 		b.begun = true
-		x.back.reset(b.kind, x.resp.ContentLength)
+		x.back.reset(b.kind, b.length)
 		if x.up.c != nil {
 			if !x.started {
 				f.keepAnswer()

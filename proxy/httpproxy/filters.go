@@ -32,6 +32,7 @@ type filtered struct {
 	reqTail []http1.Header
 	ansTail []http1.Header
 	pauses  []*pause
+	refused *filter.Reply // what a reader of the request's body has said
 }
 
 // filter lets the request pass the chain: an answer is then ready to be delivered,
@@ -120,9 +121,12 @@ func (f *filtered) Ask() bool {
 		return false
 	}
 	if o == outcome.OK && !x.replied {
-		f.answer.kind = x.resp.Body
+		f.answer.kind, f.answer.length = x.resp.Body, x.resp.ContentLength
 		f.show(false)
 		return true
+	}
+	if a := f.refused; a != nil && o == a.Outcome {
+		return f.Reply(a)
 	}
 	return f.make(o)
 }

@@ -10,19 +10,26 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	brotliv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/compressor/v3"
+	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
+	zstdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/compressor/v3"
 	apikeyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
 	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
 	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
+	webv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_to_metadata/v3"
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -56,6 +63,15 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
 		{routeFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
 		{httpFilter, "envoy.filters.http.set_metadata", func() proto.Message { return &setv3.Config{} }},
+		{httpFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.Compressor{} }},
+		{routeFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.CompressorPerRoute{} }},
+		{compressorLibrary, "envoy.compression.gzip.compressor", func() proto.Message { return &gzipv3.Gzip{} }},
+		{compressorLibrary, "envoy.compression.brotli.compressor", func() proto.Message { return &brotliv3.Brotli{} }},
+		{compressorLibrary, "envoy.compression.zstd.compressor", func() proto.Message { return &zstdv3.Zstd{} }},
+		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
+		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
+		{httpFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBAC{} }},
+		{routeFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBACPerRoute{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
 		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
 		{httpFilter, "envoy.filters.http.ext_authz", func() proto.Message { return &authzv3.ExtAuthz{} }},
@@ -72,8 +88,9 @@ func filterTables() []table {
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), extAuthzTables(), faultTables(), headerMutationTables(),
-		healthFilterTables(), jwtTables(), localRateLimitTables(), metadataFilterTables(),
+		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), extAuthzTables(),
+		faultTables(), grpcFilterTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
+		metadataFilterTables(), rbacTables(),
 	)
 }
 
@@ -92,6 +109,14 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.extAuthz(p, m)
 	case *jwtv3.JwtAuthentication:
 		return d.jwt(p, m)
+	case *bridgev3.Config:
+		return &config.GRPCBridge{UpgradeProtobuf: m.GetUpgradeProtobufToGrpc(), DropQuery: m.GetIgnoreQueryParameters()}
+	case *compressorv3.Compressor:
+		return d.compressor(p, m)
+	case *rbacv3.RBAC:
+		return d.rbac(p, m)
+	case *webv3.GrpcWeb:
+		return &config.GRPCWeb{}
 	case *corsv3.Cors:
 		return &config.CORS{}
 	case *csrfv3.CsrfPolicy:
@@ -127,6 +152,10 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.extAuthzRoute(p, m)
 	case *jwtv3.PerRouteConfig:
 		return d.jwtRoute(p, m)
+	case *compressorv3.CompressorPerRoute:
+		return d.compressorRoute(p, m)
+	case *rbacv3.RBACPerRoute:
+		return d.rbac(p.dot("rbac"), m.GetRbac())
 	case *corsv3.CorsPolicy:
 		return d.corsPolicy(p, m)
 	case *csrfv3.CsrfPolicy:

@@ -1,0 +1,173 @@
+package envoyv3
+
+// The role based access control filter.
+
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
+import (
+	"net/netip"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+func rbacTables() []table {
+	const later = "a policy that cannot be held would let pass what it must not"
+	return []table{
+		{
+			of: &rbacv3.RBAC{}, honoured: "rules rules_stat_prefix shadow_rules shadow_rules_stat_prefix track_per_rule_stats",
+			never: notes{"matcher": "use rules", "shadow_matcher": "use shadow_rules"},
+		},
+		{of: &rbacv3.RBACPerRoute{}, honoured: "rbac"},
+		{of: &rbacconfigv3.RBAC{}, honoured: "action policies", refused: notes{"audit_logging_options": "there are no audit loggers"}},
+		{
+			of: &rbacconfigv3.Policy{}, honoured: "permissions principals", strict: true,
+			never: notes{"condition": later, "checked_condition": later},
+		},
+		{
+			of: &rbacconfigv3.Permission{}, strict: true,
+			honoured: "and_rules or_rules any header url_path destination_ip destination_port destination_port_range not_rule requested_server_name",
+			never:    notes{"metadata": later, "matcher": later, "uri_template": later, "sourced_metadata": later},
+		},
+		{of: &rbacconfigv3.Permission_Set{}, honoured: "rules"},
+		{
+			of: &rbacconfigv3.Principal{}, strict: true,
+			honoured: "and_ids or_ids any authenticated source_ip direct_remote_ip remote_ip header url_path filter_state not_id",
+			never:    notes{"metadata": later, "sourced_metadata": later, "custom": later},
+		},
+		{of: &rbacconfigv3.Principal_Set{}, honoured: "ids"},
+		{of: &rbacconfigv3.Principal_Authenticated{}, honoured: "principal_name"},
+		{of: &matcherv3.PathMatcher{}, honoured: "path"},
+		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match", never: notes{"address_match": "by string_match only"}},
+		{of: &typev3.Int32Range{}, honoured: "start end"},
+	}
+}
+
+func (d *decoder) rbac(p path, m *rbacv3.RBAC) *config.RBAC {
+	return &config.RBAC{
+		Rules: d.rbacRules(p.dot("rules"), m.GetRules()), Shadow: d.rbacRules(p.dot("shadow_rules"), m.GetShadowRules()),
+		RulesPrefix: m.GetRulesStatPrefix(), ShadowPrefix: m.GetShadowRulesStatPrefix(), PerPolicy: m.GetTrackPerRuleStats(),
+	}
+}
+
+func (d *decoder) rbacRules(p path, m *rbacconfigv3.RBAC) *config.RBACRules {
+	if m == nil {
+		return nil
+	}
+	r := &config.RBACRules{}
+	switch m.GetAction() {
+	case rbacconfigv3.RBAC_DENY:
+		r.Action = config.RBACDeny
+	case rbacconfigv3.RBAC_LOG:
+		r.Action = config.RBACLog
+	}
+	for _, name := range sortedKeys(m.GetPolicies()) {
+		pp, policy := p.dot("policies").key(name), m.GetPolicies()[name]
+		one := config.RBACPolicy{Name: name}
+		for i, c := range policy.GetPermissions() {
+			one.Permissions = append(one.Permissions, d.permission(pp.dot("permissions").at(i), c))
+		}
+		for i, c := range policy.GetPrincipals() {
+			one.Principals = append(one.Principals, d.principal(pp.dot("principals").at(i), c))
+		}
+		if len(one.Permissions) == 0 || len(one.Principals) == 0 {
+			d.refuse(pp, "a policy has at least one of permissions and one of principals")
+		}
+		r.Policies = append(r.Policies, one)
+	}
+	return r
+}
+
+func (d *decoder) permission(p path, m *rbacconfigv3.Permission) (c config.RBACRule) {
+	set := func(kind config.RBACKind, p path, all []*rbacconfigv3.Permission) {
+		c.Kind = kind
+		for i, m := range all {
+			c.Of = append(c.Of, d.permission(p.at(i), m))
+		}
+	}
+	switch r := m.GetRule().(type) {
+	case *rbacconfigv3.Permission_Any:
+	case *rbacconfigv3.Permission_AndRules:
+		set(config.RBACAnd, p.dot("and_rules").dot("rules"), r.AndRules.GetRules())
+	case *rbacconfigv3.Permission_OrRules:
+		set(config.RBACOr, p.dot("or_rules").dot("rules"), r.OrRules.GetRules())
+	case *rbacconfigv3.Permission_NotRule:
+		set(config.RBACNot, p.dot("not_rule"), []*rbacconfigv3.Permission{r.NotRule})
+	case *rbacconfigv3.Permission_Header:
+		c.Kind, c.Header = config.RBACHeader, d.headerMatch(p.dot("header"), r.Header)
+	case *rbacconfigv3.Permission_UrlPath:
+		c.Kind, c.String = config.RBACPath, d.stringMatch(p.dot("url_path").dot("path"), r.UrlPath.GetPath())
+	case *rbacconfigv3.Permission_DestinationIp:
+		c.Kind, c.CIDR = config.RBACLocal, d.cidr(p.dot("destination_ip"), r.DestinationIp)
+	case *rbacconfigv3.Permission_DestinationPort:
+		c.Kind, c.From, c.To = config.RBACPort, uint16(r.DestinationPort), uint16(r.DestinationPort)
+	case *rbacconfigv3.Permission_DestinationPortRange:
+		first, end := r.DestinationPortRange.GetStart(), r.DestinationPortRange.GetEnd()
+		if first < 0 || end > 1<<16 || first >= end {
+			d.refuse(p.dot("destination_port_range"), "Invalid port range: [%d, %d), start must be less than end", first, end)
+			return c
+		}
+		c.Kind, c.From, c.To = config.RBACPort, uint16(first), uint16(end-1)
+	case *rbacconfigv3.Permission_RequestedServerName:
+		c.Kind, c.String = config.RBACServerName, d.stringMatch(p.dot("requested_server_name"), r.RequestedServerName)
+	case nil:
+		d.refuse(p, "a permission says one thing")
+	}
+	return c
+}
+
+func (d *decoder) principal(p path, m *rbacconfigv3.Principal) (c config.RBACRule) {
+	set := func(kind config.RBACKind, p path, all []*rbacconfigv3.Principal) {
+		c.Kind = kind
+		for i, m := range all {
+			c.Of = append(c.Of, d.principal(p.at(i), m))
+		}
+	}
+	switch r := m.GetIdentifier().(type) {
+	case *rbacconfigv3.Principal_Any:
+	case *rbacconfigv3.Principal_AndIds:
+		set(config.RBACAnd, p.dot("and_ids").dot("ids"), r.AndIds.GetIds())
+	case *rbacconfigv3.Principal_OrIds:
+		set(config.RBACOr, p.dot("or_ids").dot("ids"), r.OrIds.GetIds())
+	case *rbacconfigv3.Principal_NotId:
+		set(config.RBACNot, p.dot("not_id"), []*rbacconfigv3.Principal{r.NotId})
+	case *rbacconfigv3.Principal_Authenticated_:
+		c.Kind = config.RBACAuthenticated
+		if name := r.Authenticated.GetPrincipalName(); name != nil {
+			c.HasString, c.String = true, d.stringMatch(p.dot("authenticated").dot("principal_name"), name)
+		}
+	case *rbacconfigv3.Principal_SourceIp:
+		c.Kind, c.CIDR = config.RBACDirect, d.cidr(p.dot("source_ip"), r.SourceIp)
+	case *rbacconfigv3.Principal_DirectRemoteIp:
+		c.Kind, c.CIDR = config.RBACDirect, d.cidr(p.dot("direct_remote_ip"), r.DirectRemoteIp)
+	case *rbacconfigv3.Principal_RemoteIp:
+		c.Kind, c.CIDR = config.RBACRemote, d.cidr(p.dot("remote_ip"), r.RemoteIp)
+	case *rbacconfigv3.Principal_Header:
+		c.Kind, c.Header = config.RBACHeader, d.headerMatch(p.dot("header"), r.Header)
+	case *rbacconfigv3.Principal_UrlPath:
+		c.Kind, c.String = config.RBACPath, d.stringMatch(p.dot("url_path").dot("path"), r.UrlPath.GetPath())
+	case *rbacconfigv3.Principal_FilterState:
+		c.Kind, c.Key = config.RBACState, r.FilterState.GetKey()
+		s, ok := r.FilterState.GetMatcher().(*matcherv3.FilterStateMatcher_StringMatch)
+		if !ok {
+			d.never(p.dot("filter_state"), "by string_match only")
+			return c
+		}
+		c.String = d.stringMatch(p.dot("filter_state").dot("string_match"), s.StringMatch)
+	case nil:
+		d.refuse(p, "a principal says one thing")
+	}
+	return c
+}
+
+func (d *decoder) cidr(p path, m *corev3.CidrRange) netip.Prefix {
+	if all := d.prefixes(p, []*corev3.CidrRange{m}); len(all) == 1 {
+		return all[0]
+	}
+	return netip.Prefix{}
+}
