@@ -28,13 +28,14 @@ func main() {
 	every := flag.Duration("every", 4*time.Millisecond, "a request on each of them")
 	size := flag.Int("size", 1000, "clients of a storm")
 	duration := flag.Duration("duration", 6*time.Second, "how long, storms and quiet times together")
+	niced := flag.Int("nice", 10, "how much the clients of a storm are niced")
 	clients := flag.Bool("clients", false, "be the clients of one storm; for the program itself")
 	flag.Parse()
 	var err error
 	if *clients {
 		err = storm(*target, *size)
 	} else {
-		err = run(*target, *conns, *every, *size, *duration)
+		err = run(*target, *conns, *every, *size, *niced, *duration)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stormload:", err)
@@ -43,7 +44,7 @@ func main() {
 }
 
 // run lets a second of quiet and a storm follow each other.
-func run(target string, conns int, every time.Duration, size int, duration time.Duration) error {
+func run(target string, conns int, every time.Duration, size, niced int, duration time.Duration) error {
 	runtime.GOMAXPROCS(1)
 	l, err := live(target, conns, every)
 	if err != nil {
@@ -57,7 +58,7 @@ func run(target string, conns int, every time.Duration, size int, duration time.
 	for end := time.Now().Add(duration); time.Now().Before(end); {
 		time.Sleep(time.Second)
 		l.take(&quiet)
-		t, err := clients(target, size)
+		t, err := clients(target, size, niced)
 		if err != nil {
 			return errors.Join(err, l.end())
 		}
@@ -76,12 +77,12 @@ func run(target string, conns int, every time.Duration, size int, duration time.
 }
 
 // clients runs a storm in a process of its own and says how long it took, its first connection to its last.
-func clients(target string, size int) (time.Duration, error) {
+func clients(target string, size, niced int) (time.Duration, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("nice", "-n", "10", self, "-clients", "-target", target, "-size", fmt.Sprint(size))
+	cmd := exec.Command("nice", "-n", fmt.Sprint(niced), self, "-clients", "-target", target, "-size", fmt.Sprint(size))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
