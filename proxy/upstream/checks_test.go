@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -246,11 +247,11 @@ func TestSimChecksAndPriorities(t *testing.T) {
 			asked := checkedHosts()
 			asked.Endpoints = levels(config.RoundRobin, "hhh", "hhh").Endpoints
 			g := newWard(t, asked)
-			up := [7]bool{}
+			up, r := [7]bool{}, rand.New(rand.NewPCG(seed, 1))
 			for range 6 {
 				down := 0
 				for i := 1; i <= 6; i++ {
-					up[i] = g.Rand().IntN(3) > 0
+					up[i] = r.IntN(3) > 0
 					g.Refuse(address(i), !up[i])
 					if !up[i] {
 						down++
