@@ -57,6 +57,7 @@ func (s *Server) Figures() *stats.Sum {
 		prefix := "cluster." + stats.Clean(c.StatName) + "."
 		c.Stats(func(name string, v uint64) { sum.Add(prefix+name, kindOf(name), v) })
 	}
+	s.logs.Stats(func(name string, v uint64) { sum.Add(name, kindOf(name), v) })
 	s.addExpiry(sum, time.Now())
 	sum.Add("server.workers_silent", stats.Gauge, silent)
 	sum.Add("server.concurrency", stats.Gauge, uint64(len(s.workers)))

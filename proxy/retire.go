@@ -115,7 +115,12 @@ func (s *Server) forgetEmpty() {
 			}
 		}
 	})
-	s.retired = slices.DeleteFunc(s.retired, func(r *room) bool { return open[r] == 0 })
+	s.retired = slices.DeleteFunc(s.retired, func(r *room) bool {
+		if open[r] == 0 {
+			r.logs.Close()
+		}
+		return open[r] == 0
+	})
 }
 
 func (s *Server) remember(name string, v uint64) {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 	"github.com/attache-mesh/attache/proxy/listener"
@@ -34,6 +35,7 @@ type room struct {
 	routes   *routes                      // of an HTTP room
 	secure   bool                         // behind TLS
 	place    *streaminfo.Place            // where its clients come in
+	logs     *accesslog.Log
 }
 
 // take gives an HTTP room another table: requests from now on follow it.
@@ -60,11 +62,17 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		if err != nil {
 			return nil, err
 		}
+		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
+			return nil, err
+		}
 		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{
-			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place,
+			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place, Logs: r.logs,
 		})
 	case *config.TCP:
-		r.serves, err = tcpproxy.New(h, resolve, len(a.workers))
+		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
+			return nil, err
+		}
+		r.serves, err = tcpproxy.New(h, resolve, tcpproxy.Env{Workers: len(a.workers), Wall: a.o.Wall, Place: place, Logs: r.logs})
 	case *config.Memcached:
 		var m *memproxy.Room
 		m, err = memproxy.New(h, resolve, len(a.workers))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -53,6 +54,7 @@ type Server struct {
 	applying atomic.Pointer[config.Snapshot]
 	env      *transport.Env
 	security *upstream.Security
+	logs     *accesslog.Files
 
 	mu        sync.Mutex // guards what follows; one update at a time
 	snapshot  *config.Snapshot
@@ -85,6 +87,7 @@ func New(o Options) (*Server, error) {
 	if err := s.hire(); err != nil {
 		return nil, err
 	}
+	s.logs = accesslog.NewFiles(len(s.workers))
 	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}
 	s.security = &upstream.Security{Env: s.env, Secrets: s.secrets}
 	if len(o.Workers) == 0 {
@@ -157,8 +160,11 @@ func (s *Server) Stop() {
 		w.Stop()
 	}
 	s.ended.Wait()
+	s.logs.Close()
 }
 
 // FailHealthChecks makes the health check filters say that the process is not to
 // be asked any more, or takes that back (/healthcheck/fail and /healthcheck/ok).
 func (s *Server) FailHealthChecks(fail bool) { s.failing.Store(fail) }
+// ReopenLogs makes access logs be opened anew, as after they were moved away.
+func (s *Server) ReopenLogs() { s.logs.Reopen() }

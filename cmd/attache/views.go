@@ -31,6 +31,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 			return []admin.LoggerView{{Name: "attache", Level: levelName(p.level.Level())}}
 		},
 		SetLogLevel: p.setLogLevel,
+		ReopenLogs:  p.server.ReopenLogs,
 		Drain:       p.drainListeners,
 		Quit:        p.quit,
 		SetHealthy:  func(healthy bool) { p.failing.Store(!healthy); p.server.FailHealthChecks(!healthy) },

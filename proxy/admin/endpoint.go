@@ -88,6 +88,7 @@ func (s *Server) table() []endpoint {
 		{path: "/memory", help: "print current allocation/heap usage", serve: s.memory},
 		{path: "/quitquitquit", help: "exit the server", changes: true, serve: s.quit},
 		{path: "/ready", help: "print server state, return 200 if LIVE, otherwise return 503", serve: s.ready},
+		{path: "/reopen_logs", help: "reopen access logs", changes: true, serve: s.reopenLogs},
 		{path: "/server_info", help: "print server version/status information", serve: s.serverInfo},
 		{path: "/stats", help: "print server stats", serve: s.stats, params: append(statParams(),
 			param{"format", "Format to use", []string{"text", "json", "prometheus"}},

@@ -60,6 +60,7 @@ func newFake() (*fake, Views) {
 			f.called("SetLogLevel %q %s", name, level)
 			return true
 		},
+		ReopenLogs: func() { f.called("ReopenLogs") },
 		Drain:      func(d Drain) { f.called("Drain %+v", d) },
 		Quit:       func() { f.called("Quit") },
 		SetHealthy: f.setHealthy,

@@ -95,3 +95,9 @@ func paths(text string) (all []change, err error) {
 	}
 	return all, nil
 }
+
+// reopenLogs is what whoever moves log files away calls.
+func (s *Server) reopenLogs(*fasthttp.Args) answer {
+	s.views.ReopenLogs()
+	return answer{body: []byte("OK\n")}
+}

@@ -31,6 +31,9 @@ type Views struct {
 	// levels of Envoy; false: there is no such logger.
 	SetLogLevel func(name, level string) bool
 
+	// ReopenLogs makes access logs be opened anew.
+	ReopenLogs func()
+
 	// Drain stops listeners; it returns at once.
 	Drain func(Drain)
 	// Quit begins the end of the program and returns at once: the answer is still

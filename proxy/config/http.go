@@ -84,6 +84,12 @@ type HTTP struct {
 	Filters        []HTTPFilter
 	UpgradeFilters []UpgradeFilters
 
+	// AccessLogs are written when a request has ended, and as LogOptions say.
+	AccessLogs []AccessLog
+	LogOptions AccessLogOptions
+	// LocalReplies changes answers of our own; nil: none.
+	LocalReplies *LocalReplies
+
 	// SuppressEnvoyHeaders is the router filter's switch.
 	SuppressEnvoyHeaders bool
 }

@@ -120,6 +120,9 @@ type TCP struct {
 	HashSourceIP bool
 	// MaxDuration closes a session whatever it does; 0 never.
 	MaxDuration time.Duration
+	// AccessLogs are written when a connection has ended, and as LogOptions say.
+	AccessLogs []AccessLog
+	LogOptions AccessLogOptions
 }
 
 // WeightedCluster is a share of traffic.

@@ -208,6 +208,7 @@ func bodyExpected(status int, m http1.MethodID) bool {
 // ActiveStream::encodeHeaders).
 func (x *exchange) answerFields(h *head, lines []http1.Header, empty bool) {
 	cfg := x.here.room.cfg
+	x.noteHead(lines)
 	dated, served := false, false
 	for i := range lines {
 		l := &lines[i]

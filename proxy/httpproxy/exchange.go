@@ -44,6 +44,10 @@ type exchange struct {
 
 	info streaminfo.Info // see info.go
 	kept kept
+	// answered and trailed are the answer's head and trailers, kept like kept.
+	answered, trailed kept
+	logTimer          loop.Timer
+	tick              func() // x.logAgain, bound once
 
 	// Whom to ask.
 	served   *served
@@ -137,7 +141,7 @@ type exchange struct {
 
 func newExchange(l *local) *exchange {
 	x := &exchange{here: l, w: l.w, rng: l.w.Rand()}
-	x.carry, x.life, x.vanish = x.pump, x.serve, x.clientGone
+	x.carry, x.life, x.vanish, x.tick = x.pump, x.serve, x.clientGone, x.logAgain
 	return x
 }
 
@@ -172,6 +176,8 @@ func (x *exchange) clear() {
 	x.info.Reset()
 	x.values.Values = x.values.Values[:0]
 	x.kept.reset()
+	x.answered.reset()
+	x.trailed.reset()
 	x.idn, x.path, x.xff = 0, x.path[:0], x.xff[:0]
 	x.limits, x.trailers = http1.Limits{}, false
 }
@@ -184,6 +190,7 @@ func (x *exchange) run(n int, err error) {
 		o = x.readHead(n, err)
 	}
 	if o == outcome.OK && !x.replied {
+		x.logBegin()
 		x.match()
 		o = x.passed()
 		for x.followed.now {
@@ -496,6 +503,7 @@ func (x *exchange) broken() {
 	if !x.settled {
 		x.vacate()
 	}
+	x.w.ClearTimer(&x.logTimer)
 	x.here.count.RqActive--
 	if x.flt != nil {
 		x.flt.r.End(outcome.Overload)

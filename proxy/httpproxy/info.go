@@ -124,13 +124,45 @@ func (x *exchange) noteAnswer(o outcome.Outcome) {
 	}
 }
 
-// noteEnd notes how the request ended, before it is answered.
+// noteEnd notes how the request ended, before what it held is given back and it is
+// answered.
 func (x *exchange) noteEnd(o outcome.Outcome) {
 	i := &x.info
 	i.Outcome = o
 	i.Flags |= streaminfo.FlagFor(o)
-	if x.back.done && x.started {
+	switch {
+	case x.back.done && x.started:
 		i.Times.UpstreamRecvEnd = x.moved
+	case o == outcome.OK && x.replied && x.route != nil && i.Details == "":
+		i.Details = "direct_response"
+	}
+	if x.here.room.needs&format.NeedsTrailers != 0 && x.started {
+		x.keepTrailers()
+	}
+}
+
+// keepTrailers copies the answer's trailers for those who look at them when all is
+// over.
+func (x *exchange) keepTrailers() {
+	var lines []http1.Header
+	switch {
+	case x.up.s != nil && x.up.s.Trailed():
+		lines = x.up.s.Trailers.Headers
+	case x.up.s == nil && x.back.kind == http1.BodyChunked && x.back.done:
+		lines = x.back.chunks.Trailers()
+	}
+	if len(lines) > 0 {
+		x.trailed.hold(&streaminfo.Request{Headers: lines})
+		x.info.Bytes.ResponseTrailers = sizeOf(lines)
+	}
+}
+
+// noteHead notes the head of an answer as it is sent.
+func (x *exchange) noteHead(lines []http1.Header) {
+	x.info.Times.SendBegan = x.w.Now()
+	if x.here.room.needs&format.NeedsResponse != 0 {
+		x.answered.reset()
+		x.answered.hold(&streaminfo.Request{Headers: lines})
 	}
 }
 
@@ -155,9 +187,58 @@ func sizeOf(lines []http1.Header) (n uint64) {
 	return n
 }
 
-// log ends the request's account.
+// log ends the request's account, and writes it where it is asked for.
 func (x *exchange) log() {
+	x.w.ClearTimer(&x.logTimer)
+	x.info.Times.Ended = x.w.Now()
+	if x.here.room.env.Logs != nil {
+		x.info.Times.SendEnd = x.info.Times.Ended
+		x.write(streaminfo.DownstreamEnd)
+	}
+}
+
+// write writes an entry of what is known by now.
+func (x *exchange) write(t streaminfo.LogType) {
 	i := &x.info
 	i.Status = x.status
-	i.Times.Ended = x.w.Now()
+	b := &i.Bytes
+	b.Received, b.Sent = x.in.count, x.back.count
+	if x.made {
+		b.Sent = uint64(len(x.local))
+	}
+	b.WireReceived, b.WireSent = b.RequestHead+b.Received, b.ResponseHead+b.Sent
+	b.UpstreamWireSent, b.UpstreamWireReceived = b.UpstreamHeadSent+b.Received, b.UpstreamHeadReceived+x.back.count
+	v := x.look()
+	v.Log = t
+	if x.answered.there {
+		v.Response, v.Answered = x.answered.head.Headers, true
+	}
+	if x.trailed.there {
+		v.Trailers = x.trailed.head.Headers
+	}
+	if x.made && !x.grpc {
+		v.Body = string(x.local)
+	}
+	x.here.room.env.Logs.Write(x.w, v)
+}
+
+// logBegin writes what the options want of a request that has come, and begins
+// their interval.
+func (x *exchange) logBegin() {
+	o := &x.here.room.cfg.LogOptions
+	if x.here.room.env.Logs == nil {
+		return
+	}
+	if o.OnRequest {
+		x.write(streaminfo.DownstreamStart)
+	}
+	if o.FlushInterval > 0 {
+		x.w.SetTimer(&x.logTimer, o.FlushInterval, x.tick)
+	}
+}
+
+// logAgain writes what is known while the request goes on.
+func (x *exchange) logAgain() {
+	x.write(streaminfo.DownstreamPeriodic)
+	x.w.SetTimer(&x.logTimer, x.here.room.cfg.LogOptions.FlushInterval, x.tick)
 }

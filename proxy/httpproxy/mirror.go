@@ -78,7 +78,13 @@ func (x *exchange) shadow(m *route.Mirror[*upstream.Cluster], c *upstream.Cluste
 	}
 	f := fields{&lines}
 	f.put("x-envoy-internal", bytesOf("true"))
-	route.Apply(m.Ops, f, x.eval(m.Ops, f.lines, false))
+	var made *route.Eval
+	if route.HasFormats(m.Ops) { // its values outlive the request
+		own, head := *x.look(), *v
+		own.Request = &head
+		made = &route.Eval{View: &own, Lines: f.lines}
+	}
+	route.Apply(m.Ops, f, made)
 	host := bytes.Clone(v.Host)
 	if m.HostRewrite != "" {
 		host = bytesOf(m.HostRewrite)

@@ -105,6 +105,7 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
 	x.fill(&r)
+	more := x.reword(&r)
 	x.resp.Status, x.length, x.local = r.status, len(r.body), bytesOf(r.body)
 	switch {
 	case x.grpc && !(r.filter != nil && r.filter.Raw):
@@ -124,6 +125,9 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	}
 	if o == outcome.Overflow {
 		f.put("x-envoy-overloaded", bytesOf("true"))
+	}
+	if len(more) > 0 {
+		route.Apply(more, f, x.eval(more, &lines, true))
 	}
 	if len(r.ops) > 0 {
 		route.Apply(r.ops, f, x.eval(r.ops, &lines, true))

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
@@ -39,6 +40,8 @@ type Env struct {
 	Workers int
 	// Chains are the room's filters, compiled.
 	Chains Chains
+	// Logs are written when a request has ended; nil: none.
+	Logs *accesslog.Log
 	// Place is where clients come in, for access logs; nil: not known.
 	Place *streaminfo.Place
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
@@ -79,6 +82,7 @@ type Room struct {
 	server    []byte
 	via       []byte
 	h2        *h2.Options
+	replies   *replies     // nil: answers of our own are worded as they are
 	trustsXFF bool         // something depends on x-forwarded-for
 	needs     format.Needs // what is looked at of every request when it has ended
 
@@ -100,6 +104,11 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 	}
 	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamIdleTimeout)
 	r.Use(table)
+	r.needs = env.Logs.Needs()
+	if cfg.LocalReplies != nil {
+		r.replies = compileReplies(cfg.LocalReplies)
+		r.needs |= r.replies.needs
+	}
 	if env.Secure {
 		r.scheme = []byte("https")
 	}

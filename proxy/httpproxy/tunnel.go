@@ -9,6 +9,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 // switched says that the upstream took up the protocol that was asked for. Over
@@ -38,6 +39,9 @@ func (x *exchange) join() outcome.Outcome {
 		x.up.c.Discard(x.backHead)
 	}
 	x.started = true
+	if x.here.room.cfg.LogOptions.OnTunnel && x.here.room.env.Logs != nil {
+		x.write(streaminfo.DownstreamTunnelSuccessfullyEstablished)
+	}
 	if x.down.broken() {
 		return outcome.DownstreamGone
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 )
@@ -118,7 +120,7 @@ func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels
 	}
 	r.useHash = a.WeightByHash
 	if a.WeightHeader != "" {
-		r.chooser = compileName(a.WeightHeader)
+		r.chooser = match.NewName(a.WeightHeader)
 	}
 	for i := range a.Weighted {
 		if err := c.addWeighted(&a.Weighted[i], levels, r); err != nil {
@@ -165,7 +167,7 @@ func (c *compiler[C]) target(name, header string, levels []*config.HeaderOps) Ta
 	t := Target[C]{Name: name, RequestOps: c.requestOps(levels)}
 	t.ResponseOps, t.Needs = c.responseOps(levels)
 	if name == "" {
-		t.header = compileName(header)
+		t.header = match.NewName(header)
 		return t
 	}
 	t.cluster, t.known = c.resolve(name)

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/attache-mesh/attache/proxy/match"
 )
 
 // domains finds a virtual host by Host: exact name, then the longest "*suffix", then the longest "prefix*", then "*"
@@ -97,7 +99,7 @@ func (d *domains) find(host []byte) int {
 		host = host[:portStart(host)]
 	}
 	var buf [maxHost]byte
-	return d.findLower(appendLower(buf[:0], host))
+	return d.findLower(match.AppendLower(buf[:0], host))
 }
 
 func (d *domains) findLower(host []byte) int {

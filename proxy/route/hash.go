@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -31,7 +33,7 @@ func (h *Hash) SetsCookie() bool { return h.made != 0 }
 // hashPolicy is a compiled config.HashPolicy.
 type hashPolicy struct {
 	kind       config.HashKind
-	name       headerName // HashHeader; name.name is also the query parameter's or the cookie's
+	name       match.Name // HashHeader; name.name is also the query parameter's or the cookie's
 	rewrite    *substitution
 	terminal   bool
 	makes      bool   // a missing cookie is made
@@ -40,10 +42,10 @@ type hashPolicy struct {
 
 func compileHashPolicy(p *config.HashPolicy) hashPolicy {
 	h := hashPolicy{kind: p.Kind, terminal: p.Terminal, rewrite: compileSubstitution(p.Rewrite)}
-	h.name = headerName{name: p.Name}
+	h.name = match.Name{Name: p.Name}
 	switch p.Kind {
 	case config.HashHeader:
-		h.name = compileName(p.Name)
+		h.name = match.NewName(p.Name)
 	case config.HashCookie:
 		h.makes, h.attributes = p.HasTTL, cookieAttributes(p)
 	case config.HashSourceIP, config.HashQuery:
@@ -85,7 +87,7 @@ func (p *hashPolicy) hash(req *Request, conn *Conn) (uint64, bool) {
 	case config.HashHeader:
 		return p.hashHeader(req)
 	case config.HashCookie:
-		v := cookieValue(req.Headers, p.name.name)
+		v := cookieValue(req.Headers, p.name.Name)
 		return hashing.XXH64(v, 0), len(v) > 0
 	case config.HashSourceIP:
 		if conn == nil || !conn.Client.IsValid() {
@@ -94,7 +96,7 @@ func (p *hashPolicy) hash(req *Request, conn *Conn) (uint64, bool) {
 		var text [64]byte
 		return hashing.XXH64(conn.Client.WithZone("").AppendTo(text[:0]), 0), true
 	case config.HashQuery:
-		v, ok := queryValue(req.Path, p.name.name)
+		v, ok := queryValue(req.Path, p.name.Name)
 		return hashing.XXH64(v, 0), ok
 	}
 	return 0, false
@@ -103,7 +105,7 @@ func (p *hashPolicy) hash(req *Request, conn *Conn) (uint64, bool) {
 // hashHeader chains the sorted values of all lines: each hash is the seed of the next.
 func (p *hashPolicy) hashHeader(req *Request) (uint64, bool) {
 	var few [8][]byte
-	values := p.name.values(few[:0], req)
+	values := p.name.Values(few[:0], req)
 	if p.rewrite != nil {
 		for i, v := range values {
 			values[i] = p.rewrite.append(nil, v)
@@ -121,7 +123,7 @@ func (p *hashPolicy) hashHeader(req *Request) (uint64, bool) {
 // that name counts, even if it is empty.
 func cookieValue(headers []Header, name string) []byte {
 	for i := range headers {
-		if !equalFold(headers[i].Name, "cookie") {
+		if !match.EqualFold(headers[i].Name, "cookie") {
 			continue
 		}
 		for rest := headers[i].Value; len(rest) > 0; {
@@ -167,7 +169,7 @@ func (r *Route[C]) AppendSetCookie(dst []byte, h *Hash, n int) (out []byte, ok b
 			n--
 			continue
 		}
-		dst = append(append(dst, r.hash[i].name.name...), `="`...)
+		dst = append(append(dst, r.hash[i].name.Name...), `="`...)
 		dst = append(append(dst, h.cookie[:]...), '"')
 		return append(dst, r.hash[i].attributes...), true
 	}

@@ -115,3 +115,9 @@ func (e *Eval) make(t *format.Text) string {
 	v := kept[begin:]
 	return unsafe.String(unsafe.SliceData(v), len(v))
 }
+
+// CompileOps compiles additions alone, as one level has them, and says what their formats look at.
+func CompileOps(add []config.HeaderValue) (ops []Op, n format.Needs) {
+	c := compiler[struct{}]{}
+	return c.responseOps([]*config.HeaderOps{{ResponseAdd: add}})
+}

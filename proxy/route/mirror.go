@@ -25,7 +25,7 @@ func (m *Mirror[C]) Cluster(r *Route[C], req *Request) (c C, ok bool) {
 	if t.Name != "" {
 		return t.cluster, t.known
 	}
-	name, _ := t.header.first(req)
+	name, _ := t.header.First(req)
 	if len(name) == 0 {
 		return c, false
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
@@ -92,8 +94,8 @@ func (l *location) requestHost(req *Request) []byte {
 	if !l.keepsScheme(req) {
 		port := host[at:]
 		remove = remove ||
-			equalFold(req.ForwardedProto, "https") && string(port) == ":443" ||
-			equalFold(req.ForwardedProto, "http") && string(port) == ":80"
+			match.EqualFold(req.ForwardedProto, "https") && string(port) == ":443" ||
+			match.EqualFold(req.ForwardedProto, "http") && string(port) == ":80"
 	}
 	if remove {
 		return host[:at]

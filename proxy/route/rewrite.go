@@ -5,6 +5,8 @@ package route
 import (
 	"regexp"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
@@ -46,14 +48,14 @@ func (p *pathRewrite) append(dst, path []byte, matched int) ([]byte, bool) {
 // hostRewrite is the action's own, in order of precedence; the first that is given counts, even if it yields nothing.
 type hostRewrite struct {
 	literal string
-	header  headerName // no name: none
+	header  match.Name // no name: none
 	regex   *substitution
 }
 
 func compileHostRewrite(a *config.Forward) hostRewrite {
 	h := hostRewrite{literal: a.HostRewrite, regex: compileSubstitution(a.HostPathRegex)}
 	if a.HostFromHeader != "" {
-		h.header = compileName(a.HostFromHeader)
+		h.header = match.NewName(a.HostFromHeader)
 	}
 	return h
 }
@@ -67,8 +69,8 @@ func (r *Route[C]) AppendHost(dst []byte, req *Request) (out []byte, ok bool) {
 	switch h := &r.host; {
 	case h.literal != "":
 		dst = append(dst, h.literal...)
-	case h.header.name != "":
-		v, _ := h.header.first(req)
+	case h.header.Name != "":
+		v, _ := h.header.First(req)
 		dst = append(dst, v...)
 	case h.regex != nil:
 		dst = h.regex.append(dst, withoutQuery(req.Path))

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 )
@@ -89,7 +91,7 @@ type Route[C any] struct {
 	targets  []Target[C]
 	total    uint64 // sum of weights; 0: one target
 	// chooser is the request header that chooses among targets; no name: none.
-	chooser   headerName
+	chooser   match.Name
 	useHash   bool // hash policies choose
 	hash      []hashPolicy
 	path      pathRewrite
@@ -118,7 +120,7 @@ type Target[C any] struct {
 
 	cluster C
 	known   bool
-	header  headerName // names the cluster if Name is empty
+	header  match.Name // names the cluster if Name is empty
 	end     uint64     // the end of its interval in [0, total)
 }
 
@@ -137,7 +139,7 @@ func (r *Route[C]) Cluster(req *Request, random uint64, conn *Conn) (c C, t *Tar
 	if t.Name != "" {
 		return t.cluster, t, t.known
 	}
-	name, _ := t.header.first(req)
+	name, _ := t.header.First(req)
 	if len(name) == 0 {
 		return c, t, false
 	}
@@ -156,8 +158,8 @@ func (r *Route[C]) interval(n uint64) *Target[C] {
 
 // choice is the number that chooses: the header's, else the hash, else random.
 func (r *Route[C]) choice(req *Request, random uint64, conn *Conn) uint64 {
-	if r.chooser.name != "" {
-		if v, lines := r.chooser.first(req); lines == 1 {
+	if r.chooser.Name != "" {
+		if v, lines := r.chooser.First(req); lines == 1 {
 			if n, ok := parseUint(v); ok {
 				return n
 			}
@@ -199,7 +201,7 @@ func (r *Route[C]) Target(i int) (t *Target[C], share float64) {
 // createUpgradeFilterChain).
 func (r *Route[C]) UpgradeAllowed(kind []byte, listener bool) bool {
 	for i := range r.upgrades {
-		if equalFold(kind, r.upgrades[i].kind) {
+		if match.EqualFold(kind, r.upgrades[i].kind) {
 			return r.upgrades[i].enabled
 		}
 	}

@@ -5,6 +5,8 @@ package route
 import (
 	"regexp"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
@@ -19,20 +21,20 @@ type rule struct {
 	grpc    bool
 	num     uint32 // of den; den 0: always
 	den     uint32
-	headers []headerRule
+	headers []match.Header
 	query   []queryRule
 }
 
 func compileRule(m *config.RouteMatch) rule {
 	r := rule{kind: m.Path.Kind, value: m.Path.Value, regex: m.Path.Regex, grpc: m.GRPC}
 	if m.IgnoreCase {
-		r.fold, r.value = true, lower(r.value)
+		r.fold, r.value = true, match.Lower(r.value)
 	}
 	if m.Runtime != nil {
 		r.num, r.den = m.Runtime.Num, m.Runtime.Den
 	}
 	for i := range m.Headers {
-		r.headers = append(r.headers, compileHeaderRule(&m.Headers[i]))
+		r.headers = append(r.headers, match.NewHeader(&m.Headers[i]))
 	}
 	for i := range m.Query {
 		r.query = append(r.query, compileQueryRule(&m.Query[i]))
@@ -71,7 +73,7 @@ func (r *rule) hasPrefix(path []byte) bool {
 		return false
 	}
 	if r.fold {
-		return equalFold(path[:len(r.value)], r.value)
+		return match.EqualFold(path[:len(r.value)], r.value)
 	}
 	return string(path[:len(r.value)]) == r.value
 }
@@ -84,7 +86,7 @@ func (r *rule) matchRest(req *Request, random uint64) bool {
 		return false
 	}
 	for i := range r.headers {
-		if !r.headers[i].match(req) {
+		if !r.headers[i].Match(req) {
 			return false
 		}
 	}
@@ -101,16 +103,16 @@ func isConnect(req *Request) bool {
 	if string(req.Method) == "CONNECT" {
 		return true
 	}
-	upgrade := headerName{name: "upgrade"}
-	v, n := upgrade.first(req)
-	return n > 0 && equalFold(v, "connect-udp")
+	upgrade := match.Name{Name: "upgrade"}
+	v, n := upgrade.First(req)
+	return n > 0 && match.EqualFold(v, "connect-udp")
 }
 
 // isGRPC is Grpc::Common::isGrpcRequestHeaders: "application/grpc" itself or with a "+" after it, not "grpc-web".
 func isGRPC(req *Request) bool {
 	const grpc = "application/grpc"
-	contentType := headerName{name: "content-type"}
-	v, _ := contentType.first(req)
+	contentType := match.Name{Name: "content-type"}
+	v, _ := contentType.First(req)
 	return len(req.Path) > 0 && len(v) >= len(grpc) && string(v[:len(grpc)]) == grpc && (len(v) == len(grpc) || v[len(grpc)] == '+')
 }
 
@@ -119,11 +121,11 @@ type queryRule struct {
 	name    string
 	present bool // only whether it is there counts
 	absent  bool // and it must not be
-	text    text
+	text    match.String
 }
 
 func compileQueryRule(m *config.QueryMatch) queryRule {
-	return queryRule{name: m.Name, present: m.Present, absent: m.Present && m.Invert, text: compileText(&m.String)}
+	return queryRule{name: m.Name, present: m.Present, absent: m.Present && m.Invert, text: match.NewString(&m.String)}
 }
 
 func (q *queryRule) match(path []byte) bool {
@@ -131,5 +133,5 @@ func (q *queryRule) match(path []byte) bool {
 	if q.present {
 		return ok != q.absent
 	}
-	return ok && q.text.match(v)
+	return ok && q.text.Match(v)
 }

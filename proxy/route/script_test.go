@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/match"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -82,15 +84,15 @@ func someClusters(name string) (string, bool) {
 type lines struct{ all []Header }
 
 func (l *lines) Has(name string) bool {
-	h := headerName{name: name}
-	_, n := h.firstLine(l.all)
+	h := match.Name{Name: name}
+	_, n := h.FirstLine(l.all)
 	return n > 0
 }
 
 func (l *lines) Remove(name string) {
 	var kept []Header
 	for _, h := range l.all {
-		if !equalFold(h.Name, name) {
+		if !match.EqualFold(h.Name, name) {
 			kept = append(kept, h)
 		}
 	}

@@ -62,6 +62,8 @@ type Info struct {
 	// Metadata is what filters have noted, by namespace; State are their objects.
 	Metadata Metadata
 	State    State
+	// HealthCheck says that the request is a health check of the client's.
+	HealthCheck bool
 	// CustomFlags are what %CUSTOM_FLAGS% says, joined by commas.
 	CustomFlags string
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 	"github.com/attache-mesh/attache/proxy/upstream"
 	"github.com/attache-mesh/attache/proxy/upstream/outlier"
@@ -22,6 +23,7 @@ func (s *session) connect() {
 	}
 	for gone := 0; p.Attempt < r.attempts; p.Attempt++ {
 		o, again := s.try(&p)
+		s.noteTry(o)
 		if again && gone < maxGone && p.Avoid.Removed() {
 			p.Attempt-- // the configuration took the host away: that is no failure
 			gone++
@@ -40,6 +42,7 @@ func (s *session) connect() {
 		}
 	}
 	s.local.count[attemptsExceeded]++
+	s.note(streaminfo.UpstreamRetryLimitExceeded)
 	s.abort()
 }
 
@@ -70,6 +73,10 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		return o, false
 	}
 	host := h.On(s.w)
+	if s.log != nil {
+		s.log.info.Upstream.Cluster, s.log.info.Upstream.Host = c.Config(), h.Endpoint()
+		s.log.info.Times.ConnectBegan = s.w.Now()
+	}
 	lease, err := host.Exclusive.GetFor(s.want(h.Target()), b, false, 0)
 	if err != nil {
 		p.Avoid = h

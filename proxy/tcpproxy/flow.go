@@ -16,6 +16,7 @@ type flow struct {
 	// limit is how many bytes may be queued on to before from is read no more.
 	limit   int
 	ended   bool    // from's end was passed on
+	count   uint64  // of the bytes that were read
 	seen    *uint64 // bytes, counted of the room
 	counted *uint64 // bytes, counted of the cluster
 	drain   func()
@@ -58,6 +59,7 @@ func (f *flow) Ready(c *loop.Conn) {
 func (f *flow) pass(c *loop.Conn, p []byte) bool {
 	err := f.to.Send(p)
 	*f.seen += uint64(len(p))
+	f.count += uint64(len(p))
 	*f.counted += uint64(len(p))
 	f.s.active = f.s.w.Now()
 	switch {

@@ -346,7 +346,7 @@ func TestSimNothingLeaks(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	none := func(string) *upstream.Cluster { return nil }
 	for _, c := range []config.TCP{{}, {Clusters: []config.WeightedCluster{{Name: "a"}, {Name: "b"}}}} {
-		if _, err := New(&c, none, 1); err == nil || !strings.Contains(err.Error(), "cluster") {
+		if _, err := New(&c, none, Env{Workers: 1}); err == nil || !strings.Contains(err.Error(), "cluster") {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

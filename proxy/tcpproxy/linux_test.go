@@ -37,7 +37,7 @@ func proxied(t testing.TB, serve func(net.Conn)) string {
 	k, err := upstream.Open(clusterConfig("hosts", back.Addr().String()), []*loop.Worker{w}, log, nil)
 	must(t, err)
 	room, err := New(&config.TCP{StatPrefix: "t", IdleTimeout: time.Hour, Clusters: []config.WeightedCluster{{Name: "hosts"}}},
-		func(string) *upstream.Cluster { return k }, 1)
+		func(string) *upstream.Cluster { return k }, Env{Workers: 1})
 	must(t, err)
 	l, err := w.Listen(at("127.0.0.1:0"), loop.ListenOptions{}, func(c *loop.Conn) { room.Accept(c, 1<<20) })
 	must(t, err)

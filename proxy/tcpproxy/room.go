@@ -16,8 +16,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -31,6 +33,8 @@ type Room struct {
 	idleTimeout time.Duration // 0: never
 	maxDuration time.Duration // 0: never
 	names       [counters]string
+	env         Env
+	logOptions  config.AccessLogOptions
 	local       []*local // by worker ID
 }
 
@@ -47,13 +51,26 @@ type local struct {
 	count    [counters]uint64
 	sessions session // head of the ring of those at work
 	active   int
+	ids      uint64 // of the last session that is logged
 }
 
-// New makes a room for so many workers, whose IDs count from 0. resolve gives
+// Env is what a room takes from the process.
+type Env struct {
+	// Workers is how many workers there are; their IDs count from 0.
+	Workers int
+	// Wall is the time of day, for access logs; nil: time.Now.
+	Wall func() time.Time
+	// Place is where connections come in; Logs are written when one has ended; nil:
+	// none.
+	Place *streaminfo.Place
+	Logs  *accesslog.Log
+}
+
+// New makes a room. resolve gives
 // the cluster of a name, or nil: connections meant for that one are closed and
 // counted, as in Envoy. Errors: no cluster, or weights that add up to nothing.
 // Any goroutine.
-func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, workers int) (*Room, error) {
+func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env) (*Room, error) {
 	if len(c.Clusters) == 0 {
 		return nil, errors.New("tcp_proxy: no cluster")
 	}
@@ -63,6 +80,11 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, workers 
 		idleTimeout: c.IdleTimeout,
 		maxDuration: c.MaxDuration,
 		names:       counterNames(c.StatPrefix),
+		env:         env,
+		logOptions:  c.LogOptions,
+	}
+	if r.env.Wall == nil {
+		r.env.Wall = time.Now
 	}
 	for _, wc := range c.Clusters {
 		r.clusters = append(r.clusters, share{resolve(wc.Name), uint64(wc.Weight), wc.Match})
@@ -74,7 +96,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, workers 
 	case r.total == 0:
 		return nil, fmt.Errorf("tcp_proxy %s: weighted_clusters: the weights add up to 0", c.StatPrefix)
 	}
-	for range workers {
+	for range env.Workers {
 		l := &local{}
 		l.sessions.next, l.sessions.prev = &l.sessions, &l.sessions
 		r.local = append(r.local, l)
@@ -92,6 +114,7 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	l.count[cxTotal]++
 	s := newSession(r, l, c, bufferLimit)
 	l.enter(s)
+	s.noteBegin()
 	if r.maxDuration > 0 {
 		s.stop = w.Now() + int64(r.maxDuration)
 		s.arm()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -28,9 +29,10 @@ type session struct {
 
 	timer   loop.Timer
 	onTimer func()
-	active  int64 // when bytes last moved, ns; 0: not joined yet
-	stop    int64 // when the session has lasted long enough, ns; 0: never
-	unsent  int   // queued when timeUp last looked
+	active  int64   // when bytes last moved, ns; 0: not joined yet
+	stop    int64   // when the session has lasted long enough, ns; 0: never
+	unsent  int     // queued when timeUp last looked
+	log     *logged // nil: nobody asks
 }
 
 func newSession(r *Room, l *local, c *loop.Conn, bufferLimit int) *session {
@@ -52,6 +54,7 @@ func (s *session) join() {
 	s.reply.begin()
 	s.active = s.w.Now()
 	s.arm()
+	s.noteJoined()
 	up.Serve(&s.reply, true)
 	s.request.from.Resume()
 }
@@ -90,6 +93,7 @@ func (s *session) closed() {
 	case s.open == 0:
 		s.w.ClearTimer(&s.timer)
 		s.local.leave(s)
+		s.noteEnd()
 		if s.active > 0 { // else connect still holds what it has found
 			s.drop()
 		}
@@ -118,6 +122,7 @@ func (s *session) timeUp() {
 	now := s.w.Now()
 	if s.stop > 0 && now >= s.stop {
 		s.local.count[maxDurations]++
+		s.note(streaminfo.DurationTimeout)
 		s.end()
 		return
 	}

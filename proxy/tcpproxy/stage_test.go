@@ -80,7 +80,7 @@ func (g *stage) open(c config.TCP) {
 	if c.Clusters == nil {
 		c.Clusters = []config.WeightedCluster{{Name: "hosts"}}
 	}
-	room, err := New(&c, func(name string) *upstream.Cluster { return g.clusters[name] }, 1)
+	room, err := New(&c, func(name string) *upstream.Cluster { return g.clusters[name] }, Env{Workers: 1})
 	must(g.t, err)
 	g.room = room
 	l, err := g.proxy.Listen(front, loop.ListenOptions{}, func(c *loop.Conn) { room.Accept(c, g.bufferLimit) })

@@ -9,6 +9,8 @@ import (
 	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
@@ -74,6 +76,23 @@ const (
 	healthChecker     kind = "health checker"
 	checkEventSink    kind = "health check event sink"
 	xdsSocket         kind = "transport socket of a control plane"
+	networkFilter    kind = "network filter"
+	httpFilter       kind = "HTTP filter"
+	routeFilter      kind = "HTTP filter, of a route"
+	listenerFilter   kind = "listener filter"
+	downstreamSocket kind = "transport socket of a listener"
+	upstreamSocket   kind = "transport socket of a cluster"
+	certValidator    kind = "certificate validator"
+	accessLogger     kind = "access logger"
+	clusterKind      kind = "cluster type"
+	balancePolicy    kind = "load balancing policy"
+	protocolOptions  kind = "upstream protocol options"
+	headerFormatter  kind = "header formatter"
+	formatter        kind = "formatter"
+	healthChecker    kind = "health checker"
+	checkEventSink   kind = "health check event sink"
+	logFilterKind    kind = "access log filter"
+	xdsSocket        kind = "transport socket of a control plane"
 
 	retryHost         kind = "retry host predicate"
 	retryPriority     kind = "retry priority"
@@ -129,6 +148,9 @@ func extensions() []extension {
 		{redirectPredicate, "envoy.internal_redirect_predicates.safe_cross_scheme", func() proto.Message { return &safeschemev3.SafeCrossSchemeConfig{} }},
 		{retryPriority, "envoy.retry_priorities.previous_priorities", func() proto.Message { return &prioritiesv3.PreviousPrioritiesConfig{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
+		{accessLogger, "envoy.access_loggers.stdout", func() proto.Message { return &streamlogv3.StdoutAccessLog{} }},
+		{accessLogger, "envoy.access_loggers.stderr", func() proto.Message { return &streamlogv3.StderrAccessLog{} }},
+		{logFilterKind, "envoy.access_loggers.extension_filters.cel", func() proto.Message { return &celfilterv3.ExpressionFilter{} }},
 		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},
 		{formatter, "envoy.formatter.req_without_query", func() proto.Message { return &reqwithoutqueryv3.ReqWithoutQuery{} }},
 		{formatter, "envoy.formatter.cel", func() proto.Message { return &formatcelv3.Cel{} }},

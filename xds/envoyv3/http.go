@@ -58,7 +58,9 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.downstreamHTTP2(p, m, h)
 	d.clientCert(p, m, h)
 	d.notTogether(p, m)
-	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	h.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	h.LogOptions = d.hcmLogOptions(p, m)
+	h.LocalReplies = d.localReplies(p.dot("local_reply_config"), m.GetLocalReplyConfig())
 	var router *routerv3.Router
 	h.Filters, router = d.httpFilters(p.dot("http_filters"), m.GetHttpFilters())
 	h.SuppressEnvoyHeaders = router.GetSuppressEnvoyHeaders()

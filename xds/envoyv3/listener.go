@@ -39,7 +39,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		l.Additional = append(l.Additional, d.ipOrPipe(p.dot("additional_addresses").at(i).dot("address"), a.GetAddress()))
 	}
 	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Keepalive)
-	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	d.watched(p.dot("access_log"), m.GetAccessLog(), "give the log to the connection manager or the TCP proxy")
 	d.chains(p, m, l)
 	d.listenerFilters(p, m, l)
 	return l

@@ -130,4 +130,12 @@ const (
 	hintHTTP3 = "HTTP/3 is not supported"
 	labelOnly = "describes the resource; nothing here reads it"
 	noMeta    = "no filter here reads it"
+	hintAdminLog = "the admin server's requests are not logged"
+	hintTLS      = "TLS is not supported yet"
+	hintProxy    = "the PROXY protocol is not supported yet"
+	hintHTTP2    = "HTTP/2 is not supported yet"
+	hintHTTP3    = "HTTP/3 is not supported"
+	hintRetry    = "retries are not supported yet"
+	labelOnly    = "describes the resource; nothing here reads it"
+	noMeta       = "no filter here reads it"
 )

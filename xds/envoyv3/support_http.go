@@ -18,22 +18,20 @@ func httpTables() []table {
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
 				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port proxy_100_continue " +
-				"http2_protocol_options set_current_client_cert_details",
+				"http2_protocol_options set_current_client_cert_details access_log access_log_flush_interval " +
+				"flush_access_log_on_new_request access_log_options local_reply_config",
 			partly: notes{
 				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
 				"stream_error_on_invalid_http_message": "HTTP/2 only; an invalid HTTP/1 message always ends its connection",
-				"access_log":                           "/dev/null only: " + hintLogs,
 				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY before TLS is served",
 			},
 			noEffect: notes{
-				"access_log_flush_interval":           "no access log is written",
-				"flush_access_log_on_new_request":     "no access log is written",
-				"access_log_options":                  "no access log is written",
 				"add_proxy_protocol_connection_state": "there is no filter state",
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
 			refused: notes{
 				"local_reply_config":         "local replies are Envoy's defaults",
+				"http3_protocol_options":     hintHTTP3,
 				"request_id_extension":       "request ids are UUIDs",
 				"add_user_agent":             "",
 				"path_normalization_options": "use normalize_path and merge_slashes",
@@ -45,6 +43,12 @@ func httpTables() []table {
 				"typed_header_validation_config":   "headers are always checked as RFC 9110 says",
 			},
 		},
+		{
+			of:       &hcmv3.HttpConnectionManager_HcmAccessLogOptions{},
+			honoured: "access_log_flush_interval flush_access_log_on_new_request flush_log_on_tunnel_successfully_established",
+		},
+		{of: &hcmv3.LocalReplyConfig{}, honoured: "mappers body_format"},
+		{of: &hcmv3.ResponseMapper{}, honoured: "filter status_code body body_format_override headers_to_add"},
 		{of: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{}, honoured: "subject cert chain dns uri"},
 		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges"},
 		{
@@ -60,10 +64,10 @@ func httpTables() []table {
 		{
 			of:       &routerv3.Router{},
 			honoured: "suppress_envoy_headers",
-			partly:   notes{"upstream_log": "/dev/null only: " + hintLogs},
+			partly:   notes{"upstream_log": "checked, and nothing is logged: the connection manager's access log has the host too"},
 			noEffect: notes{
 				"dynamic_stats":                            "counters of a cluster cost nothing worth switching off",
-				"upstream_log_options":                     "no access log is written",
+				"upstream_log_options":                     "nothing is logged there",
 				"suppress_grpc_request_failure_code_stats": "those statistics are not kept",
 			},
 			unbuilt: notes{"start_child_span": noSpans},

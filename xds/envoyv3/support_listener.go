@@ -15,7 +15,7 @@ func listenerTables() []table {
 			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
 				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata",
-			partly: notes{"access_log": "/dev/null only: " + hintLogs},
+			partly: notes{"access_log": "checked, and nothing is logged: give the log to the connection manager or the TCP proxy"},
 			noEffect: notes{
 				"traffic_direction": labelOnly,
 				"reuse_port":        "each worker always has its own socket",
@@ -70,6 +70,7 @@ func listenerTables() []table {
 			honoured: "name typed_config",
 			never:    notes{"config_discovery": hintECDS},
 		},
+		{of: &tcpv3.TcpProxy_TcpAccessLogOptions{}, honoured: "access_log_flush_interval flush_access_log_on_connected"},
 		{
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
@@ -80,6 +81,7 @@ func listenerTables() []table {
 				"flush_access_log_on_connected": "no access log is written",
 				"access_log_options":            "no access log is written",
 			},
+				"max_downstream_connection_duration access_log access_log_flush_interval flush_access_log_on_connected access_log_options",
 			never: notes{
 				"tunneling_config": "bytes are passed on as they are",
 				"on_demand":        "the cluster has to be there when the listener is",

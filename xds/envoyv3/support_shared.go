@@ -6,6 +6,8 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	formatcelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
 	formatmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
 	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
@@ -69,19 +71,43 @@ func sharedTables() []table {
 		}},
 		{
 			of:       &accesslogv3.AccessLog{},
-			honoured: "typed_config",
-			noEffect: notes{"name": "an extension is found by its type", "filter": "the log is not written"},
+			honoured: "typed_config filter",
+			noEffect: notes{"name": "an extension is found by its type"},
 		},
+		{of: &filelogv3.FileAccessLog{}, honoured: "path format json_format typed_json_format log_format"},
+		{of: &streamlogv3.StdoutAccessLog{}, honoured: "log_format"},
+		{of: &streamlogv3.StderrAccessLog{}, honoured: "log_format"},
 		{
-			of:     &filelogv3.FileAccessLog{},
-			partly: notes{"path": "/dev/null only: " + hintLogs},
-			noEffect: notes{
-				"format":            "the log is not written",
-				"json_format":       "the log is not written",
-				"typed_json_format": "the log is not written",
-				"log_format":        "the log is not written",
-			},
+			of: &accesslogv3.AccessLogFilter{},
+			honoured: "status_code_filter duration_filter not_health_check_filter runtime_filter and_filter or_filter header_filter " +
+				"response_flag_filter grpc_status_filter metadata_filter log_type_filter extension_filter",
+			partly: notes{"traceable_filter": "holds for nothing: no request is traced"},
+			strict: true,
 		},
+		{of: &accesslogv3.ComparisonFilter{}, honoured: "op value"},
+		{of: &accesslogv3.StatusCodeFilter{}, honoured: "comparison"},
+		{of: &accesslogv3.DurationFilter{}, honoured: "comparison"},
+		{of: &accesslogv3.NotHealthCheckFilter{}},
+		{of: &accesslogv3.TraceableFilter{}},
+		{of: &accesslogv3.RuntimeFilter{}, honoured: "runtime_key percent_sampled use_independent_randomness"},
+		{of: &accesslogv3.AndFilter{}, honoured: "filters"},
+		{of: &accesslogv3.OrFilter{}, honoured: "filters"},
+		{of: &accesslogv3.HeaderFilter{}, honoured: "header"},
+		{of: &accesslogv3.ResponseFlagFilter{}, honoured: "flags"},
+		{of: &accesslogv3.GrpcStatusFilter{}, honoured: "statuses exclude"},
+		{of: &accesslogv3.MetadataFilter{}, honoured: "matcher match_if_key_not_found"},
+		{of: &accesslogv3.LogTypeFilter{}, honoured: "types exclude"},
+		{of: &accesslogv3.ExtensionFilter{}, honoured: "typed_config", noEffect: notes{"name": "an extension is found by its type"}},
+		{of: &celfilterv3.ExpressionFilter{}, never: notes{"expression": "CEL is not supported yet"}},
+		{of: &corev3.RuntimeUInt32{}, honoured: "default_value runtime_key"},
+		{of: &matcherv3.MetadataMatcher{}, honoured: "filter path value invert", strict: true},
+		{of: &matcherv3.MetadataMatcher_PathSegment{}, honoured: "key", strict: true},
+		{of: &matcherv3.ValueMatcher{}, honoured: "null_match double_match string_match bool_match present_match list_match or_match", strict: true},
+		{of: &matcherv3.ValueMatcher_NullMatch{}},
+		{of: &matcherv3.DoubleMatcher{}, honoured: "range exact"},
+		{of: &typev3.DoubleRange{}, honoured: "start end"},
+		{of: &matcherv3.ListMatcher{}, honoured: "one_of", strict: true},
+		{of: &matcherv3.OrMatcher{}, honoured: "value_matchers", strict: true},
 		{of: &corev3.Metadata{}, honoured: "filter_metadata", partly: notes{
 			"typed_filter_metadata": "envoy.transport_sockets.proxy_protocol of endpoints; nothing reads the others",
 		}},

@@ -28,7 +28,17 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 	for _, h := range m.GetHashPolicy() {
 		t.HashSourceIP = t.HashSourceIP || h.GetSourceIp() != nil
 	}
-	d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	t.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
+	o, a := &t.LogOptions, m.GetAccessLogOptions()
+	o.FlushInterval = d.duration(p.dot("access_log_flush_interval"), m.GetAccessLogFlushInterval(), 0)
+	o.OnConnected = m.GetFlushAccessLogOnConnected()
+	if a != nil {
+		if m.GetAccessLogFlushInterval() != nil || o.OnConnected {
+			d.refuse(p, "Only one of access_log_flush_interval or access_log_options can be specified.")
+		}
+		o.FlushInterval = d.duration(p.dot("access_log_options").dot("access_log_flush_interval"), a.GetAccessLogFlushInterval(), 0)
+		o.OnConnected = a.GetFlushAccessLogOnConnected()
+	}
 	return t
 }
 

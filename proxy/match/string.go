@@ -1,4 +1,4 @@
-package route
+package match
 
 // Matching of strings, as Envoy's StringMatcher (source/common/common/matchers.h). Case is ASCII's.
 
@@ -9,23 +9,25 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
-// text is a compiled config.StringMatch.
-type text struct {
+// String is a compiled config.StringMatch.
+type String struct {
 	kind  config.StringKind
 	fold  bool   // value is lower case and so is compared the input; not for regular expressions
 	value string // what is looked for
 	regex *regexp.Regexp
 }
 
-func compileText(m *config.StringMatch) text {
-	t := text{kind: m.Kind, fold: m.IgnoreCase, value: m.Value, regex: m.Regex}
+// NewString compiles a condition.
+func NewString(m *config.StringMatch) String {
+	t := String{kind: m.Kind, fold: m.IgnoreCase, value: m.Value, regex: m.Regex}
 	if t.fold {
-		t.value = lower(t.value)
+		t.value = Lower(t.value)
 	}
 	return t
 }
 
-func (t *text) match(b []byte) bool {
+// Match decides.
+func (t *String) Match(b []byte) bool {
 	n := len(t.value)
 	switch t.kind {
 	case config.StringExact:
@@ -43,19 +45,19 @@ func (t *text) match(b []byte) bool {
 }
 
 // equal compares b with the value; they have one length.
-func (t *text) equal(b []byte) bool {
+func (t *String) equal(b []byte) bool {
 	if t.fold {
-		return equalFold(b, t.value)
+		return EqualFold(b, t.value)
 	}
 	return string(b) == t.value
 }
 
-func (t *text) contains(b []byte) bool {
+func (t *String) contains(b []byte) bool {
 	if !t.fold {
 		return bytes.Contains(b, []byte(t.value))
 	}
 	for ; len(b) >= len(t.value); b = b[1:] {
-		if equalFold(b[:len(t.value)], t.value) {
+		if EqualFold(b[:len(t.value)], t.value) {
 			return true
 		}
 		if len(b) == 0 {
@@ -65,8 +67,8 @@ func (t *text) contains(b []byte) bool {
 	return false
 }
 
-// equalFold reports whether b lowered is s, which is lower case.
-func equalFold(b []byte, s string) bool {
+// EqualFold reports whether b lowered is s, which is lower case.
+func EqualFold(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
 	}
@@ -85,12 +87,13 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-// appendLower appends b in lower case.
-func appendLower(dst, b []byte) []byte {
+// AppendLower appends b in lower case.
+func AppendLower(dst, b []byte) []byte {
 	for _, c := range b {
 		dst = append(dst, lowerByte(c))
 	}
 	return dst
 }
 
-func lower(s string) string { return string(appendLower(nil, []byte(s))) }
+// Lower is s in lower case, ASCII only.
+func Lower(s string) string { return string(AppendLower(nil, []byte(s))) }

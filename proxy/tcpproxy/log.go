@@ -1,0 +1,98 @@
+package tcpproxy
+
+// What is noted of a session for its access logs; nothing, if there are none.
+
+import (
+	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
+	"github.com/attache-mesh/attache/proxy/transport"
+)
+
+// logged is a session's account.
+type logged struct {
+	info  streaminfo.Info
+	conn  streaminfo.Conn
+	timer loop.Timer
+}
+
+// noteBegin opens the account, if there is a log to write it to.
+func (s *session) noteBegin() {
+	r := s.room
+	if r.env.Logs == nil {
+		return
+	}
+	c, l := s.request.from, s.local
+	l.ids++
+	g := &logged{conn: streaminfo.Conn{
+		ID:   (l.ids-1)*uint64(len(r.local)) + uint64(s.w.ID) + 1,
+		Peer: c.Peer(), Local: c.Local(), TLS: transport.Of(c), Began: s.w.Now(), Place: r.env.Place,
+	}}
+	g.info.Conn, g.info.Remote = &g.conn, g.conn.Peer
+	g.info.Times.Began = g.conn.Began
+	s.log = g
+	if r.logOptions.FlushInterval > 0 {
+		s.w.SetTimer(&g.timer, r.logOptions.FlushInterval, s.logAgain)
+	}
+}
+
+// note raises a flag.
+func (s *session) note(f streaminfo.Flags) {
+	if s.log != nil {
+		s.log.info.Flags |= f
+	}
+}
+
+// noteTry notes an attempt to connect.
+func (s *session) noteTry(o outcome.Outcome) {
+	if s.log == nil {
+		return
+	}
+	i := &s.log.info
+	switch o {
+	case outcome.NoCluster, outcome.NoHost, outcome.Overflow:
+	default:
+		i.Attempts++
+	}
+	if i.Outcome = o; o != outcome.OK {
+		i.Flags |= streaminfo.FlagFor(o)
+	}
+}
+
+// noteJoined notes the host's connection.
+func (s *session) noteJoined() {
+	if s.log == nil {
+		return
+	}
+	i, c := &s.log.info, s.lease.Conn
+	i.Times.ConnectEnd = s.w.Now()
+	i.Upstream.Remote, i.Upstream.Local, i.Upstream.TLS = c.Peer(), c.Local(), transport.Of(c)
+	if s.room.logOptions.OnConnected {
+		s.write(streaminfo.TCPUpstreamConnected)
+	}
+}
+
+// noteEnd closes the account.
+func (s *session) noteEnd() {
+	if s.log == nil {
+		return
+	}
+	s.w.ClearTimer(&s.log.timer)
+	s.log.info.Times.Ended = s.w.Now()
+	s.write(streaminfo.TCPConnectionEnd)
+}
+
+func (s *session) logAgain() {
+	s.write(streaminfo.TCPPeriodic)
+	s.w.SetTimer(&s.log.timer, s.room.logOptions.FlushInterval, s.logAgain)
+}
+
+// write writes an entry of what is known by now.
+func (s *session) write(t streaminfo.LogType) {
+	i := &s.log.info
+	b := &i.Bytes
+	b.Received, b.Sent = s.request.count, s.reply.count
+	b.WireReceived, b.WireSent, b.UpstreamWireSent, b.UpstreamWireReceived = b.Received, b.Sent, b.Received, b.Sent
+	v := streaminfo.View{Info: i, Log: t, Now: s.w.Now(), Wall: s.room.env.Wall()}
+	s.room.env.Logs.Write(s.w, &v)
+}
