@@ -20,15 +20,10 @@ var floors = []struct {
 	rows  []string
 }{
 	{0, []string{"hashing", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/stats", "=discovery", "xds/api"}},
-	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "proxy/accesslog", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
+	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
 	{2, []string{"proxy/transport", "proxy/h2", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"xds/document", "proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
-	{4, []string{"proxy/format", "proxy/upstream"}},
-	{5, []string{"proxy/route", "proxy/callout"}}, // callout: requests of our own, above the pools and below what makes them
-	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
-	{2, []string{"proxy/transport", "proxy/h2", "proxy/upstream/health", "xds/bootstrap", "xds/client", "xds/server"}},
-	{3, []string{"proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
-	{4, []string{"proxy/format", "proxy/match", "proxy/cel", "proxy/upstream"}},
+	{4, []string{"proxy/format", "proxy/match", "proxy/upstream"}},
 	{5, []string{"proxy/route", "proxy/callout", "proxy/accesslog"}}, // callout: requests of our own, above the pools and below what makes them
 	{6, []string{"=proxy/filter"}}, // what a filter is; the filters stand beside the rooms that they serve
 	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/filter/*"}},

@@ -166,5 +166,6 @@ func (s *Server) Stop() {
 // FailHealthChecks makes the health check filters say that the process is not to
 // be asked any more, or takes that back (/healthcheck/fail and /healthcheck/ok).
 func (s *Server) FailHealthChecks(fail bool) { s.failing.Store(fail) }
+
 // ReopenLogs makes access logs be opened anew, as after they were moved away.
 func (s *Server) ReopenLogs() { s.logs.Reopen() }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"regexp"
 	"time"
 )
@@ -39,6 +40,8 @@ type VirtualHost struct {
 	TLS     RequireTLS
 	Filters []FilterOverride
 	Mirrors []Mirror
+	// VirtualClusters: the first that a request belongs to names it.
+	VirtualClusters []VirtualCluster
 	// Metadata of the virtual host, for access logs; nil if there is none.
 	Metadata FilterMetadata
 	// Retry and Hedge are for routes that have none of their own; nil for none.
@@ -91,7 +94,11 @@ type RouteMatch struct {
 	Query      []QueryMatch
 	GRPC       bool
 	Runtime    *Fraction // nil: always
-	IgnoreCase bool      // prefix, exact and separated prefix only
+	Cookies    []CookieMatch
+	TLS        *TLSMatch // nil: not looked at
+	Metadata   []MetadataMatch
+	State      []StateMatch
+	IgnoreCase bool // prefix, exact and separated prefix only
 }
 
 // PathMatch is the path condition.
@@ -154,6 +161,33 @@ const (
 	HeaderString
 	HeaderRange
 )
+
+// CookieMatch is Envoy's CookieMatcher.
+type CookieMatch struct {
+	Name   string
+	String StringMatch
+	Invert bool
+}
+
+// TLSMatch is RouteMatch.TlsContextMatchOptions; nil of either is not looked at.
+type TLSMatch struct {
+	// Presented: the client has shown a certificate; Validated: and it was verified.
+	Presented, Validated *bool
+}
+
+// StateMatch is Envoy's FilterStateMatcher.
+type StateMatch struct {
+	Key string
+	// Ranges, if any, make it a condition on an address; else String counts.
+	Ranges []netip.Prefix
+	String StringMatch
+}
+
+// VirtualCluster names requests for statistics and logs (Envoy VirtualCluster).
+type VirtualCluster struct {
+	Name    string
+	Headers []HeaderMatch
+}
 
 // QueryMatch is Envoy's QueryParameterMatcher.
 type QueryMatch struct {

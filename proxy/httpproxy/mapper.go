@@ -40,7 +40,7 @@ func compileReplies(asked *config.LocalReplies) *replies {
 			r.needs |= m.format.Needs()
 		}
 		var n format.Needs
-		m.ops, n = route.CompileOps(a.Headers)
+		m.ops, n = route.CompileAdditions(a.Headers)
 		r.needs |= n
 		r.mappers = append(r.mappers, m)
 	}

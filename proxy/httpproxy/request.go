@@ -35,6 +35,7 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 		x.in.reset(http1.BodyNone, 0)
 	}
 	v := &x.view
+	v.Info = &x.info
 	v.Method, v.Scheme, v.Host, v.Path = req.Method, x.here.room.scheme, req.Host, req.Path
 	if x.http10 {
 		switch {
@@ -113,6 +114,7 @@ func (x *exchange) choose() {
 		return
 	}
 	x.info.Route, x.info.VirtualHost = r.Asked, r.Host
+	x.info.VirtualCluster = r.VirtualCluster(&x.view)
 	if r.Kind == route.Forward {
 		x.found, x.target, x.known = r.Cluster(&x.view, x.random, &x.from)
 	}

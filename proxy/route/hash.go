@@ -122,6 +122,12 @@ func (p *hashPolicy) hashHeader(req *Request) (uint64, bool) {
 // cookieValue finds a cookie in the Cookie lines, without the quotes around it (forEachCookie, parseCookie). The first of
 // that name counts, even if it is empty.
 func cookieValue(headers []Header, name string) []byte {
+	v, _ := findCookie(headers, name)
+	return v
+}
+
+// findCookie is cookieValue that tells an empty cookie from none.
+func findCookie(headers []Header, name string) (value []byte, ok bool) {
 	for i := range headers {
 		if !match.EqualFold(headers[i].Name, "cookie") {
 			continue
@@ -133,10 +139,10 @@ func cookieValue(headers []Header, name string) []byte {
 			if at < 0 || string(bytes.TrimLeft(pair[:at], " ")) != name {
 				continue
 			}
-			return unquote(pair[at+1:])
+			return unquote(pair[at+1:]), true
 		}
 	}
-	return nil
+	return nil, false
 }
 
 func unquote(v []byte) []byte {

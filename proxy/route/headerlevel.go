@@ -116,8 +116,8 @@ func (e *Eval) make(t *format.Text) string {
 	return unsafe.String(unsafe.SliceData(v), len(v))
 }
 
-// CompileOps compiles additions alone, as one level has them, and says what their formats look at.
-func CompileOps(add []config.HeaderValue) (ops []Op, n format.Needs) {
+// CompileAdditions compiles additions alone, as one level has them, and says what their formats look at.
+func CompileAdditions(add []config.HeaderValue) (ops []Op, n format.Needs) {
 	c := compiler[struct{}]{}
 	return c.responseOps([]*config.HeaderOps{{ResponseAdd: add}})
 }

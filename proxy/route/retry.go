@@ -8,13 +8,14 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/match"
 )
 
 // Retry is a compiled config.Retry. Immutable; any goroutine.
 type Retry struct {
 	config.Retry
-	headers []headerRule // of the answer
-	request []headerRule
+	headers []match.Header // of the answer
+	request []match.Header
 	status  bool // a condition looks at :status
 }
 
@@ -25,12 +26,12 @@ func CompileRetry(in *config.Retry) *Retry {
 	}
 	r := &Retry{Retry: *in}
 	for i := range in.Headers {
-		rule := compileHeaderRule(&in.Headers[i])
+		rule := match.NewHeader(&in.Headers[i])
 		r.headers = append(r.headers, rule)
-		r.status = r.status || rule.name.name == ":status"
+		r.status = r.status || in.Headers[i].Name == ":status"
 	}
 	for i := range in.RequestHeaders {
-		r.request = append(r.request, compileHeaderRule(&in.RequestHeaders[i]))
+		r.request = append(r.request, match.NewHeader(&in.RequestHeaders[i]))
 	}
 	return r
 }
@@ -39,7 +40,7 @@ func CompileRetry(in *config.Retry) *Retry {
 // retriable_request_headers holds, or there are none.
 func (r *Retry) Allows(req *Request) bool {
 	for i := range r.request {
-		if r.request[i].match(req) {
+		if r.request[i].Match(req) {
 			return true
 		}
 	}
@@ -56,7 +57,7 @@ func (r *Retry) Answers(status int, lines []Header) bool {
 	}
 	view := Request{Headers: lines}
 	for i := range r.headers {
-		if r.headers[i].match(&view) {
+		if r.headers[i].Match(&view) {
 			return true
 		}
 	}

@@ -87,6 +87,7 @@ type Route[C any] struct {
 	// Mirrors are where copies of the request go.
 	Mirrors []Mirror[C]
 
+	virtual  []virtualCluster
 	upgrades []upgradeSwitch
 	targets  []Target[C]
 	total    uint64 // sum of weights; 0: one target

@@ -23,6 +23,8 @@ type rule struct {
 	den     uint32
 	headers []match.Header
 	query   []queryRule
+	cookies []cookieRule
+	known   *known // nil: nothing beside the head is looked at
 }
 
 func compileRule(m *config.RouteMatch) rule {
@@ -39,7 +41,8 @@ func compileRule(m *config.RouteMatch) rule {
 	for i := range m.Query {
 		r.query = append(r.query, compileQueryRule(&m.Query[i]))
 	}
-	r.plain = !r.grpc && r.den == 0 && len(r.headers) == 0 && len(r.query) == 0
+	r.cookies, r.known = compileCookies(m.Cookies), compileKnown(m)
+	r.plain = len(r.cookies) == 0 && r.known == nil && !r.grpc && r.den == 0 && len(r.headers) == 0 && len(r.query) == 0
 	return r
 }
 
@@ -95,7 +98,12 @@ func (r *rule) matchRest(req *Request, random uint64) bool {
 			return false
 		}
 	}
-	return true
+	for i := range r.cookies {
+		if !r.cookies[i].match(req) {
+			return false
+		}
+	}
+	return r.known == nil || r.known.match(req)
 }
 
 // isConnect holds for CONNECT and CONNECT-UDP (ConnectRouteEntryImpl::matches).

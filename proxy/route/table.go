@@ -37,6 +37,7 @@ type virtualHost[C any] struct {
 	toTLS  *Route[C]
 	rules  []rule
 	routes []Route[C] // routes[i] is what to do if rules[i] holds
+	index  *index     // nil: there are few rules
 }
 
 // Compile builds a table, or says why Envoy would refuse it, in Envoy's words. resolve gives the living cluster of a name;
@@ -74,12 +75,16 @@ func (t *Table[C]) Match(r *Request, random uint64) *Route[C] {
 	if t.cutParams {
 		path = withoutParams(path)
 	}
-	for i := range h.rules {
-		if h.rules[i].match(r, path, random) {
-			return &h.routes[i]
-		}
+	at := -1
+	if h.index != nil {
+		at = h.index.match(h.rules, r, path, random)
+	} else {
+		at = matchAll(h.rules, r, path, random)
 	}
-	return nil
+	if at < 0 {
+		return nil
+	}
+	return &h.routes[at]
 }
 
 // needsTLS reports whether the request is answered with 301 to https (VirtualHostImpl::getRouteFromEntries): what counts
@@ -106,14 +111,17 @@ type compiler[C any] struct {
 func (c *compiler[C]) compile(h *virtualHost[C]) error {
 	h.tls = c.host.TLS
 	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Host: c.host, Status: 301, toTLS: true, Overrides: c.override()}
+	virtual := compileVirtualClusters(c.host.VirtualClusters)
 	h.rules = make([]rule, len(c.host.Routes))
 	h.routes = make([]Route[C], len(c.host.Routes))
 	for i := range c.host.Routes {
 		route := &c.host.Routes[i]
 		h.rules[i] = compileRule(&route.Match)
+		h.routes[i].virtual = virtual
 		if err := c.compileRoute(route, &h.routes[i]); err != nil {
 			return err
 		}
 	}
+	h.index = newIndex(h.rules)
 	return nil
 }

@@ -19,6 +19,10 @@ type Request struct {
 	// Internal is x-envoy-internal: true. Conditions on a header of that name look here, not in Headers.
 	Internal bool
 
+	// Info is what is known of the request beside its head; nil: nothing. Conditions on metadata, filter state and TLS
+	// look there.
+	Info *Info
+
 	// Headers are the lines in order, without Host. Names may be in any case. Lines marked Hop are not there.
 	Headers []Header
 }

@@ -19,11 +19,6 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d.bootstrapExtensions(m.GetBootstrapExtensions())
 	d.overload(m)
 	d.applicationLog(root("application_log_config").dot("log_format"), m.GetApplicationLogConfig().GetLogFormat())
-	admin := root("admin")
-	d.watched(admin.dot("access_log"), m.GetAdmin().GetAccessLog(), hintAdminLog)
-	if f := m.GetAdmin().GetAccessLogPath(); f != "" && f != "/dev/null" {
-		d.notBuilt(admin.dot("access_log_path"), hintAdminLog)
-	}
 	for i, h := range m.GetInlineHeaders() {
 		if strings.EqualFold(h.GetInlineHeaderName(), "set-cookie") {
 			d.refuse(root("inline_headers").at(i), "Header %s cannot be registered as an inline header.", h.GetInlineHeaderName())

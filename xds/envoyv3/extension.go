@@ -34,6 +34,8 @@ import (
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
 	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
+	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
+	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
 	omitcanaryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_canary_hosts/v3"
 	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
@@ -76,27 +78,17 @@ const (
 	healthChecker     kind = "health checker"
 	checkEventSink    kind = "health check event sink"
 	xdsSocket         kind = "transport socket of a control plane"
-	networkFilter    kind = "network filter"
-	httpFilter       kind = "HTTP filter"
-	routeFilter      kind = "HTTP filter, of a route"
-	listenerFilter   kind = "listener filter"
-	downstreamSocket kind = "transport socket of a listener"
-	upstreamSocket   kind = "transport socket of a cluster"
-	certValidator    kind = "certificate validator"
-	accessLogger     kind = "access logger"
-	clusterKind      kind = "cluster type"
-	balancePolicy    kind = "load balancing policy"
-	protocolOptions  kind = "upstream protocol options"
-	headerFormatter  kind = "header formatter"
-	formatter        kind = "formatter"
-	healthChecker    kind = "health checker"
-	checkEventSink   kind = "health check event sink"
-	logFilterKind    kind = "access log filter"
-	xdsSocket        kind = "transport socket of a control plane"
 
 	retryHost         kind = "retry host predicate"
 	retryPriority     kind = "retry priority"
 	redirectPredicate kind = "internal redirect predicate"
+)
+
+// Of access logs and of paths.
+const (
+	logFilterKind kind = "access log filter"
+	pathMatcher   kind = "path matcher"
+	pathRewriter  kind = "path rewriter"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.
@@ -151,6 +143,8 @@ func extensions() []extension {
 		{accessLogger, "envoy.access_loggers.stdout", func() proto.Message { return &streamlogv3.StdoutAccessLog{} }},
 		{accessLogger, "envoy.access_loggers.stderr", func() proto.Message { return &streamlogv3.StderrAccessLog{} }},
 		{logFilterKind, "envoy.access_loggers.extension_filters.cel", func() proto.Message { return &celfilterv3.ExpressionFilter{} }},
+		{pathMatcher, "envoy.path.match.uri_template.uri_template_matcher", func() proto.Message { return &templatematchv3.UriTemplateMatchConfig{} }},
+		{pathRewriter, "envoy.path.rewrite.uri_template.uri_template_rewriter", func() proto.Message { return &templaterewritev3.UriTemplateRewriteConfig{} }},
 		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},
 		{formatter, "envoy.formatter.req_without_query", func() proto.Message { return &reqwithoutqueryv3.ReqWithoutQuery{} }},
 		{formatter, "envoy.formatter.cel", func() proto.Message { return &formatcelv3.Cel{} }},

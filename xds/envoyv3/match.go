@@ -7,8 +7,10 @@ package envoyv3
 import (
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -26,7 +28,72 @@ func (d *decoder) routeMatch(p path, m *routev3.RouteMatch) config.RouteMatch {
 	for i, q := range m.GetQueryParameters() {
 		r.Query = append(r.Query, d.queryMatch(p.dot("query_parameters").at(i), q))
 	}
+	for i, c := range m.GetCookies() {
+		pc := p.dot("cookies").at(i)
+		d.required(pc.dot("name"), c.GetName())
+		r.Cookies = append(r.Cookies, config.CookieMatch{
+			Name: c.GetName(), String: d.stringMatch(pc.dot("string_match"), c.GetStringMatch()), Invert: c.GetInvertMatch(),
+		})
+	}
+	if t := m.GetTlsContext(); t != nil {
+		r.TLS = &config.TLSMatch{Presented: given(t.GetPresented()), Validated: given(t.GetValidated())}
+	}
+	for i, c := range m.GetDynamicMetadata() {
+		r.Metadata = append(r.Metadata, *d.metadataMatch(p.dot("dynamic_metadata").at(i), c))
+	}
+	for i, c := range m.GetFilterState() {
+		r.State = append(r.State, d.stateMatch(p.dot("filter_state").at(i), c))
+	}
 	return r
+}
+
+// given is the value of a field that may be left out; nil: it was.
+func given(m *wrapperspb.BoolValue) *bool {
+	if m == nil {
+		return nil
+	}
+	v := m.GetValue()
+	return &v
+}
+
+func (d *decoder) stateMatch(p path, m *matcherv3.FilterStateMatcher) config.StateMatch {
+	d.required(p.dot("key"), m.GetKey())
+	s := config.StateMatch{Key: m.GetKey()}
+	switch x := m.GetMatcher().(type) {
+	case *matcherv3.FilterStateMatcher_StringMatch:
+		s.String = d.stringMatch(p.dot("string_match"), x.StringMatch)
+	case *matcherv3.FilterStateMatcher_AddressMatch:
+		pa := p.dot("address_match").dot("ranges")
+		for i, c := range x.AddressMatch.GetRanges() {
+			s.Ranges = append(s.Ranges, d.prefixes(pa, []*corev3.CidrRange{{AddressPrefix: c.GetAddressPrefix(), PrefixLen: c.GetPrefixLen()}})...)
+			if i >= 1000 {
+				d.refuse(pa, "at most 1000 ranges")
+				break
+			}
+		}
+		if len(s.Ranges) == 0 {
+			d.refuse(pa, "value must contain at least 1 item(s)")
+		}
+	case nil:
+		d.refuse(p, "one of string_match and address_match is required")
+	}
+	return s
+}
+
+// virtualClusters reads those of a virtual host.
+func (d *decoder) virtualClusters(p path, all []*routev3.VirtualCluster) (out []config.VirtualCluster) {
+	for i, m := range all {
+		d.required(p.at(i).dot("name"), m.GetName())
+		v := config.VirtualCluster{Name: m.GetName()}
+		if len(m.GetHeaders()) == 0 {
+			d.refuse(p.at(i), "virtual clusters must define 'headers'")
+		}
+		for j, h := range m.GetHeaders() {
+			v.Headers = append(v.Headers, d.headerMatch(p.at(i).dot("headers").at(j), h))
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 func (d *decoder) pathMatch(p path, m *routev3.RouteMatch) config.PathMatch {
@@ -42,6 +109,8 @@ func (d *decoder) pathMatch(p path, m *routev3.RouteMatch) config.PathMatch {
 			d.refuse(p.dot("path_separated_prefix"), "must not be empty, end with '/', or contain '?' or '#'")
 		}
 		return config.PathMatch{Kind: config.PathSeparatedPrefix, Value: s.PathSeparatedPrefix}
+	case *routev3.RouteMatch_PathMatchPolicy:
+		return d.pathPolicy(p, s)
 	case *routev3.RouteMatch_ConnectMatcher_:
 		return config.PathMatch{Kind: config.PathConnect}
 	case nil:

@@ -66,6 +66,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 		AttemptCount: m.GetIncludeRequestAttemptCount(), AttemptCountInResponse: m.GetIncludeAttemptCountInResponse(),
 		TimeoutRetryHeader: m.GetIncludeIsTimeoutRetryHeader(),
 	}
+	v.VirtualClusters = d.virtualClusters(p.dot("virtual_clusters"), m.GetVirtualClusters())
 	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
@@ -93,7 +94,9 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) config.R
 	}
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:
-		r.Action = d.forward(p.dot("route"), a.Route, m.GetName())
+		f := d.forward(p.dot("route"), a.Route, m.GetName())
+		d.pathRewritePolicy(p.dot("route"), a.Route, &r.Match, f)
+		r.Action = f
 	case *routev3.Route_Redirect:
 		r.Action = d.redirect(p.dot("redirect"), a.Redirect)
 	case *routev3.Route_DirectResponse:

@@ -123,19 +123,10 @@ func (t table) fields() fields {
 
 // Hints that several tables give.
 const (
-	hintLogs  = "access logs are not written yet; remove it or run with --allow-unsupported"
 	hintTLS   = "TLS is not supported yet"
 	hintProxy = "the PROXY protocol is not supported yet"
 	hintHTTP2 = "HTTP/2 is not supported yet"
 	hintHTTP3 = "HTTP/3 is not supported"
 	labelOnly = "describes the resource; nothing here reads it"
 	noMeta    = "no filter here reads it"
-	hintAdminLog = "the admin server's requests are not logged"
-	hintTLS      = "TLS is not supported yet"
-	hintProxy    = "the PROXY protocol is not supported yet"
-	hintHTTP2    = "HTTP/2 is not supported yet"
-	hintHTTP3    = "HTTP/3 is not supported"
-	hintRetry    = "retries are not supported yet"
-	labelOnly    = "describes the resource; nothing here reads it"
-	noMeta       = "no filter here reads it"
 )

@@ -90,9 +90,6 @@ func bootstrapTables() []table {
 			unbuilt: notes{
 				"access_log":      "requests to the admin server are not logged",
 				"access_log_path": "requests to the admin server are not logged",
-			partly: notes{
-				"access_log":      hintAdminLog,
-				"access_log_path": hintAdminLog,
 			},
 			noEffect: notes{
 				"profile_path":             "profiles are answered, not written to a file",

@@ -74,14 +74,7 @@ func listenerTables() []table {
 		{
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
-				"max_downstream_connection_duration metadata_match",
-			partly: notes{"access_log": "/dev/null only: " + hintLogs},
-			noEffect: notes{
-				"access_log_flush_interval":     "no access log is written",
-				"flush_access_log_on_connected": "no access log is written",
-				"access_log_options":            "no access log is written",
-			},
-				"max_downstream_connection_duration access_log access_log_flush_interval flush_access_log_on_connected access_log_options",
+				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options",
 			never: notes{
 				"tunneling_config": "bytes are passed on as they are",
 				"on_demand":        "the cluster has to be there when the listener is",

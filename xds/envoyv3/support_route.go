@@ -3,8 +3,12 @@ package envoyv3
 // What is honoured of route tables.
 
 import (
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
+	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
 func routeTables() []table {
@@ -31,12 +35,12 @@ func routeTables() []table {
 			},
 		},
 		{
-			of: &routev3.VirtualHost{},
+			of:     &routev3.VirtualHost{},
+			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster"},
 			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
 				"include_attempt_count_in_response include_is_timeout_retry_header " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
-				"virtual_clusters":          "statistics are kept per cluster",
 				"cors":                      "CORS is not supported yet",
 			},
 			never: notes{
@@ -62,16 +66,17 @@ func routeTables() []table {
 		{
 			of: &routev3.RouteMatch{},
 			honoured: "prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction " +
-				"headers query_parameters grpc",
+				"headers query_parameters grpc path_match_policy cookies tls_context dynamic_metadata filter_state",
 			strict: true,
-			never: notes{
-				"path_match_policy": "use prefix, path, safe_regex or path_separated_prefix",
-				"cookies":           "match the cookie header",
-				"tls_context":       hintTLS,
-				"dynamic_metadata":  noMeta,
-				"filter_state":      noMeta,
-			},
 		},
+		{of: &templatematchv3.UriTemplateMatchConfig{}, honoured: "path_template", strict: true},
+		{of: &templaterewritev3.UriTemplateRewriteConfig{}, honoured: "path_template_rewrite", strict: true},
+		{of: &routev3.CookieMatcher{}, honoured: "name string_match invert_match", strict: true},
+		{of: &routev3.RouteMatch_TlsContextMatchOptions{}, honoured: "presented validated", strict: true},
+		{of: &routev3.VirtualCluster{}, honoured: "name headers"},
+		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match address_match", strict: true},
+		{of: &matcherv3.AddressMatcher{}, honoured: "ranges", strict: true},
+		{of: &xdscorev3.CidrRange{}, honoured: "address_prefix prefix_len", strict: true},
 		{of: &routev3.RouteMatch_ConnectMatcher{}},
 		{of: &routev3.RouteMatch_GrpcRouteMatchOptions{}},
 		{
@@ -84,7 +89,7 @@ func routeTables() []table {
 		{
 			of: &routev3.RouteAction{},
 			honoured: "cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite " +
-				"regex_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
+				"regex_rewrite path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
 				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
 				"internal_redirect_action max_internal_redirects",
@@ -96,7 +101,6 @@ func routeTables() []table {
 			never: notes{
 				"cluster_specifier_plugin":        "",
 				"inline_cluster_specifier_plugin": "",
-				"path_rewrite_policy":             "use prefix_rewrite or regex_rewrite",
 				"path_rewrite":                    "use prefix_rewrite or regex_rewrite",
 				"host_rewrite":                    "use host_rewrite_literal or host_rewrite_header",
 				"rate_limits":                     limits,
