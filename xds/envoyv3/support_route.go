@@ -74,7 +74,6 @@ func routeTables() []table {
 		{of: &routev3.CookieMatcher{}, honoured: "name string_match invert_match", strict: true},
 		{of: &routev3.RouteMatch_TlsContextMatchOptions{}, honoured: "presented validated", strict: true},
 		{of: &routev3.VirtualCluster{}, honoured: "name headers"},
-		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match address_match", strict: true},
 		{of: &matcherv3.AddressMatcher{}, honoured: "ranges", strict: true},
 		{of: &xdscorev3.CidrRange{}, honoured: "address_prefix prefix_len", strict: true},
 		{of: &routev3.RouteMatch_ConnectMatcher{}},
