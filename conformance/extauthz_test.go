@@ -2,6 +2,8 @@ package conformance
 
 // The ext_authz filter before an authorization service of grpc-go's.
 
+//lint:file-ignore SA1019 services still answer with what is deprecated
+
 import (
 	"context"
 	"fmt"

@@ -2,6 +2,8 @@ package envoyv3
 
 // The ext_authz filter.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"cmp"
 	"strings"
@@ -10,7 +12,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -44,7 +45,7 @@ func extAuthzTables() []table {
 		{
 			of:       &authzv3.HttpService{},
 			honoured: "server_uri path_prefix authorization_request authorization_response",
-			never:    notes{"retry_policy": "a question is asked once", "path_override": "use path_prefix"},
+			never:    notes{"retry_policy": "a question is asked once"},
 			strict:   true,
 		},
 		{of: &authzv3.AuthorizationRequest{}, honoured: "allowed_headers headers_to_add", strict: true},
@@ -62,7 +63,6 @@ func extAuthzTables() []table {
 			strict:   true,
 		},
 		{of: &matcherv3.ListStringMatcher{}, honoured: "patterns", strict: true},
-		{of: &typev3.HttpStatus{}, honoured: "code"},
 	}
 }
 

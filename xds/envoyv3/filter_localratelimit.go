@@ -33,7 +33,6 @@ func localRateLimitTables() []table {
 				"local_cluster_rate_limit": "there is no local cluster",
 			},
 		},
-		{of: &typev3.HttpStatus{}, honoured: "code"},
 		{of: &typev3.TokenBucket{}, honoured: "max_tokens tokens_per_fill fill_interval"},
 	}
 }

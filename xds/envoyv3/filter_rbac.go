@@ -43,7 +43,7 @@ func rbacTables() []table {
 		{of: &rbacconfigv3.Principal_Set{}, honoured: "ids"},
 		{of: &rbacconfigv3.Principal_Authenticated{}, honoured: "principal_name"},
 		{of: &matcherv3.PathMatcher{}, honoured: "path"},
-		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match", never: notes{"address_match": "by string_match only"}},
+		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match address_match"},
 		{of: &typev3.Int32Range{}, honoured: "start end"},
 	}
 }
@@ -155,7 +155,7 @@ func (d *decoder) principal(p path, m *rbacconfigv3.Principal) (c config.RBACRul
 		c.Kind, c.Key = config.RBACState, r.FilterState.GetKey()
 		s, ok := r.FilterState.GetMatcher().(*matcherv3.FilterStateMatcher_StringMatch)
 		if !ok {
-			d.never(p.dot("filter_state"), "by string_match only")
+			d.never(p.dot("filter_state"), "a principal's filter state is matched by string_match only")
 			return c
 		}
 		c.String = d.stringMatch(p.dot("filter_state").dot("string_match"), s.StringMatch)

@@ -225,7 +225,7 @@ func balanceTables() []table {
 		{
 			of: &clusterv3.Cluster_LbSubsetConfig{},
 			honoured: "fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight " +
-				"panic_mode_any list_as_any metadata_fallback_policy allow_redundant_keys",
+				"panic_mode_any list_as_any metadata_fallback_policy",
 		},
 		{
 			of:       &clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector{},

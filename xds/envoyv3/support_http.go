@@ -30,7 +30,6 @@ func httpTables() []table {
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
 			refused: notes{
-				"http3_protocol_options":     hintHTTP3,
 				"request_id_extension":       "request ids are UUIDs",
 				"add_user_agent":             "",
 				"path_normalization_options": "use normalize_path and merge_slashes",

@@ -37,6 +37,7 @@ func sharedTables() []table {
 			},
 		},
 		{of: &corev3.Pipe{}, honoured: "path mode"},
+		{of: &typev3.HttpStatus{}, honoured: "code"},
 		{of: &corev3.CidrRange{}, honoured: "address_prefix prefix_len"},
 		{
 			of:       &corev3.SocketOption{},
