@@ -120,9 +120,18 @@ func (c *Conn) opened(id uint32, end, self bool, block []byte) error {
 		s.fault(errSelf)
 		return nil
 	}
-	s.over = err != nil
+	if s.over = err != nil; s.over {
+		if e := c.oversize(&s.Fields); e != nil {
+			return e
+		}
+	}
 	c.owner.Opened(s, err)
 	return nil
+}
+
+// oversize counts a list of fields that is over a limit.
+func (c *Conn) oversize(f *http2.Fields) error {
+	return c.floods.Oversize(f.Size, c.o.Limits.MaxHeaderBytes, c.w.Now())
 }
 
 // answered takes the head of an answer.
@@ -134,7 +143,7 @@ func (c *Conn) answered(s *Stream, end bool, block []byte) error {
 	}
 	if err != nil {
 		s.fault(errHead)
-		return nil
+		return c.oversize(&s.Fields)
 	}
 	if isInterim(s.Fields.Headers) {
 		s.interim(end)
@@ -178,7 +187,7 @@ func (c *Conn) trailers(s *Stream, end bool, block []byte) error {
 	}
 	if err != nil {
 		s.fault(errTrailer)
-		return nil
+		return c.oversize(&s.Trailers)
 	}
 	s.trailed = true
 	c.ended(s, true)

@@ -142,9 +142,9 @@ func (a *Floods) Frame(f *Frame, now int64) error {
 			a.asked++
 			return nil
 		}
-		return a.spend(now)
+		return a.spend(1, now)
 	case FrameSettings:
-		return a.spend(now)
+		return a.spend(1, now)
 	case FrameReset, FrameGoAway, FramePushPromise:
 	default:
 		a.priorities++
@@ -168,10 +168,18 @@ func (a *Floods) payload(empty, end bool) error {
 }
 
 // Stray takes in a frame for a stream that is no more, other than DATA: RST_STREAM and GOAWAY above all.
-func (a *Floods) Stray(now int64) error { return a.spend(now) }
+func (a *Floods) Stray(now int64) error { return a.spend(1, now) }
 
-// spend takes one frame from the control budget.
-func (a *Floods) spend(now int64) error {
+// Oversize takes in a list of fields of size bytes where limit are allowed: it costs
+// one frame for each limit's worth. A head that is a little too large is answered,
+// again and again; a bomb, which in a few bytes of the peer's makes thousands of
+// limits' worth, is soon the last.
+func (a *Floods) Oversize(size, limit int, now int64) error {
+	return a.spend(int64(size/max(limit, 1)), now)
+}
+
+// spend takes n frames from the control budget.
+func (a *Floods) spend(n, now int64) error {
 	full := int64(a.lim.ControlBurst) * second
 	if passed := now - a.at; passed > 0 {
 		if passed > full { // more than a second for each of the burst: full, and no overflow
@@ -181,10 +189,10 @@ func (a *Floods) spend(now int64) error {
 		}
 		a.at = now
 	}
-	if a.control < second {
+	if a.control/second < n {
 		return errControlFlood
 	}
-	a.control -= second
+	a.control -= n * second
 	return nil
 }
 

@@ -61,6 +61,8 @@ var attacks = []struct {
 		return a.Frame(&Frame{Type: FrameSettings}, now)
 	}, 1e3, 1000, FloodControl},
 	{"RST_STREAM for streams that are no more", func(a *Floods, now int64) error { return a.Stray(now) }, 1e3, 1000, FloodControl},
+	{"heads that are a little too large", func(a *Floods, now int64) error { return a.Oversize(70<<10, 60<<10, now) }, 1e3, 1000, FloodControl},
+	{"heads of ten thousand times 4 KiB", func(a *Floods, now int64) error { return a.Oversize(40<<20, 60<<10, now) }, 1e3, 1, FloodControl},
 	{"PING of which no answer is read", func(a *Floods, _ int64) error { return a.Queued(true) }, 1e3, 1000, FloodOutboundControl},
 	{"DATA that is not read", func(a *Floods, _ int64) error { return a.Queued(false) }, 1e3, 10000, FloodOutbound},
 }
