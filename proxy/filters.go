@@ -16,6 +16,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
 	"github.com/attache-mesh/attache/proxy/filter/grpchttp1bridge"
+	"github.com/attache-mesh/attache/proxy/filter/grpcstats"
 	"github.com/attache-mesh/attache/proxy/filter/grpcweb"
 	"github.com/attache-mesh/attache/proxy/filter/headermutation"
 	"github.com/attache-mesh/attache/proxy/filter/headertometadata"
@@ -95,6 +96,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = localratelimit.New(cfg, env), localratelimit.Own(env)
 	case *config.GRPCBridge:
 		p.Filter = grpchttp1bridge.New(cfg)
+	case *config.GRPCStats:
+		p.Filter = grpcstats.New(cfg, env)
 	case *config.GRPCWeb:
 		p.Filter = grpcweb.New()
 	case *config.RBAC:

@@ -4,7 +4,7 @@ package behaviour
 //
 //	200                     the status; 1xx goes out at once, before the next one
 //	x-a: b                  a field
-//	body TEXT, bytes N      a piece of the body
+//	body TEXT, bytes N      a piece of the body; also hex DIGITS
 //	trailer x-a: b          a trailer
 //	delay 2s                waits before it goes on
 //	hang                    answers nothing, or nothing more
@@ -16,6 +16,7 @@ package behaviour
 // length, another is chunked.
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -65,7 +66,7 @@ func parseAnswer(line string) (*answer, error) {
 		case word == "hang" || word == "reset" || word == "close":
 			breaks = bodies > 0
 			a.pieces = append(a.pieces, piece{kind: word})
-		case word == "body" || word == "bytes":
+		case word == "body" || word == "bytes" || word == "hex":
 			text, err := bodyOf(word, rest)
 			if err != nil {
 				return nil, err
@@ -109,10 +110,15 @@ func (a *answer) frame(head *message, bodies int, breaks bool) {
 	}
 }
 
-// bodyOf is the text of "body TEXT" and of "bytes N".
+// bodyOf is the text of "body TEXT", of "bytes N" and of "hex DIGITS", whose digits
+// may have blanks between them.
 func bodyOf(word, rest string) (string, error) {
 	if word == "body" {
 		return rest, nil
+	}
+	if word == "hex" {
+		text, err := hex.DecodeString(strings.ReplaceAll(rest, " ", ""))
+		return string(text), err
 	}
 	n, err := strconv.Atoi(rest)
 	if err != nil || n < 0 {

@@ -3,7 +3,7 @@ package behaviour
 // A client's request: "METHOD TARGET", and below it
 //
 //	x-a: b              a field; "host: …" replaces example.com
-//	body TEXT, bytes N  a piece of the body
+//	body TEXT, bytes N  a piece of the body; also hex DIGITS
 //	trailer x-a: b      a trailer
 //	delay 2s            waits before the pieces that follow
 //	h2                  in HTTP/2
@@ -52,7 +52,7 @@ func parseRequest(s step) (*request, error) {
 	for _, arg := range s.args {
 		word, rest, _ := strings.Cut(arg, " ")
 		switch word {
-		case "body", "bytes":
+		case "body", "bytes", "hex":
 			p := piece{kind: "body"}
 			p.body, err = bodyOf(word, rest)
 			r.body = append(r.body, p)

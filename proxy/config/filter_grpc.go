@@ -11,3 +11,18 @@ type GRPCBridge struct {
 	// DropQuery keeps parameters from the host.
 	DropQuery bool
 }
+
+// GRPCStats is the filter that counts gRPC's messages and statuses
+// (Envoy extensions.filters.http.grpc_stats.v3.FilterConfig).
+type GRPCStats struct {
+	// State leaves the counts of a request for logs.
+	State bool
+	// All counts every method apart; else those of Methods are.
+	All     bool
+	Methods []GRPCMethod
+	// ReplaceDots writes a service's dots as underscores, if All.
+	ReplaceDots bool
+}
+
+// GRPCMethod is a method of a service.
+type GRPCMethod struct{ Service, Method string }

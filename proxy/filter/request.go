@@ -35,6 +35,9 @@ type Room interface {
 	Route() (*route.Route[*upstream.Cluster], *route.Target[*upstream.Cluster])
 	ClearRoute()
 	Overrides() int
+	// Cluster gives the living cluster that the route has chosen; nil if there is
+	// none.
+	Cluster() *upstream.Cluster
 	// Look and Eval lend what is known of the request.
 	Look() *streaminfo.View
 	Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval
@@ -181,6 +184,10 @@ func (r *Request) Owns() []any { return r.set[r.at].own }
 func (r *Request) Route() (*route.Route[*upstream.Cluster], *route.Target[*upstream.Cluster]) {
 	return r.room.Route()
 }
+
+// Cluster gives the cluster that the request's route has chosen; nil if there is
+// none.
+func (r *Request) Cluster() *upstream.Cluster { return r.room.Cluster() }
 
 // ClearRoute has the request matched once more before it goes on, as it is now
 // (clearRouteCache). Which filters are on stays as it is.

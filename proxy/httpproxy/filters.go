@@ -177,6 +177,14 @@ func (f *filtered) Route() (*route.Route[*upstream.Cluster], *route.Target[*upst
 	return f.x.route, f.x.target
 }
 
+// Cluster gives the route's cluster.
+func (f *filtered) Cluster() *upstream.Cluster {
+	if x := f.x; x.target != nil && x.known {
+		return x.found
+	}
+	return nil
+}
+
 // ClearRoute matches again.
 func (f *filtered) ClearRoute() {
 	f.x.view.Headers = f.x.req.Headers

@@ -46,6 +46,7 @@ func Extract(name string) (family string, tags []Tag) {
 	if strings.HasPrefix(name, "listener.") || strings.HasPrefix(name, "server.") || strings.HasPrefix(name, "listener_manager.") {
 		return extractListener(name, tags)
 	}
+	name, tags = extractMethod(name, tags)
 	for _, p := range prefixes {
 		if rest, ok := strings.CutPrefix(name, p.first); ok {
 			if value, rest, ok := strings.Cut(rest, "."); ok && value != "" && rest != "" {
@@ -65,6 +66,21 @@ func extractCertificate(name string, tags []Tag) (string, []Tag) {
 		return name, tags
 	}
 	return before + ".ssl.certificate" + end, append(tags, Tag{"envoy_tls_certificate", value})
+}
+
+// extractMethod takes out what gRPC's statistics are called by. A service whose name
+// has dots is taken to end at its first, as in Envoy.
+func extractMethod(name string, tags []Tag) (string, []Tag) {
+	parts := strings.SplitN(name, ".", 6)
+	if len(parts) < 5 || parts[0] != "cluster" || parts[2] != "grpc" {
+		return name, tags
+	}
+	if len(parts) == 6 {
+		tags = append(tags, Tag{"envoy_grpc_bridge_method", parts[4]})
+		parts = append(parts[:4], parts[5])
+	}
+	tags = append(tags, Tag{"envoy_grpc_bridge_service", parts[3]})
+	return strings.Join(append(parts[:3], parts[4:]...), "."), tags
 }
 
 func extractResponse(name string) (string, []Tag) {

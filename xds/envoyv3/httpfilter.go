@@ -23,6 +23,7 @@ import (
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
+	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	webv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_to_metadata/v3"
@@ -69,6 +70,7 @@ func filterExtensions() []extension {
 		{compressorLibrary, "envoy.compression.brotli.compressor", func() proto.Message { return &brotliv3.Brotli{} }},
 		{compressorLibrary, "envoy.compression.zstd.compressor", func() proto.Message { return &zstdv3.Zstd{} }},
 		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
+		{httpFilter, "envoy.filters.http.grpc_stats", func() proto.Message { return &grpcstatsv3.FilterConfig{} }},
 		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
 		{httpFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBAC{} }},
 		{routeFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBACPerRoute{} }},
@@ -89,7 +91,7 @@ func filterTables() []table {
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
 		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), extAuthzTables(),
-		faultTables(), grpcFilterTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
+		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
 		metadataFilterTables(), rbacTables(),
 	)
 }
@@ -111,6 +113,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.jwt(p, m)
 	case *bridgev3.Config:
 		return &config.GRPCBridge{UpgradeProtobuf: m.GetUpgradeProtobufToGrpc(), DropQuery: m.GetIgnoreQueryParameters()}
+	case *grpcstatsv3.FilterConfig:
+		return d.grpcStats(p, m)
 	case *compressorv3.Compressor:
 		return d.compressor(p, m)
 	case *rbacv3.RBAC:
