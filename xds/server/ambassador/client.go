@@ -83,9 +83,6 @@ func (p *Port) lacks(path string) (all []lack) {
 	if p.HealthChecks != nil {
 		no(GRPC, "health_checks", "it watches its connections")
 	}
-	if p.Retries != nil && p.Protocol.web() {
-		no(Attache, "retries", "retries are to come")
-	}
 	if p.Socket != "" {
 		no(GRPC, "socket", "it has no listeners")
 	}
