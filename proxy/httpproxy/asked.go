@@ -80,9 +80,7 @@ func (a *asked) read(h *http1.Header) {
 		}
 	case http1.FieldXEnvoyHedgeOnPerTryTimeout:
 		switch string(h.Value) {
-		case "true":
-			a.hedge = 1
-		case "false":
+		case "false": // "true" is not heeded: hedging is not served before it loses no answer
 			a.hedge = -1
 		}
 	case http1.FieldXEnvoyUpstreamRqTimeoutAltResponse:
