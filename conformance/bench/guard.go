@@ -59,6 +59,9 @@ func (b *bench) guardAll(ctx context.Context, chosen []row) error {
 		return err
 	}
 	entry, cost := kernelEntry()
+	if b.goals {
+		entry = cheapEntry
+	}
 	fmt.Fprintf(b.out.tables, "a system call that does nothing takes %v: ceilings of column %d\n", cost, entry+1)
 	var problems []error
 	for _, r := range chosen {
@@ -79,7 +82,9 @@ func (b *bench) guardAll(ctx context.Context, chosen []row) error {
 	return errors.Join(problems...)
 }
 
-// guardRow returns the measured ratio, 0 if one of the two did not run.
+// guardRow returns the measured ratio, 0 if one of the two did not run. It is a ratio of leasts: neighbours and other
+// work only add to what a request costs, so the cheapest of the turns is the nearest to the truth, where a median of
+// nine has moved by 25 % with nothing changed.
 func (b *bench) guardRow(ctx context.Context, r row, peer string, ceiling float64) (float64, error) {
 	var measured float64
 	tries := []int{guardRounds, retryRounds}
@@ -92,11 +97,12 @@ func (b *bench) guardRow(ctx context.Context, r row, peer string, ceiling float6
 			return 0, fmt.Errorf("%s: %w", r.name, err)
 		}
 		b.out.row(res)
-		against, ok := res.ratio(cpuPerRequest, peer)
+		against, ok := res.leasts(cpuPerRequest, peer)
 		if !ok {
 			return 0, fmt.Errorf("%s: %s and %s must both run", r.name, b.subject, peer)
 		}
-		if measured = against.mid; measured <= ceiling*allowance {
+		fmt.Fprintf(b.out.tables, "  the cheapest turn of each: %.2f × %s (ceiling %.2f)\n", against, peer, ceiling)
+		if measured = against; measured <= ceiling*allowance {
 			return measured, nil
 		}
 	}

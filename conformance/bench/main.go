@@ -38,6 +38,7 @@ type options struct {
 	guard      bool
 	ceiling    string
 	setCeiling bool
+	goals      bool
 }
 
 func main() {
@@ -55,6 +56,7 @@ func main() {
 	flag.BoolVar(&o.guard, "guard", false, "run the short guard instead of the table")
 	flag.StringVar(&o.ceiling, "ceiling", "conformance/bench/ceiling.txt", "the guard's committed ratios")
 	flag.BoolVar(&o.setCeiling, "set-ceiling", false, "with -guard: write the measured ratios to the ceiling file")
+	flag.BoolVar(&o.goals, "goals", false, "with -guard: hold every row against its goal, the first column, on a machine for which no ceiling was measured")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -45,6 +45,15 @@ func (l *line) median(of figure) float64 {
 	return middle(values)
 }
 
+// least of one figure over the rounds; NaN if it does not apply.
+func (l *line) least(of figure) float64 {
+	least := math.Inf(1)
+	for _, s := range l.samples {
+		least = min(least, s[of])
+	}
+	return least
+}
+
 // ratio is the subject's figure over a peer's: the median of the rounds' ratios, with the least
 // and the greatest. A round's two turns are close in time, so what disturbs the machine for
 // longer than a round cancels out.
@@ -64,6 +73,16 @@ func (res *result) ratio(of figure, peer string) (ratio, bool) {
 		return ratio{}, false
 	}
 	return ratio{mid, slices.Min(ratios), slices.Max(ratios)}, true
+}
+
+// leasts is the subject's least figure of any round over the peer's least.
+func (res *result) leasts(of figure, peer string) (float64, bool) {
+	mine, theirs := res.line(res.subject), res.line(peer)
+	if mine == nil || theirs == nil || res.subject == peer || len(mine.samples) == 0 || len(theirs.samples) == 0 {
+		return 0, false
+	}
+	r := mine.least(of) / theirs.least(of)
+	return r, !math.IsNaN(r) && !math.IsInf(r, 0)
 }
 
 // verdict is a goal held against what was measured.

@@ -34,6 +34,17 @@ func TestRatioIsTheMedianOfTheRoundsRatios(t *testing.T) {
 	}
 }
 
+func TestLeastsAreOfAnyRound(t *testing.T) {
+	// Each was disturbed once, in different rounds: the median of the ratios says 1.0, the leasts what is true.
+	res := costs(nil, map[string][]float64{"attache": {16, 8, 9}, "nginx": {10, 11, 9}})
+	if got, ok := res.leasts(cpuPerRequest, "nginx"); !ok || got != 8.0/9 {
+		t.Errorf("got %v %v, want %v", got, ok, 8.0/9)
+	}
+	if _, ok := res.leasts(cpuPerRequest, "haproxy"); ok {
+		t.Error("a proxy that did not run has a ratio")
+	}
+}
+
 func TestRatioNeedsBothAndAFigure(t *testing.T) {
 	res := costs(nil, map[string][]float64{"attache": {9}, direct: {math.NaN()}})
 	for _, peer := range []string{"nginx", direct, "attache"} {
