@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/compress"
 	"github.com/attache-mesh/attache/proxy/filter/cors"
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
+	"github.com/attache-mesh/attache/proxy/filter/decompress"
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
 	"github.com/attache-mesh/attache/proxy/filter/grpchttp1bridge"
@@ -84,6 +85,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = cors.New(env), cors.Own
 	case *config.CSRF:
 		p.Filter, p.Own = csrf.New(cfg, env), csrf.Own
+	case *config.Decompressor:
+		p.Filter = decompress.New(cfg, env)
 	case *config.Fault:
 		p.Filter, p.Own = fault.New(c.Name, cfg, env), fault.Own
 	case *config.HeaderMutationFilter:

@@ -292,6 +292,10 @@ func (r *Request) Buffer(limit int) (all []byte, ok bool) {
 		return nil, true
 	}
 	all, over, err := readWhole(b, nil, limit)
+	if no, ok := err.(*Refused); ok {
+		r.Reply(no.Reply)
+		return nil, false
+	}
 	if err != nil {
 		return nil, r.waited(false)
 	}

@@ -11,8 +11,11 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	brotliv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/compressor/v3"
+	brotlidv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/decompressor/v3"
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
+	gzipdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	zstdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/compressor/v3"
+	zstddv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/decompressor/v3"
 	apikeyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
 	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
@@ -20,6 +23,7 @@ import (
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
+	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
@@ -69,6 +73,10 @@ func filterExtensions() []extension {
 		{compressorLibrary, "envoy.compression.gzip.compressor", func() proto.Message { return &gzipv3.Gzip{} }},
 		{compressorLibrary, "envoy.compression.brotli.compressor", func() proto.Message { return &brotliv3.Brotli{} }},
 		{compressorLibrary, "envoy.compression.zstd.compressor", func() proto.Message { return &zstdv3.Zstd{} }},
+		{httpFilter, "envoy.filters.http.decompressor", func() proto.Message { return &decompressorv3.Decompressor{} }},
+		{decompressorLibrary, "envoy.compression.gzip.decompressor", func() proto.Message { return &gzipdv3.Gzip{} }},
+		{decompressorLibrary, "envoy.compression.brotli.decompressor", func() proto.Message { return &brotlidv3.Brotli{} }},
+		{decompressorLibrary, "envoy.compression.zstd.decompressor", func() proto.Message { return &zstddv3.Zstd{} }},
 		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
 		{httpFilter, "envoy.filters.http.grpc_stats", func() proto.Message { return &grpcstatsv3.FilterConfig{} }},
 		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
@@ -90,7 +98,7 @@ func filterTables() []table {
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), extAuthzTables(),
+		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
 		metadataFilterTables(), rbacTables(),
 	)
@@ -117,6 +125,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.grpcStats(p, m)
 	case *compressorv3.Compressor:
 		return d.compressor(p, m)
+	case *decompressorv3.Decompressor:
+		return d.decompressor(p, m)
 	case *rbacv3.RBAC:
 		return d.rbac(p, m)
 	case *webv3.GrpcWeb:
