@@ -16,6 +16,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -51,6 +52,25 @@ func (*workloadAPI) ID(*corev3.Node) string { return "all" }
 // DeltaSecrets is not there, as with SPIRE.
 func (*workloadAPI) DeltaSecrets(secretservice.SecretDiscoveryService_DeltaSecretsServer) error {
 	return status.Error(codes.Unimplemented, "method not implemented")
+}
+
+// StreamSecrets gives one secret a stream.
+func (w *workloadAPI) StreamSecrets(s secretservice.SecretDiscoveryService_StreamSecretsServer) error {
+	return w.SecretDiscoveryServiceServer.StreamSecrets(oneName{s})
+}
+
+// oneName ends a stream that asks for more than one secret, as SPIRE's agent does
+// if it has but one of them.
+type oneName struct {
+	secretservice.SecretDiscoveryService_StreamSecretsServer
+}
+
+func (s oneName) Recv() (*discoveryv3.DiscoveryRequest, error) {
+	r, err := s.SecretDiscoveryService_StreamSecretsServer.Recv()
+	if err == nil && len(r.GetResourceNames()) > 1 {
+		err = status.Errorf(codes.InvalidArgument, "one secret at a time, not %q", r.GetResourceNames())
+	}
+	return r, err
 }
 
 func startWorkloadAPI(t *testing.T) *workloadAPI {

@@ -1,7 +1,9 @@
 package client
 
 // A feed is one place that resources come from: the aggregated stream, a stream
-// of one type, or a file.
+// of one type, or a file. A secret that does not come by the aggregated stream has
+// a stream of its own, as in Envoy (SdsApi): a server may end a stream for one name
+// that it does not give, and SPIRE's agent gives one of "ROOTCA" and "ALL" only.
 
 import (
 	"context"
@@ -22,7 +24,8 @@ import (
 type feed struct {
 	c      *Client
 	source config.Source
-	only   kind // of a stream of one type and of a file; kindCount for ADS
+	only   kind   // of a stream of one type and of a file; kindCount for ADS
+	secret string // of a stream of one secret: its name
 	name   string
 	prefix string // of the keys of its secrets
 	stop   context.CancelFunc
@@ -49,16 +52,19 @@ type feed struct {
 // said is what a response was answered with: an error, or "".
 type said struct{ version, text string }
 
-// feedFor finds or starts the feed of a kind from a source; nil if that cannot
+// feedFor finds or starts the feed of a resource from a source; nil if that cannot
 // be: there is no ADS stream, or a server is not known. Then the resource is
 // waited for in vain, and the reason is logged.
-func (c *Client) feedFor(ctx context.Context, k kind, s *config.Source) *feed {
+func (c *Client) feedFor(ctx context.Context, k kind, name string, s *config.Source) *feed {
+	if k != sds || s.Kind != config.SourceAPI {
+		name = ""
+	}
 	for _, f := range c.feeds {
-		if f.serves(k, s) {
+		if f.secret == name && f.serves(k, s) {
 			return f
 		}
 	}
-	f := &feed{c: c, source: *s, only: k, prefix: envoyv3.SourceKey(s)}
+	f := &feed{c: c, source: *s, only: k, secret: name, prefix: envoyv3.SourceKey(s)}
 	switch s.Kind {
 	case config.SourceADS:
 		if c.o.ADS == nil {

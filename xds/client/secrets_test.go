@@ -81,7 +81,7 @@ func TestSecretsOfTheControlPlane(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			ca := pki.New(t, "ca")
 			one, two := ca.Issue(pki.Leaf{}), ca.Issue(pki.Leaf{})
-			s, r := newStock(t, "127.0.0.1:0"), newRecorder()
+			s, r := stockOf(t, "127.0.0.1:0", !m.separate), newRecorder() // a secret has a stream of its own
 			from := m.secretSource(15 * time.Second)
 			o := m.options(s.address, r)
 			o.CDS, o.LDS = config.Source{}, config.Source{} // of which there are none

@@ -57,7 +57,14 @@ type stock struct {
 // newStock listens; address is ":0", or where one was before.
 func newStock(t *testing.T, address string) *stock {
 	t.Helper()
-	s := &stock{cache: cachev3.NewSnapshotCache(true, cachev3.IDHash{}, nil), sent: map[string]int{}}
+	return stockOf(t, address, true)
+}
+
+// stockOf is newStock; ads: a stream is answered only if it asks for all that
+// there is of a kind.
+func stockOf(t *testing.T, address string, ads bool) *stock {
+	t.Helper()
+	s := &stock{cache: cachev3.NewSnapshotCache(ads, cachev3.IDHash{}, nil), sent: map[string]int{}}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

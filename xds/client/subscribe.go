@@ -95,8 +95,8 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 		f.used = f.source.Kind == config.SourceADS
 	}
 	wants := map[*feed]*[kindCount]protocol.Want{}
-	want := func(k kind, s *config.Source, change func(*protocol.Want)) bool {
-		f := c.feedFor(ctx, k, s)
+	want := func(k kind, name string, s *config.Source, change func(*protocol.Want)) bool {
+		f := c.feedFor(ctx, k, name, s)
 		if f == nil {
 			return false
 		}
@@ -113,13 +113,13 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 			continue
 		}
 		if kinds[k].whole {
-			if s := c.sourceOf(k); s.Kind != config.SourceInline && want(k, s, func(w *protocol.Want) { w.All = true }) {
+			if s := c.sourceOf(k); s.Kind != config.SourceInline && want(k, "", s, func(w *protocol.Want) { w.All = true }) {
 				c.awaitAll(k, s, now)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(n.of[k])) {
 			s := n.of[k][name]
-			want(k, s, func(w *protocol.Want) { w.Names = append(w.Names, wireName(k, name)) })
+			want(k, wireName(k, name), s, func(w *protocol.Want) { w.Names = append(w.Names, wireName(k, name)) })
 			c.await(k, name, s, now)
 		}
 	}
