@@ -154,7 +154,14 @@ type Hedge struct {
 	// OnPerTryTimeout sends another one when an attempt's time is over, and lets
 	// the attempt go on.
 	OnPerTryTimeout bool
+	// Initial is how many go out at first, 1 to MaxInitial; Chance is that of one
+	// more, Den 0 for none. Envoy knows both fields and has not built them.
+	Initial uint32
+	Chance  Fraction
 }
+
+// MaxInitial bounds how many requests go out at first.
+const MaxInitial = 10
 
 // InternalRedirect follows a redirect here instead of giving it to the client
 // (Envoy route.v3.InternalRedirectPolicy).

@@ -80,7 +80,9 @@ func (a *asked) read(h *http1.Header) {
 		}
 	case http1.FieldXEnvoyHedgeOnPerTryTimeout:
 		switch string(h.Value) {
-		case "false": // "true" is not heeded: hedging is not served before it loses no answer
+		case "true":
+			a.hedge = 1
+		case "false":
 			a.hedge = -1
 		}
 	case http1.FieldXEnvoyUpstreamRqTimeoutAltResponse:

@@ -140,7 +140,9 @@ func (x *exchange) pumped(up *end, o outcome.Outcome) {
 		x.rouse()
 	case x.in.done && !x.tunnel:
 		x.wholeCame()
-		x.clockTry()
+		if x.race.more == 0 || !x.dueToRace() {
+			x.clockTry()
+		}
 		x.rouse() // it shall wait no longer than the deadline that is now set
 	}
 }

@@ -86,6 +86,7 @@ type exchange struct {
 	race     racing
 	of       *exchange // of a racer: whose it is
 	raced    bool      // a racer
+	raceEnd  outcome.Outcome
 	resp     http1.Response
 	own      []http1.Header // resp's list, while it has that of a stream
 	back     body           // of the answer
@@ -159,7 +160,7 @@ func (x *exchange) clear() {
 	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
 	x.retry.clear()
 	x.held.clear()
-	x.of, x.raced = nil, false
+	x.of, x.raced, x.raceEnd = nil, false, outcome.OK
 	if x.followed.times > 0 {
 		x.followed = following{}
 	}
@@ -275,10 +276,11 @@ func (x *exchange) pick() outcome.Outcome {
 	if x.route.Mirrors != nil {
 		x.mirror()
 	}
+	x.multiply()
 	switch {
 	case x.held.use:
 		x.pickKept()
-	case x.retry.live || x.route.Redirects != nil:
+	case x.retry.live || x.route.Redirects != nil || x.race.more > 0:
 		if o := x.keepAll(); o != outcome.OK {
 			return o
 		}
@@ -337,6 +339,9 @@ func (x *exchange) forward() outcome.Outcome {
 	}
 	if o := x.send(); o != outcome.OK {
 		return o
+	}
+	if x.race.more > 0 && x.dueToRace() {
+		return outcome.PerTryTimeout // for the next one of those that go out at first
 	}
 	x.clockTry()
 	var o outcome.Outcome

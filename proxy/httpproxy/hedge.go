@@ -6,13 +6,18 @@ package httpproxy
 //	attempt 1 ── per_try_timeout ─▶ races in a coroutine of its own ─┐
 //	attempt 2 ── the exchange's own ─────────────────────────────────┴▶ the first good head
 //
+// Where several go out at first (initial_requests) each races as soon as it is sent,
+// and the next one is picked; that waits until the whole request is here.
+//
 // A racer is an exchange that only reads: the request has been sent, all of it. It
 // knows the client's exchange as of, and is left alone as soon as that is nil.
 
 import (
 	"slices"
 
+	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
 
@@ -21,6 +26,8 @@ type racing struct {
 	others []*exchange
 	won    *exchange // has a good answer
 	last   *exchange // has ended badly, and nothing else is under way
+	more   uint32    // requests that are still to go out at first
+	due    bool      // one of them, now
 	resume bool      // the attempt at hand goes on: it is not sent again
 	wait   bool      // for the others, with no attempt of its own
 }
@@ -36,6 +43,44 @@ func (x *exchange) hedges() bool {
 	return false
 }
 
+// multiply settles how many requests go out at first.
+func (x *exchange) multiply() {
+	h := x.route.Hedge
+	if h == nil || x.upgrades {
+		return
+	}
+	x.race.more = max(h.Initial, 1) - 1
+	if c := h.Chance; c.Den > 0 && x.rng.Uint32N(c.Den) < c.Num {
+		x.race.more++
+	}
+}
+
+// dueToRace says whether the next one of those that go out at first may go.
+func (x *exchange) dueToRace() bool {
+	x.race.due = x.complete != 0 && x.held.done && !x.started && x.informed == 0
+	return x.race.due
+}
+
+// another is retries for a request that is to go out once more at first, beside
+// what is under way already.
+func (x *exchange) another(o *outcome.Outcome) bool {
+	r := &x.race
+	r.due = false
+	r.more--
+	x.letRace()
+	if !x.hedges() { // its time is its end
+		y := r.others[len(r.others)-1]
+		t, own := &y.retry, &x.retry
+		t.number, t.perTry, t.idle = own.number, own.perTry, own.idle
+		y.clockTry()
+	}
+	return x.next(o, 0, toAnother, 0)
+}
+
+// toAnother is how another one is picked: each goes to a host of its own if there
+// is one.
+var toAnother = &config.RetryHosts{Previous: true, Attempts: 3}
+
 // overtake is retries for an attempt whose time is over: another one is sent beside
 // it if the policy has one left; else it goes on alone.
 func (x *exchange) overtake(o *outcome.Outcome) bool {
@@ -47,7 +92,7 @@ func (x *exchange) overtake(o *outcome.Outcome) bool {
 		return true
 	}
 	x.letRace()
-	return x.next(o)
+	return x.next(o, x.backOff(), &r.policy.Hosts, r.policy.PriorityEvery)
 }
 
 // letRace lets the attempt at hand go on in a coroutine of its own.
@@ -82,7 +127,8 @@ func (y *exchange) raceEnded(o outcome.Outcome) {
 		return
 	}
 	y.judge(o)
-	if o == outcome.OK && !x.badAnswer(&y.resp) {
+	y.raceEnd = o
+	if o == outcome.OK && !x.worse(&y.resp) {
 		if x.race.won == nil {
 			x.race.won = y
 			x.interrupt()
@@ -90,6 +136,9 @@ func (y *exchange) raceEnded(o outcome.Outcome) {
 		return
 	}
 	y.hostOn.Count.RqError++
+	if o == outcome.PerTryTimeout || o == outcome.PerTryIdleTimeout {
+		y.countSlow(o)
+	}
 	if x.race.wait && len(x.race.others) == 1 {
 		x.race.last = y
 		x.joined.Wake(x.w)
@@ -97,6 +146,15 @@ func (y *exchange) raceEnded(o outcome.Outcome) {
 	}
 	x.race.others = slices.DeleteFunc(x.race.others, func(z *exchange) bool { return z == y })
 	y.discard()
+}
+
+// worse says whether one may hope for a better answer from another attempt: what
+// the policy would not have, and without one every failure.
+func (x *exchange) worse(res *http1.Response) bool {
+	if x.retry.on != 0 {
+		return x.badAnswer(res)
+	}
+	return res.Status >= 500 || grpcCondition(fields{&res.Headers}) != 0
 }
 
 // discard gives back all that a racer has.
@@ -130,16 +188,16 @@ func (x *exchange) adopt(y *exchange) outcome.Outcome {
 	x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers = y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers
 	x.info.Upstream.Host = x.host.Endpoint()
 	y.hostOn, y.lease, y.up = nil, nil, end{}
-	if y.own != nil {
-		y.resp.Headers, y.own = y.own[:0], nil
-	}
+	o := y.raceEnd
+	x.upErr = y.upErr
+	x.resp, y.resp = y.resp, x.resp // of a stream: what it was read from is used up
+	x.own, y.own = y.own, x.own
 	x.race.won, x.race.last = nil, nil
 	y.discard()
-	if x.up == (end{}) {
-		return outcome.ConnectionLost
+	if o == outcome.OK && x.up.c != nil {
+		x.resp.Reset()
+		x.backHead, o = x.readAnswer() // it is there: it was parsed before, in another buffer perhaps
 	}
-	var o outcome.Outcome
-	x.backHead, o = x.readAnswer() // it is here: it was read before, in another buffer perhaps
 	return o
 }
 

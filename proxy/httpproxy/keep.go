@@ -352,7 +352,7 @@ func (x *exchange) rouse() {
 	switch {
 	case x.attempt != nil:
 		x.attempt.done.Wake(x.w)
-	case x.retry.pausing:
+	case x.retry.pausing, x.race.wait:
 		x.joined.Wake(x.w)
 	case x.up.s != nil:
 		x.up.s.Wake()

@@ -1,7 +1,9 @@
 package httpproxy
 
 import (
+	"iter"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +29,7 @@ type attempts struct {
 type resilience struct {
 	*scenario
 	policy *config.Retry
+	hedge  *config.Hedge
 	of     map[string]*attempts
 	passed map[string]int // x-envoy-attempt-count of the answer, by request
 	retry  int            // attempts that were not the first
@@ -56,6 +59,19 @@ func policyOf(r *rand.Rand) *config.Retry {
 		p.PerTryIdle = time.Duration(1+r.IntN(3000)) * time.Millisecond
 	}
 	return p
+}
+
+// hedgeOf gives some seeds a hedge policy.
+func hedgeOf(seed uint64) *config.Hedge {
+	switch {
+	case seed%4 == 1:
+		return &config.Hedge{OnPerTryTimeout: true, Initial: 1}
+	case seed%8 == 3:
+		return &config.Hedge{Initial: 2, Chance: config.Fraction{Num: 1, Den: 2}}
+	case seed%8 == 7:
+		return &config.Hedge{OnPerTryTimeout: true, Initial: 1, Chance: config.Fraction{Num: 3, Den: 4}}
+	}
+	return nil
 }
 
 // readAttempt reads a request and the number of its attempt. began says that its
@@ -148,7 +164,11 @@ func (s *resilience) saw(id string, number int) {
 	if number > 1 {
 		s.retry++
 	}
-	if most := 1 + int(s.policy.Num); number < 1 || number > most {
+	most := 1 + int(s.policy.Num)
+	if h := s.hedge; h != nil {
+		most += int(h.Initial-1) + min(int(h.Chance.Num), 1)
+	}
+	if number < 1 || number > most {
 		s.t.Errorf("%s: attempt %d, and %d may be", id, number, most)
 	}
 	b := &s.clusters["c"].Breakers[0]
@@ -238,9 +258,7 @@ func TestSimRetries(t *testing.T) {
 		policy := policyOf(r)
 		forward := toCluster("c")
 		forward.Retry, forward.Timeout = policy, time.Duration(1+r.IntN(15))*time.Second
-		if seed%4 == 1 {
-			forward.Hedge = &config.Hedge{OnPerTryTimeout: true}
-		}
+		forward.Hedge = hedgeOf(seed)
 		cfg := testHTTP(prefix("/", forward))
 		v := &cfg.Routes.VirtualHosts[0]
 		v.AttemptCount, v.AttemptCountInResponse = true, true
@@ -257,7 +275,7 @@ func TestSimRetries(t *testing.T) {
 		g := newStage(t, seed, cfg, cluster(hosts...))
 		s := &resilience{
 			scenario: &scenario{stage: g, rng: g.Rand(), runs: map[string]int{}, asked: cluster, sizes: 6},
-			policy:   policy, of: map[string]*attempts{}, passed: map[string]int{},
+			policy:   policy, hedge: forward.Hedge, of: map[string]*attempts{}, passed: map[string]int{},
 		}
 		if l := g.Weather(); l.MaxSegment > 0 && l.MaxSegment < 100 || l.Buffer > 0 && l.Buffer < 1000 {
 			s.sizes = 4
@@ -294,13 +312,24 @@ func TestSimRetries(t *testing.T) {
 
 // The same over HTTP/2 on either side or both; see TestSimStreams.
 func TestSimRetriesOfStreams(t *testing.T) {
-	retries := uint64(0)
-	for seed := range loop.Seeds(t, 100) {
+	retries := simRetriesOfStreams(t, loop.Seeds(t, 100))
+	t.Logf("%d retries", retries)
+	if retries == 0 {
+		t.Error("the scenario shows nothing")
+	}
+}
+
+// Seeds that have shown something. 1157: the head of an attempt that had won was read
+// twice, and what it was read from is used up by the first time.
+func TestSimRetriesOfStreamsKept(t *testing.T) {
+	simRetriesOfStreams(t, slices.Values([]uint64{1157}))
+}
+
+func simRetriesOfStreams(t *testing.T, seeds iter.Seq[uint64]) (retries uint64) {
+	for seed := range seeds {
 		forward := toCluster("c")
 		forward.Retry = policyOf(rand.New(rand.NewPCG(seed, 9)))
-		if seed%4 == 1 {
-			forward.Hedge = &config.Hedge{OnPerTryTimeout: true}
-		}
+		forward.Hedge = hedgeOf(seed)
 		cfg := testHTTP(prefix("/", forward))
 		hosts := []config.Address{at("10.0.0.2:80"), at("10.0.0.3:80")}
 		hostH2, clientH2 := seed%3 != 1, seed%3 != 2
@@ -351,10 +380,7 @@ func TestSimRetriesOfStreams(t *testing.T) {
 			t.Fatalf("seed %d, policy %+v", seed, forward.Retry)
 		}
 	}
-	t.Logf("%d retries", retries)
-	if retries == 0 {
-		t.Error("the scenario shows nothing")
-	}
+	return retries
 }
 
 // With every answer a failure the budget keeps what hosts see near to what clients

@@ -278,6 +278,9 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 		*o = x.adopt(x.race.won)
 		return false
 	}
+	if x.race.due && *o == outcome.PerTryTimeout {
+		return x.another(o)
+	}
 	r.late = *o == outcome.PerTryTimeout || *o == outcome.PerTryIdleTimeout
 	if r.late && !x.started && x.hedges() {
 		return x.overtake(o)
@@ -287,17 +290,17 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 	}
 	bad := false
 	switch {
-	case !r.live || x.pumpEnd != outcome.OK || x.informed > 0: // something of an answer went on
+	case x.pumpEnd != outcome.OK, !r.live && len(x.race.others) == 0, x.informed > 0: // something of an answer went on
 		return false
 	case *o != outcome.OK:
-		if !x.grant(x.badEnd(*o)) {
+		if !r.live || !x.grant(x.badEnd(*o)) {
 			if len(x.race.others) > 0 && (lostAttempt(*o) || *o == outcome.Overflow) {
 				x.outrun(o)
 			}
 			return false
 		}
 	case len(x.race.others) > 0:
-		if bad = x.badAnswer(&x.resp); !x.grant(bad) {
+		if bad = x.worse(&x.resp); !r.live || !x.grant(bad) {
 			if bad {
 				x.outrun(o)
 			}
@@ -311,26 +314,23 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 	}
 	x.judge(*o)
 	x.quit()
-	return x.next(o)
+	return x.next(o, x.backOff(), &r.policy.Hosts, r.policy.PriorityEvery)
 }
 
-// next waits and picks the host of the next attempt. Else o is how the request
-// ends.
-func (x *exchange) next(o *outcome.Outcome) bool {
-	r := &x.retry
-	if *o = x.pause(x.backOff()); *o != outcome.OK {
-		return false
-	}
-	r.number++
-	x.info.Attempts = r.number
-	if x.race.won == nil {
-		*o = x.pickAgain()
-	}
+// next waits for d and picks the host of the next attempt, see PickAgain. Else o is
+// how the request ends.
+func (x *exchange) next(o *outcome.Outcome, d time.Duration, hosts *config.RetryHosts, every uint32) bool {
+	*o = x.pause(d)
 	if x.race.won != nil {
 		*o = x.adopt(x.race.won)
 		return false
 	}
-	if *o == outcome.Overflow && len(x.race.others) > 0 {
+	if *o != outcome.OK {
+		return false
+	}
+	x.retry.number++
+	x.info.Attempts = x.retry.number
+	if *o = x.pickAgain(hosts, every); *o != outcome.OK && len(x.race.others) > 0 {
 		x.outrun(o)
 		return false
 	}
@@ -425,9 +425,9 @@ func (x *exchange) pause(d time.Duration) outcome.Outcome {
 }
 
 // pickAgain chooses a host for the next attempt.
-func (x *exchange) pickAgain() outcome.Outcome {
-	p, r := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}, &x.retry
-	h, o := x.cluster.PickAgain(&p, &r.policy.Hosts, r.policy.PriorityEvery, &r.tried)
+func (x *exchange) pickAgain(hosts *config.RetryHosts, every uint32) outcome.Outcome {
+	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
+	h, o := x.cluster.PickAgain(&p, hosts, every, &x.retry.tried)
 	if o != outcome.OK {
 		return o
 	}

@@ -90,7 +90,7 @@ func (x *exchange) clientGone() {
 		x.flt.wake()
 	}
 	switch {
-	case x.attempt != nil, x.retry.pausing:
+	case x.attempt != nil, x.retry.pausing, x.race.wait:
 		x.rouse()
 	case x.up.s != nil:
 		x.up.s.Reset(http2.Cancel)

@@ -82,7 +82,7 @@ func (x *exchange) ended() bool { return x.upErr == io.EOF }
 
 // patience is how long to wait at most before overdue is asked.
 func (x *exchange) patience() time.Duration {
-	if x.race.won != nil {
+	if x.race.won != nil || x.race.due {
 		return 1
 	}
 	d, now := glance, x.w.Now()
@@ -136,6 +136,8 @@ func (x *exchange) overdue() outcome.Outcome {
 		return outcome.PerTryIdleTimeout
 	case x.race.won != nil:
 		return outcome.ConnectionLost
+	case x.race.due && x.up != (end{}):
+		return outcome.PerTryTimeout
 	case x.raced:
 		return outcome.OK
 	case x.held.use && x.pumpEnd != outcome.OK:

@@ -138,10 +138,14 @@ func (d *decoder) hedge(p path, m *routev3.HedgePolicy) *config.Hedge {
 	if m == nil {
 		return nil
 	}
-	if m.GetInitialRequests().GetValue() > 1 {
+	h := &config.Hedge{OnPerTryTimeout: m.GetHedgeOnPerTryTimeout(), Initial: orUint32(m.GetInitialRequests(), 1)}
+	if h.Initial > config.MaxInitial {
 		d.unsupported(p.dot("initial_requests"), hintInitial)
 	}
-	return &config.Hedge{OnPerTryTimeout: m.GetHedgeOnPerTryTimeout()}
+	if c := m.GetAdditionalRequestChance(); c.GetNumerator() > 0 {
+		h.Chance = fractionOf(c.GetNumerator(), c.GetDenominator())
+	}
+	return h
 }
 
 // redirects reads the policy, or the two old fields that it replaces.
