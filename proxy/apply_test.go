@@ -65,9 +65,9 @@ func endpointsAt(name string, hosts ...string) *config.Endpoints {
 }
 
 func tableTo(name, cluster string) *config.RouteTable {
-	return &config.RouteTable{Name: name, VirtualHosts: []config.VirtualHost{{
+	return &config.RouteTable{Name: name, VirtualHosts: []*config.VirtualHost{{
 		Name: cluster, Domains: []string{"*"},
-		Routes: []config.Route{{Match: config.RouteMatch{Path: config.PathMatch{Value: "/"}}, Action: &config.Forward{Cluster: cluster, Timeout: 5 * time.Second, NotFoundStatus: 503}}},
+		Routes: []*config.Route{{Match: config.RouteMatch{Path: config.PathMatch{Value: "/"}}, Action: &config.Forward{Cluster: cluster, Timeout: 5 * time.Second, NotFoundStatus: 503}}},
 	}}}
 }
 

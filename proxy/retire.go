@@ -58,8 +58,9 @@ func (s *Server) closeUnused() {
 			active[l.Cluster] += l.On(w).Count.RqActive
 		}
 	})
+	asked := s.askedByRetired()
 	s.leaving = slices.DeleteFunc(s.leaving, func(l leaving) bool {
-		if (active[l.Cluster] > 0 || s.inUse(l.Cluster)) && time.Since(l.since) < leavingTime {
+		if (active[l.Cluster] > 0 || asked[l.Cluster]) && time.Since(l.since) < leavingTime {
 			return false
 		}
 		l.Close()
@@ -67,10 +68,20 @@ func (s *Server) closeUnused() {
 	})
 }
 
-func (s *Server) inUse(c *upstream.Cluster) bool {
-	return slices.ContainsFunc(s.retired, func(r *room) bool {
-		return r.clusters[c.Name] == c || r.routes != nil && r.routes.clusters[c.Name] == c
-	})
+// askedByRetired are the clusters that rooms on their way out may still ask.
+func (s *Server) askedByRetired() map[*upstream.Cluster]bool {
+	all := map[*upstream.Cluster]bool{}
+	for _, r := range s.retired {
+		for _, c := range r.clusters {
+			all[c] = true
+		}
+		if r.routes != nil {
+			for c := range r.routes.table.Clusters {
+				all[c] = true
+			}
+		}
+	}
+	return all
 }
 
 // tidyLater sees to it that what is on its way out is looked at again, if there

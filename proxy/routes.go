@@ -8,30 +8,28 @@ import (
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
-// routes are a route table, compiled, and the clusters that it points to; nil
-// for names that there was no cluster of.
+// routes are a route table, compiled.
 type routes struct {
-	asked    *config.RouteTable
-	table    *httpproxy.Table
-	clusters map[string]*upstream.Cluster
+	asked *config.RouteTable
+	table *httpproxy.Table
 }
 
-// compile builds a table, or gives old if that still stands.
+// compile builds a table, or gives old if that still stands. Of old, which may be
+// nil, it takes what has not changed.
 func (a *update) compile(asked *config.RouteTable, old *routes) (*routes, error) {
-	known := 0
+	var before *httpproxy.Table
 	if old != nil {
-		if old.asked == asked && a.living(old.clusters) {
+		before = old.table
+		if old.asked == asked && a.stands(old) {
 			return old, nil
 		}
-		known = len(old.clusters)
 	}
-	r := &routes{asked: asked, clusters: make(map[string]*upstream.Cluster, known)}
-	resolve, built := a.resolver(r.clusters)
-	var err error
-	r.table, err = httpproxy.Compile(asked, resolve)
-	built()
-	return r, err
+	table, err := httpproxy.Recompile(before, asked, a.regroup, a.Cluster)
+	return &routes{asked, table}, err
 }
+
+// stands reports whether each cluster of a table is still the one of its name.
+func (a *update) stands(r *routes) bool { return !a.regroup || r.table.Stands(a.Cluster) }
 
 // resolver finds living clusters and notes them in found until what asks it is
 // built: afterwards it is asked only for what a request's header names, from any
@@ -81,7 +79,7 @@ func (a *update) compileTables() {
 // routesOf is the table of a connection manager: one of those, or its own.
 func (a *update) routesOf(h *config.HTTP, old *routes) (*routes, error) {
 	if h.Routes != nil {
-		if old != nil && alike(old.asked, h.Routes) && a.living(old.clusters) {
+		if old != nil && alike(old.asked, h.Routes) && a.stands(old) {
 			return old, nil // its listener came anew, with the routes that it had
 		}
 		return a.compile(h.Routes, old)

@@ -30,9 +30,9 @@ func asked(t *testing.T, name string, hosts ...string) *config.Snapshot {
 		l.Endpoints = append(l.Endpoints, &config.Endpoint{Address: config.Address{IP: netip.MustParseAddrPort(h)}, Weight: 1})
 	}
 	c.Endpoints = config.Endpoints{Localities: []config.Locality{l}}
-	routes := &config.RouteTable{VirtualHosts: []config.VirtualHost{{
+	routes := &config.RouteTable{VirtualHosts: []*config.VirtualHost{{
 		Name: name, Domains: []string{"*"},
-		Routes: []config.Route{{Match: config.RouteMatch{Path: config.PathMatch{Value: "/"}}, Action: &config.Forward{Cluster: "web", Timeout: 5 * time.Second, NotFoundStatus: 503}}},
+		Routes: []*config.Route{{Match: config.RouteMatch{Path: config.PathMatch{Value: "/"}}, Action: &config.Forward{Cluster: "web", Timeout: 5 * time.Second, NotFoundStatus: 503}}},
 	}}}
 	h := &config.HTTP{StatPrefix: "in", Routes: routes, MaxRequestHeadersKB: 60, MaxHeaders: 100, IdleTimeout: time.Hour, DrainTimeout: time.Second, DelayedCloseTimeout: time.Second}
 	snap, _, problems := config.Assemble(nil, config.Resources{

@@ -208,13 +208,13 @@ func testEndpoints(n int) *Endpoints {
 }
 
 func testTable(name string, clusters []string) *RouteTable {
-	t := &RouteTable{Name: name, VirtualHosts: []VirtualHost{{Name: "v", Domains: []string{"*"}}}}
+	t := &RouteTable{Name: name, VirtualHosts: []*VirtualHost{{Name: "v", Domains: []string{"*"}}}}
 	for _, c := range clusters {
 		if c == "strict" {
 			t.ValidateClusters = true
 			continue
 		}
-		t.VirtualHosts[0].Routes = append(t.VirtualHosts[0].Routes, Route{Action: &Forward{Cluster: c}})
+		t.VirtualHosts[0].Routes = append(t.VirtualHosts[0].Routes, &Route{Action: &Forward{Cluster: c}})
 	}
 	return t
 }

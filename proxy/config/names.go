@@ -78,10 +78,10 @@ func (n *names) addTable(t *RouteTable) {
 		to = &n.required
 	}
 	*to = mirrorNames(*to, t.Mirrors)
-	for i := range t.VirtualHosts {
-		*to = mirrorNames(*to, t.VirtualHosts[i].Mirrors)
-		for j := range t.VirtualHosts[i].Routes {
-			f, ok := t.VirtualHosts[i].Routes[j].Action.(*Forward)
+	for _, v := range t.VirtualHosts {
+		*to = mirrorNames(*to, v.Mirrors)
+		for _, r := range v.Routes {
+			f, ok := r.Action.(*Forward)
 			if !ok {
 				continue
 			}

@@ -11,7 +11,7 @@ import (
 // naming an unknown cluster.
 type RouteTable struct {
 	Name         string
-	VirtualHosts []VirtualHost
+	VirtualHosts []*VirtualHost
 	// IgnorePortInHost drops the port of Host before domains are searched.
 	IgnorePortInHost bool
 	// IgnorePathParameters cuts the path at its first ';' before it is matched.
@@ -29,13 +29,16 @@ type RouteTable struct {
 	// Filters are the table's overrides; those of a virtual host, a route and a
 	// weighted cluster go before them, the last first.
 	Filters []FilterOverride
+	// Programs bounds the instructions of all regular expressions in the table: who
+	// changes a few routes of it adds theirs.
+	Programs int
 }
 
 // VirtualHost is a set of domains and the routes in order.
 type VirtualHost struct {
 	Name    string
 	Domains []string
-	Routes  []Route
+	Routes  []*Route
 	Headers HeaderOps
 	TLS     RequireTLS
 	Filters []FilterOverride

@@ -65,7 +65,7 @@ func TestSimGRPCLocalReplies(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		setup func(*stage)
-		route config.Route
+		route *config.Route
 		want  string
 	}{
 		{"no route", nil, prefix("/other", refused), "grpc-status: 12\n"},

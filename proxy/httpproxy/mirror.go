@@ -13,6 +13,7 @@ package httpproxy
 
 import (
 	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/callout"
@@ -144,11 +145,11 @@ func (t *tap) send(w *loop.Worker, hasBody bool) {
 const longestShadow = 5 * time.Minute
 
 // checkMirrors checks the changes to copies as those to requests are checked.
-func checkMirrors(where string, all []config.Mirror, check func(string, *config.HeaderOps) error) error {
+func checkMirrors(all []config.Mirror) error {
 	for i := range all {
 		for j := range all[i].Headers {
-			if err := check(where+", mirror", &all[i].Headers[j]); err != nil {
-				return err
+			if err := checkOps(&all[i].Headers[j]); err != nil {
+				return fmt.Errorf("mirror: %w", err)
 			}
 		}
 	}

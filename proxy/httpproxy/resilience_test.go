@@ -260,7 +260,7 @@ func TestSimRetries(t *testing.T) {
 		forward.Retry, forward.Timeout = policy, time.Duration(1+r.IntN(15))*time.Second
 		forward.Hedge = hedgeOf(seed)
 		cfg := testHTTP(prefix("/", forward))
-		v := &cfg.Routes.VirtualHosts[0]
+		v := cfg.Routes.VirtualHosts[0]
 		v.AttemptCount, v.AttemptCountInResponse = true, true
 		v.Body = []*config.BodyLimit{nil, {Bytes: uint64(r.IntN(30_000)), Capped: true}, {Bytes: 1 << 20}}[r.IntN(3)]
 		hosts := []config.Address{at("10.0.0.2:80"), at("10.0.0.3:80"), at("10.0.0.4:80")}

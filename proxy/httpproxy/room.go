@@ -16,7 +16,6 @@
 package httpproxy
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +25,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
-	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
-	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // Env is what a room takes from the process.
@@ -46,27 +43,6 @@ type Env struct {
 	Place *streaminfo.Place
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
 	Secure bool
-}
-
-// Table is a route table compiled over living clusters. Immutable; any
-// goroutine; rooms may share it.
-type Table struct {
-	compiled *route.Table[*upstream.Cluster]
-}
-
-// Compile builds a table. resolve gives the living cluster of a name, nil if
-// there is none; it must be safe for any goroutine. Errors are those of
-// route.Compile, or name a header operation that would break a message's
-// framing.
-func Compile(t *config.RouteTable, resolve func(cluster string) *upstream.Cluster) (*Table, error) {
-	compiled, err := route.Compile(t, func(name string) (*upstream.Cluster, bool) {
-		c := resolve(name)
-		return c, c != nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Table{compiled}, checkHeaderOps(t)
 }
 
 // Room is one connection manager, compiled. What it was made of is immutable
@@ -146,76 +122,6 @@ func pathsOf(cfg *config.HTTP) http1.PathOptions {
 		p.EscapedSlashes = http1.SlashesUnescapeForward
 	}
 	return p
-}
-
-// checkHeaderOps refuses operations on what frames a message or belongs to one
-// connection only: the codec alone writes these.
-func checkHeaderOps(t *config.RouteTable) error {
-	check := func(where string, o *config.HeaderOps) error {
-		for _, list := range [][]config.HeaderValue{o.RequestAdd, o.ResponseAdd} {
-			for i := range list {
-				if framing(list[i].Name) {
-					return fmt.Errorf("%s: header %q belongs to the connection and cannot be added", where, list[i].Name)
-				}
-			}
-		}
-		for _, list := range [][]string{o.RequestRemove, o.ResponseRemove} {
-			for _, name := range list {
-				if http1.LookupField([]byte(name)) == http1.FieldContentLength {
-					return fmt.Errorf("%s: header %q frames the message and cannot be removed", where, name)
-				}
-			}
-		}
-		return nil
-	}
-	if err := check("route table "+t.Name, &t.Headers); err != nil {
-		return err
-	}
-	if err := checkMirrors("route table "+t.Name, t.Mirrors, check); err != nil {
-		return err
-	}
-	for i := range t.VirtualHosts {
-		v := &t.VirtualHosts[i]
-		if err := check("virtual host "+v.Name, &v.Headers); err != nil {
-			return err
-		}
-		if err := checkMirrors("virtual host "+v.Name, v.Mirrors, check); err != nil {
-			return err
-		}
-		for j := range v.Routes {
-			if err := checkRoute(v, &v.Routes[j], check); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func checkRoute(v *config.VirtualHost, r *config.Route, check func(string, *config.HeaderOps) error) error {
-	where := "virtual host " + v.Name + ", route " + r.Name
-	if err := check(where, &r.Headers); err != nil {
-		return err
-	}
-	if f, ok := r.Action.(*config.Forward); ok {
-		if err := checkMirrors(where, f.Mirrors, check); err != nil {
-			return err
-		}
-		for i := range f.Weighted {
-			if err := check(where+", cluster "+f.Weighted[i].Cluster, &f.Weighted[i].Headers); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func framing(name string) bool {
-	switch http1.LookupField([]byte(name)) {
-	case http1.FieldContentLength, http1.FieldTransferEncoding, http1.FieldConnection, http1.FieldKeepAlive,
-		http1.FieldProxyConnection, http1.FieldTE, http1.FieldUpgrade, http1.FieldExpect, http1.FieldHTTP2Settings:
-		return true
-	}
-	return false
 }
 
 // local is a room as one worker has it. Worker only.

@@ -30,20 +30,20 @@ type stage struct {
 func at(s string) config.Address { return config.Address{IP: netip.MustParseAddrPort(s)} }
 
 // testHTTP is a connection manager with Envoy's defaults and the routes given.
-func testHTTP(routes ...config.Route) *config.HTTP {
+func testHTTP(routes ...*config.Route) *config.HTTP {
 	return &config.HTTP{
 		HTTP2: config.H2Defaults(), StatPrefix: "test", ServerName: "attache", GenerateRequestID: true, AllowAbsoluteURL: true,
 		IdleTimeout: time.Hour, StreamIdleTimeout: 5 * time.Minute, DrainTimeout: 5 * time.Second,
 		DelayedCloseTimeout: time.Second, MaxRequestHeadersKB: 60, MaxHeaders: 100,
 		Routes: &config.RouteTable{
 			Name: "routes", MaxDirectBody: 4096,
-			VirtualHosts: []config.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: routes}},
+			VirtualHosts: []*config.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: routes}},
 		},
 	}
 }
 
-func prefix(p string, a config.RouteAction) config.Route {
-	return config.Route{Name: p, Match: config.RouteMatch{Path: config.PathMatch{Kind: config.PathPrefix, Value: p}}, Action: a}
+func prefix(p string, a config.RouteAction) *config.Route {
+	return &config.Route{Name: p, Match: config.RouteMatch{Path: config.PathMatch{Kind: config.PathPrefix, Value: p}}, Action: a}
 }
 
 func toCluster(name string) *config.Forward {

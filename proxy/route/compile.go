@@ -14,7 +14,7 @@ import (
 )
 
 func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
-	r.VirtualHost, r.Name, r.Asked, r.Host = c.host.Name, in.Name, in, c.host
+	r.VirtualHost, r.Name, r.Asked, r.Host = c.host.Name, in.Name, in, c.common.asked
 	r.Overrides = c.override(in.Filters)
 	r.matchPath = len(in.Match.Path.Value)
 	if k := in.Match.Path.Kind; k == config.PathRegex || k == config.PathConnect {

@@ -10,10 +10,10 @@ import (
 // TestCompileRefuses holds the words of Envoy's refusals (10, 11 of the semantics that attache promises).
 func TestCompileRefuses(t *testing.T) {
 	domains := func(names ...string) config.RouteTable {
-		return config.RouteTable{Name: "t", VirtualHosts: []config.VirtualHost{{Name: "a", Domains: names[:1]}, {Name: "b", Domains: names[1:]}}}
+		return config.RouteTable{Name: "t", VirtualHosts: []*config.VirtualHost{{Name: "a", Domains: names[:1]}, {Name: "b", Domains: names[1:]}}}
 	}
 	action := func(a config.RouteAction) config.RouteTable {
-		return config.RouteTable{Name: "t", MaxDirectBody: 4, VirtualHosts: []config.VirtualHost{{Domains: []string{"*"}, Routes: []config.Route{{Name: "r", Action: a}}}}}
+		return config.RouteTable{Name: "t", MaxDirectBody: 4, VirtualHosts: []*config.VirtualHost{{Domains: []string{"*"}, Routes: []*config.Route{{Name: "r", Action: a}}}}}
 	}
 	strict := func(t config.RouteTable) config.RouteTable { t.ValidateClusters = true; return t }
 	weighted := func(w ...config.WeightedRoute) config.RouteTable { return action(&config.Forward{Weighted: w}) }
@@ -66,7 +66,7 @@ func TestCompileRefuses(t *testing.T) {
 }
 
 func TestUpgradeAllowed(t *testing.T) {
-	table := config.RouteTable{VirtualHosts: []config.VirtualHost{{Domains: []string{"*"}, Routes: []config.Route{{Action: &config.Forward{
+	table := config.RouteTable{VirtualHosts: []*config.VirtualHost{{Domains: []string{"*"}, Routes: []*config.Route{{Action: &config.Forward{
 		Cluster: "c", Upgrades: []config.UpgradeSwitch{{Type: "websocket", Enabled: true}, {Type: "connect"}},
 	}}}}}}
 	r := mustCompile(t, &table).Match(&Request{Path: []byte("/")}, 0)

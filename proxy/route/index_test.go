@@ -47,16 +47,16 @@ func TestIndexIsTheSameAsAll(t *testing.T) {
 
 // manyRoutes is a table of n routes, exact and prefix ones by turns, and one for the rest.
 func manyRoutes(tb testing.TB, n int) *Table[string] {
-	routes := make([]config.Route, 0, n)
+	routes := make([]*config.Route, 0, n)
 	for i := range n - 1 {
 		m := config.RouteMatch{Path: config.PathMatch{Kind: config.PathPrefix, Value: fmt.Sprintf("/service-%04d/", i)}}
 		if i%2 == 0 {
 			m.Path = config.PathMatch{Kind: config.PathExact, Value: fmt.Sprintf("/api/v%d/item-%04d", i%7, i)}
 		}
-		routes = append(routes, config.Route{Match: m, Action: &config.Forward{Cluster: "c"}})
+		routes = append(routes, &config.Route{Match: m, Action: &config.Forward{Cluster: "c"}})
 	}
-	routes = append(routes, config.Route{Match: config.RouteMatch{Path: config.PathMatch{Kind: config.PathPrefix, Value: "/"}}, Action: &config.Forward{Cluster: "c"}})
-	table, err := Compile(&config.RouteTable{VirtualHosts: []config.VirtualHost{{Name: "v", Domains: []string{"*"}, Routes: routes}}},
+	routes = append(routes, &config.Route{Match: config.RouteMatch{Path: config.PathMatch{Kind: config.PathPrefix, Value: "/"}}, Action: &config.Forward{Cluster: "c"}})
+	table, err := Compile(&config.RouteTable{VirtualHosts: []*config.VirtualHost{{Name: "v", Domains: []string{"*"}, Routes: routes}}},
 		func(name string) (string, bool) { return name, true })
 	if err != nil {
 		tb.Fatal(err)

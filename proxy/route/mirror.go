@@ -5,7 +5,7 @@ package route
 import "github.com/attache-mesh/attache/proxy/config"
 
 // Mirror is a compiled config.Mirror. Immutable; any goroutine.
-type Mirror[C any] struct {
+type Mirror[C comparable] struct {
 	// KeepHost and HostRewrite are as in config.Mirror. Ops are run on the copy.
 	KeepHost    bool
 	HostRewrite string

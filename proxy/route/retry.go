@@ -94,10 +94,10 @@ func (r *Redirects) Accepts(route string, secure, toSecure bool) bool {
 func (c *compiler[C]) compileAgain(in *config.Route, a *config.Forward, r *Route[C]) {
 	retry, hedge, body := a.Retry, a.Hedge, in.Body
 	if retry == nil && c.host.Retry != nil {
-		if c.retry == nil {
-			c.retry = CompileRetry(c.host.Retry)
+		if c.common.retry == nil {
+			c.common.retry = CompileRetry(c.host.Retry)
 		}
-		r.Retry = c.retry
+		r.Retry = c.common.retry
 	} else {
 		r.Retry = CompileRetry(retry)
 	}

@@ -25,7 +25,7 @@ const (
 )
 
 // Route is a compiled config.Route, or the virtual host's redirect to https. Immutable; any goroutine.
-type Route[C any] struct {
+type Route[C comparable] struct {
 	// VirtualHost and Name are for logs and explanations; Name may be empty.
 	VirtualHost string
 	Name        string
@@ -104,7 +104,7 @@ type Route[C any] struct {
 }
 
 // Target is one cluster that a route may choose, and what is done for that choice alone.
-type Target[C any] struct {
+type Target[C comparable] struct {
 	// Name is empty if a request header names the cluster.
 	Name string
 	// HostRewrite, if not empty, replaces the Host before Route.AppendHost is asked, without x-envoy-original-host and

@@ -265,7 +265,7 @@ func readTable(t *testing.T, text string) *config.RouteTable {
 		case "request", "response":
 			readOp(t, ops, words)
 		default:
-			h := &table.VirtualHosts[len(table.VirtualHosts)-1]
+			h := table.VirtualHosts[len(table.VirtualHosts)-1]
 			h.Routes = append(h.Routes, readRoute(t, words))
 			ops = &h.Routes[len(h.Routes)-1].Headers
 		}
@@ -273,8 +273,8 @@ func readTable(t *testing.T, text string) *config.RouteTable {
 	return table
 }
 
-func readHost(words []string) config.VirtualHost {
-	h := config.VirtualHost{Name: words[1]}
+func readHost(words []string) *config.VirtualHost {
+	h := &config.VirtualHost{Name: words[1]}
 	for _, w := range words[2:] {
 		switch w {
 		case "tls=all":
@@ -316,15 +316,15 @@ func readOp(t *testing.T, ops *config.HeaderOps, words []string) {
 	*add = append(*add, v)
 }
 
-func readRoute(t *testing.T, words []string) config.Route {
-	var r config.Route
+func readRoute(t *testing.T, words []string) *config.Route {
+	r := &config.Route{}
 	for i, w := range words {
 		if w == "=>" {
 			r.Action = readAction(t, words[i+1:])
 			return r
 		}
 		key, value, _ := strings.Cut(w, "=")
-		readCondition(t, &r, key, value)
+		readCondition(t, r, key, value)
 	}
 	t.Fatalf("route without =>: %q", words)
 	return r

@@ -14,50 +14,40 @@
 // expressions, headers of several lines and clusters named by a header may.
 package route
 
-import (
-	"github.com/attache-mesh/attache/proxy/config"
-	"github.com/attache-mesh/attache/proxy/format"
-)
+import "github.com/attache-mesh/attache/proxy/config"
 
 // Table is a compiled route table over clusters of type C. Any goroutine.
-type Table[C any] struct {
+type Table[C comparable] struct {
 	Name    string
 	domains domains
-	hosts   []virtualHost[C]
+	hosts   []*virtualHost[C]
 	// cutParams: ignore_path_parameters_in_path_matching.
 	cutParams bool
 	// Overrides are the distinct sets of what the levels above a target say of
 	// filters, each most specific first: Route.Overrides and Target.Overrides.
 	Overrides [][][]config.FilterOverride
+
+	asked *config.RouteTable
+	sets  overrideSets // of Overrides
 }
 
 // virtualHost keeps what is looked at for every candidate (rules) apart from what only the chosen route needs.
-type virtualHost[C any] struct {
+type virtualHost[C comparable] struct {
 	tls    config.RequireTLS
 	toTLS  *Route[C]
 	rules  []rule
-	routes []Route[C] // routes[i] is what to do if rules[i] holds
-	index  *index     // nil: there are few rules
+	routes []*Route[C] // routes[i] is what to do if rules[i] holds
+	index  *index      // nil: there are few rules
+
+	asked  *config.VirtualHost
+	common *hostCommon[C]
 }
 
 // Compile builds a table, or says why Envoy would refuse it, in Envoy's words. resolve gives the living cluster of a name;
 // it is called while compiling and, for clusters named by a request header, by whoever calls Route.Cluster, so it must be
 // safe for any goroutine and must not keep its argument.
-func Compile[C any](t *config.RouteTable, resolve func(name string) (C, bool)) (*Table[C], error) {
-	known := map[[4]*config.FilterOverride]int{}
-	table := &Table[C]{Name: t.Name, cutParams: t.IgnorePathParameters, hosts: make([]virtualHost[C], len(t.VirtualHosts))}
-	for i := range t.VirtualHosts {
-		c := compiler[C]{table: t, host: &t.VirtualHosts[i], resolve: resolve, overrides: table.Overrides, known: known}
-		if err := c.compile(&table.hosts[i]); err != nil {
-			return nil, err
-		}
-		table.Overrides = c.overrides
-		if err := table.domains.add(t.Name, c.host.Domains, i); err != nil {
-			return nil, err
-		}
-	}
-	table.domains.close(t.IgnorePortInHost)
-	return table, nil
+func Compile[C comparable](t *config.RouteTable, resolve func(name string) (C, bool)) (*Table[C], error) {
+	return Recompile(nil, t, false, resolve)
 }
 
 // Match finds the route of a request: nil means 404 with flag NR. random is the request's one random number (Envoy's
@@ -67,7 +57,7 @@ func (t *Table[C]) Match(r *Request, random uint64) *Route[C] {
 	if i < 0 {
 		return nil
 	}
-	h := &t.hosts[i]
+	h := t.hosts[i]
 	if h.tls != config.TLSNone && h.needsTLS(r) {
 		return h.toTLS
 	}
@@ -84,7 +74,7 @@ func (t *Table[C]) Match(r *Request, random uint64) *Route[C] {
 	if at < 0 {
 		return nil
 	}
-	return &h.routes[at]
+	return h.routes[at]
 }
 
 // needsTLS reports whether the request is answered with 301 to https (VirtualHostImpl::getRouteFromEntries): what counts
@@ -94,34 +84,4 @@ func (h *virtualHost[C]) needsTLS(r *Request) bool {
 		return false
 	}
 	return h.tls == config.TLSAll || !r.Internal
-}
-
-// compiler is one virtual host being compiled.
-type compiler[C any] struct {
-	table   *config.RouteTable
-	cel     format.CEL
-	host    *config.VirtualHost
-	resolve func(string) (C, bool)
-	// overrides are the table's so far; known finds those that are the same.
-	overrides [][][]config.FilterOverride
-	known     map[[4]*config.FilterOverride]int
-	retry     *Retry // the virtual host's, once a route wants it
-}
-
-func (c *compiler[C]) compile(h *virtualHost[C]) error {
-	h.tls = c.host.TLS
-	h.toTLS = &Route[C]{Kind: Redirect, VirtualHost: c.host.Name, Host: c.host, Status: 301, toTLS: true, Overrides: c.override()}
-	virtual := compileVirtualClusters(c.host.VirtualClusters)
-	h.rules = make([]rule, len(c.host.Routes))
-	h.routes = make([]Route[C], len(c.host.Routes))
-	for i := range c.host.Routes {
-		route := &c.host.Routes[i]
-		h.rules[i] = compileRule(&route.Match)
-		h.routes[i].virtual = virtual
-		if err := c.compileRoute(route, &h.routes[i]); err != nil {
-			return err
-		}
-	}
-	h.index = newIndex(h.rules)
-	return nil
 }

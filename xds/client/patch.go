@@ -147,22 +147,49 @@ func outline(body []byte) (o outlined, ok bool) {
 
 // split takes the fields of one number, messages, out of an encoded message.
 func split(body []byte, number protowire.Number) (rest []byte, parts [][]byte, ok bool) {
+	n := 0
+	for left := body; len(left) > 0; {
+		f := firstField(left)
+		if f.size < 0 {
+			return nil, nil, false
+		}
+		if f.holds(number) {
+			n++
+		}
+		left = left[f.size:]
+	}
+	parts = make([][]byte, 0, n)
 	for len(body) > 0 {
-		n, kind, tag := protowire.ConsumeTag(body)
-		if tag < 0 {
-			return nil, nil, false
-		}
-		size := protowire.ConsumeFieldValue(n, kind, body[tag:])
-		if size < 0 {
-			return nil, nil, false
-		}
-		if n == number && kind == protowire.BytesType {
-			part, _ := protowire.ConsumeBytes(body[tag:])
+		f := firstField(body)
+		if f.holds(number) {
+			part, _ := protowire.ConsumeBytes(body[f.tag:])
 			parts = append(parts, part)
 		} else {
-			rest = append(rest, body[:tag+size]...)
+			rest = append(rest, body[:f.size]...)
 		}
-		body = body[tag+size:]
+		body = body[f.size:]
 	}
 	return rest, parts, true
+}
+
+// field is one of an encoded message: bytes of the tag, and of all of it; -1 if it
+// cannot be read.
+type field struct {
+	number    protowire.Number
+	kind      protowire.Type
+	tag, size int
+}
+
+func firstField(body []byte) (f field) {
+	if f.number, f.kind, f.tag = protowire.ConsumeTag(body); f.tag < 0 {
+		return field{size: -1}
+	}
+	if f.size = protowire.ConsumeFieldValue(f.number, f.kind, body[f.tag:]); f.size >= 0 {
+		f.size += f.tag
+	}
+	return f
+}
+
+func (f *field) holds(number protowire.Number) bool {
+	return f.number == number && f.kind == protowire.BytesType
 }

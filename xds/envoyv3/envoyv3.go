@@ -85,6 +85,7 @@ func RouteTable(path string, m *routev3.RouteConfiguration, o Options) (*config.
 	}
 	d.begin(root(path), m)
 	t := d.routeTable(root(path), m, false)
+	t.Programs = d.programs
 	return t, d.end()
 }
 

@@ -7,6 +7,8 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
 )
 
 const (
@@ -35,6 +37,30 @@ func (d *decoder) tableFits(p path, m *routev3.RouteConfiguration) bool {
 	p = p.dot("virtual_hosts")
 	return d.atMost(p, len(m.GetVirtualHosts()), maxDomains, "virtual hosts") &&
 		d.atMost(p, domains, maxDomains, "domains") && d.atMost(p, routes, maxRoutes, "routes")
+}
+
+// RoutesFit reports whether a table that was put together of parts that were good is
+// within the bounds of one that is read whole, and, if domains may have changed, each
+// of them is there once.
+func RoutesFit(t *config.RouteTable, domains bool) bool {
+	routes := 0
+	for _, v := range t.VirtualHosts {
+		routes += len(v.Routes)
+	}
+	return len(t.VirtualHosts) <= maxDomains && routes <= maxRoutes && t.Programs <= maxPrograms && (!domains || domainsFit(t))
+}
+
+func domainsFit(t *config.RouteTable) bool {
+	seen := map[string]bool{}
+	for _, v := range t.VirtualHosts {
+		for _, name := range v.Domains {
+			if seen[name] || len(seen) == maxDomains {
+				return false
+			}
+			seen[name] = true
+		}
+	}
+	return true
 }
 
 func (d *decoder) endpointsFit(p path, m *endpointv3.ClusterLoadAssignment) bool {

@@ -54,12 +54,12 @@ func (d *decoder) uniqueDomains(p path, domains []string, table string, seen map
 	}
 }
 
-func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTable) config.VirtualHost {
+func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTable) *config.VirtualHost {
 	d.required(p.dot("name"), m.GetName())
 	if len(m.GetDomains()) == 0 {
 		d.refuse(p.dot("domains"), "value must contain at least 1 item(s)")
 	}
-	v := config.VirtualHost{
+	v := &config.VirtualHost{
 		Name: m.GetName(), Headers: d.headerOps(p, m), Metadata: filterMetadata(m.GetMetadata()), Mirrors: d.mirrors(p, m.GetRequestMirrorPolicies()),
 		Retry: d.retry(p.dot("retry_policy"), m.GetRetryPolicy()), Hedge: d.hedge(p.dot("hedge_policy"), m.GetHedgePolicy()),
 		Body:         d.bodyLimit(p, m),
@@ -83,8 +83,8 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	return v
 }
 
-func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) config.Route {
-	r := config.Route{
+func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.Route {
+	r := &config.Route{
 		Name:     m.GetName(),
 		Match:    d.routeMatch(p.dot("match"), m.GetMatch()),
 		Headers:  d.headerOps(p, m),

@@ -68,13 +68,13 @@ func New(cfg *config.JWT, env filter.Env) (*Filter, error) {
 	host := config.VirtualHost{Name: "rules", Domains: []string{"*"}}
 	for i := range cfg.Rules {
 		f.requires = append(f.requires, f.compile(cfg.Rules[i].Requires))
-		host.Routes = append(host.Routes, config.Route{Name: strconv.Itoa(i), Match: cfg.Rules[i].Match, Action: &config.Direct{Status: 200}})
+		host.Routes = append(host.Routes, &config.Route{Name: strconv.Itoa(i), Match: cfg.Rules[i].Match, Action: &config.Direct{Status: 200}})
 	}
 	for name, q := range cfg.Named {
 		f.named[name] = f.compile(q)
 	}
 	var err error
-	f.rules, err = route.Compile(&config.RouteTable{VirtualHosts: []config.VirtualHost{host}}, func(string) (struct{}, bool) { return struct{}{}, false })
+	f.rules, err = route.Compile(&config.RouteTable{VirtualHosts: []*config.VirtualHost{&host}}, func(string) (struct{}, bool) { return struct{}{}, false })
 	return f, err
 }
 
