@@ -26,6 +26,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
+	"github.com/attache-mesh/attache/proxy/filter/statefulsession"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 )
 
@@ -107,6 +108,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
 	case *config.SetMetadata:
 		p.Filter = setmetadata.New(cfg)
+	case *config.StatefulSession:
+		p.Filter, p.Own = statefulsession.New(cfg, env), statefulsession.Own
 	default:
 		err = fmt.Errorf("no filter is made of %T", cfg)
 	}

@@ -15,6 +15,9 @@ type Cluster struct {
 	// PanicThreshold in percent of healthy hosts; default 50; 0 off.
 	PanicThreshold     float64
 	FailTrafficOnPanic bool
+	// OverrideHealth are the states in which a host may be that a request names by
+	// itself: bit 1<<Health; 0: those that are Usable.
+	OverrideHealth uint8
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
 	Breakers [2]Breakers
 	Outlier  *Outlier // nil: no outlier detection

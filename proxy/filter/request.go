@@ -30,11 +30,15 @@ type Room interface {
 	// Await and Sleep wait; false if the request is over.
 	Await(f, cancel func()) bool
 	Sleep(d time.Duration) bool
+	// Outcome is how the request has ended so far.
+	Outcome() outcome.Outcome
 	// Route gives the route; nil if there is none. ClearRoute forgets it. Overrides
 	// is which of the table's overrides it has, -1: none.
 	Route() (*route.Route[*upstream.Cluster], *route.Target[*upstream.Cluster])
 	ClearRoute()
 	Overrides() int
+	// Override names the host that the request is to go to.
+	Override(to upstream.Override)
 	// Cluster gives the living cluster that the route has chosen; nil if there is
 	// none.
 	Cluster() *upstream.Cluster
@@ -188,6 +192,14 @@ func (r *Request) Route() (*route.Route[*upstream.Cluster], *route.Target[*upstr
 // Cluster gives the cluster that the request's route has chosen; nil if there is
 // none.
 func (r *Request) Cluster() *upstream.Cluster { return r.room.Cluster() }
+
+// Outcome says how the answer came about: OK for a host's, or one that a filter has
+// made on purpose. After Next.
+func (r *Request) Outcome() outcome.Outcome { return r.room.Outcome() }
+
+// Override has the request go to a host of its own choice, at its first attempt
+// (setUpstreamOverrideHost). Before Next.
+func (r *Request) Override(to upstream.Override) { r.room.Override(to) }
 
 // ClearRoute has the request matched once more before it goes on, as it is now
 // (clearRouteCache). Which filters are on stays as it is.

@@ -130,7 +130,7 @@ func (x *exchange) connected(err error) outcome.Outcome {
 // was sent to it; false if there is none that the request, as it is written,
 // may go to.
 func (x *exchange) elsewhere() bool {
-	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
+	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match, Override: x.override()}
 	h, o := x.cluster.Pick(&p)
 	if o != outcome.OK || x.route.AutoHostRewrite && h.Hostname() != x.host.Hostname() {
 		return false

@@ -32,7 +32,8 @@ type filtered struct {
 	reqTail []http1.Header
 	ansTail []http1.Header
 	pauses  []*pause
-	refused *filter.Reply // what a reader of the request's body has said
+	wants   upstream.Override // the host that the request names; Address "": none
+	refused *filter.Reply     // what a reader of the request's body has said
 }
 
 // filter lets the request pass the chain: an answer is then ready to be delivered,
@@ -189,6 +190,20 @@ func (f *filtered) Cluster() *upstream.Cluster {
 func (f *filtered) ClearRoute() {
 	f.x.view.Headers = f.x.req.Headers
 	f.x.choose()
+}
+
+// Outcome is how the request has ended so far.
+func (f *filtered) Outcome() outcome.Outcome { return f.end }
+
+// Override names the host that the request is to go to.
+func (f *filtered) Override(to upstream.Override) { f.wants = to }
+
+// override is the host that the request names, nil if it names none.
+func (x *exchange) override() *upstream.Override {
+	if f := x.flt; f != nil && f.wants.Address != "" {
+		return &f.wants
+	}
+	return nil
 }
 
 // Overrides is which of the table's there are for the route.

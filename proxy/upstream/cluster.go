@@ -121,6 +121,8 @@ type Pick struct {
 	High bool
 	// Avoid is a host that was tried; nil for none.
 	Avoid *Host
+	// Override is a host that the request names by itself; nil for none.
+	Override *Override
 
 	loads *loads // instead of the view's; see PickAgain
 }
@@ -165,6 +167,15 @@ func (c *Cluster) Config() *config.Cluster { return c.view.Load().asked }
 // allocate. Worker only.
 func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 	v := l.view.Load()
+	if o := p.Override; o != nil {
+		if h := v.named(o.Address); h != nil {
+			return h, outcome.OK
+		}
+		if o.Strict {
+			l.Count.CxNoneHealthy++
+			return nil, outcome.NoHost
+		}
+	}
 	l.picks.now = l.Worker.Now()
 	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {
 		return h, outcome.OK

@@ -17,6 +17,7 @@ type view struct {
 	hosts   int      // all of them
 	members []member // in the configuration's order
 	subsets *subsets // nil: the hosts are not divided
+	byName  names
 }
 
 // level is one priority. all is what panic uses.

@@ -117,4 +117,12 @@ func (d *decoder) commonLB(p path, m *clusterv3.Cluster_CommonLbConfig, c *confi
 		}
 	}
 	c.FailTrafficOnPanic = m.GetZoneAwareLbConfig().GetFailTrafficOnPanic()
+	if s := m.GetOverrideHostStatus(); s != nil {
+		if len(s.GetStatuses()) == 0 {
+			d.refuse(p.dot("override_host_status").dot("statuses"), "at least one is needed: a named host would never be taken")
+		}
+		for _, state := range s.GetStatuses() {
+			c.OverrideHealth |= 1 << uint(state&7)
+		}
+	}
 }

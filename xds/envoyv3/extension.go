@@ -65,6 +65,7 @@ const (
 	httpFilter          kind = "HTTP filter"
 	routeFilter         kind = "HTTP filter, of a route"
 	compressorLibrary   kind = "compressor library"
+	sessionState        kind = "session state"
 	decompressorLibrary kind = "decompressor library"
 	listenerFilter      kind = "listener filter"
 	downstreamSocket    kind = "transport socket of a listener"

@@ -37,7 +37,11 @@ import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
+	sessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/stateful_session/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	cookiesessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/cookie/v3"
+	envelopesessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/envelope/v3"
+	headersessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/header/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -67,6 +71,11 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.health_check", func() proto.Message { return &healthv3.HealthCheck{} }},
 		{httpFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
 		{routeFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
+		{httpFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSession{} }},
+		{routeFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSessionPerRoute{} }},
+		{sessionState, "envoy.http.stateful_session.cookie", func() proto.Message { return &cookiesessionv3.CookieBasedSessionState{} }},
+		{sessionState, "envoy.http.stateful_session.header", func() proto.Message { return &headersessionv3.HeaderBasedSessionState{} }},
+		{sessionState, "envoy.http.stateful_session.envelope", func() proto.Message { return &envelopesessionv3.EnvelopeSessionState{} }},
 		{httpFilter, "envoy.filters.http.set_metadata", func() proto.Message { return &setv3.Config{} }},
 		{httpFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.Compressor{} }},
 		{routeFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.CompressorPerRoute{} }},
@@ -100,7 +109,7 @@ func filterTables() []table {
 		},
 		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
-		metadataFilterTables(), rbacTables(),
+		metadataFilterTables(), rbacTables(), sessionTables(),
 	)
 }
 
@@ -147,6 +156,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.localRateLimit(p, m)
 	case *setv3.Config:
 		return d.setMetadata(p, m)
+	case *sessionv3.StatefulSession:
+		return d.session(p, m)
 	}
 	return nil
 }
@@ -168,6 +179,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.jwtRoute(p, m)
 	case *compressorv3.CompressorPerRoute:
 		return d.compressorRoute(p, m)
+	case *sessionv3.StatefulSessionPerRoute:
+		return d.sessionRoute(p, m)
 	case *rbacv3.RBACPerRoute:
 		return d.rbac(p.dot("rbac"), m.GetRbac())
 	case *corsv3.CorsPolicy:

@@ -207,13 +207,12 @@ func balanceTables() []table {
 		{
 			of: &clusterv3.Cluster_CommonLbConfig{},
 			honoured: "healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config " +
-				"consistent_hashing_lb_config ignore_new_hosts_until_first_hc",
+				"consistent_hashing_lb_config ignore_new_hosts_until_first_hc override_host_status",
 			noEffect: notes{
 				"update_merge_window": "an update is applied when it comes",
 			},
 			refused: notes{
 				"close_connections_on_host_set_change": "connections of hosts that stay are kept",
-				"override_host_status":                 "",
 			},
 		},
 		{
@@ -221,6 +220,7 @@ func balanceTables() []table {
 			honoured: "fail_traffic_on_panic",
 			noEffect: notes{"routing_enabled": hintZones, "min_cluster_size": hintZones},
 		},
+		{of: &corev3.HealthStatusSet{}, honoured: "statuses"},
 		{of: &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig{}},
 		{
 			of: &clusterv3.Cluster_LbSubsetConfig{},
