@@ -12,8 +12,16 @@ func TestCovers(t *testing.T) {
 		path, request string
 		want          bool
 	}{
-		{"", "/x", true}, {"/", "/x", true}, {"/a", "/a", true}, {"/a", "/a/b", true}, {"/a", "/a?b", true}, {"/a", "/a#b", true},
-		{"/a", "/ab", false}, {"/a", "/", false}, {"/a/", "/a/b", true}, {"/a/", "/a", false},
+		{"", "/x", true},
+		{"/", "/x", true},
+		{"/a", "/a", true},
+		{"/a", "/a/b", true},
+		{"/a", "/a?b", true},
+		{"/a", "/a#b", true},
+		{"/a", "/ab", false},
+		{"/a", "/", false},
+		{"/a/", "/a/b", true},
+		{"/a/", "/a", false},
 	} {
 		if got := covers(c.path, []byte(c.request)); got != c.want {
 			t.Errorf("a cookie of %q and a request for %q: %v", c.path, c.request, got)
