@@ -22,18 +22,18 @@ var floors = []struct {
 	{0, []string{"hashing", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/stats", "=discovery", "xds/api"}},
 	{1, []string{"proxy/codec/http2", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
 	{2, []string{"proxy/transport", "proxy/h2", "xds/bootstrap", "xds/client", "xds/server"}},
-	{3, []string{"xds/document", "proxy/pool", "proxy/listener", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
+	{3, []string{"xds/document", "proxy/pool", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
 	{4, []string{"proxy/format", "proxy/match", "proxy/upstream"}},
 	{5, []string{"proxy/route", "proxy/callout", "proxy/accesslog"}}, // callout: requests of our own, above the pools and below what makes them
-	{6, []string{"=proxy/filter"}}, // what a filter is; the filters stand beside the rooms that they serve
-	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/filter/*"}},
+	{6, []string{"=proxy/filter", "=proxy/netfilter"}},               // what a filter is; the filters stand beside the rooms that they serve
+	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/standalone", "proxy/filter/*", "proxy/listener"}},
 	{8, []string{"=proxy"}},
 	{9, []string{"proxy/admin"}},
 	{10, []string{"cmd/*", "conformance", "examples/*"}},
 }
 
 // rooms each speak one protocol with the application.
-var rooms = []string{"proxy/httpproxy", "proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy"}
+var rooms = []string{"proxy/httpproxy", "proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/standalone"}
 
 // rule forbids imports. A forbidden path covers what lies below it; "ours but
 // codecs" is every package of this module but those of proxy/codec, "rooms"

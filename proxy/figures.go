@@ -32,7 +32,7 @@ func (s *Server) Figures() *stats.Sum {
 			one := map[string]uint64{}
 			add := func(name string, v uint64) { one[name] += v }
 			for _, r := range rooms {
-				r.serves.Stats(w, add)
+				r.stats(w, add)
 			}
 			for _, c := range clusters {
 				prefix := "cluster." + stats.Clean(c.StatName) + "."
@@ -144,7 +144,7 @@ func addWorker(w *loop.Worker, add func(string, uint64)) {
 // kindOf tells gauges by Envoy's habits of naming.
 func kindOf(name string) stats.Kind {
 	last := name[strings.LastIndexByte(name, '.')+1:]
-	if strings.HasSuffix(last, "_active") || strings.HasPrefix(last, "membership_") && last != "membership_change" ||
+	if strings.HasSuffix(last, "_active") || last == "active" || last == "active_connections" || strings.HasPrefix(last, "membership_") && last != "membership_change" ||
 		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || strings.Contains(name, ".circuit_breakers.") {
 		return stats.Gauge
 	}

@@ -90,22 +90,23 @@ func (a *update) chain(p *plan, asked *config.Listener, key string, c *config.Fi
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
 	place := &streaminfo.Place{Chain: c.Name, Listener: asked.Name, Metadata: asked.Metadata}
-	r, err := a.roomFor(p, c.Handler, server != nil, place, old[key])
+	r, err := a.roomFor(p, c, server != nil, place, old[key])
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
 	r.chain = key
 	delete(old, key) // of two with one name only one is known again
 	p.rooms = append(p.rooms, r)
-	return listener.Chain{Match: c.Match, Room: r.serves, TLS: server, HandshakeTimeout: c.HandshakeTimeout}, nil
+	return listener.Chain{Match: c.Match, Room: r.serves, Filters: r.filters, TLS: server, HandshakeTimeout: c.HandshakeTimeout}, nil
 }
 
-// roomFor gives the old room, which may be nil, if it serves as h says but maybe
+// roomFor gives the old room, which may be nil, if it serves as c says but maybe
 // for its routes; else it builds one. secure says that clients come over TLS.
-func (a *update) roomFor(p *plan, h config.Handler, secure bool, place *streaminfo.Place, old *room) (*room, error) {
-	if old == nil || old.secure != secure || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
+func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *streaminfo.Place, old *room) (*room, error) {
+	h := c.Handler
+	if old == nil || old.secure != secure || !reflect.DeepEqual(old.before, c.Filters) || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
 		p.rebuilt = true
-		return a.room(h, secure, place)
+		return a.filteredRoom(c, secure, place)
 	}
 	if h, ok := h.(*config.HTTP); ok {
 		t, err := a.routesOf(h, old.routes)

@@ -122,7 +122,7 @@ func (s *Server) forgetEmpty() {
 	s.each(func(w *loop.Worker) {
 		for _, r := range s.retired {
 			if open[r] == 0 {
-				r.serves.Stats(w, s.remember)
+				r.stats(w, s.remember)
 			}
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/memproxy"
+	"github.com/attache-mesh/attache/proxy/netfilter"
+	"github.com/attache-mesh/attache/proxy/standalone"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/tcpproxy"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -36,6 +38,16 @@ type room struct {
 	secure   bool                         // behind TLS
 	place    *streaminfo.Place            // where its clients come in
 	logs     *accesslog.Log
+	before   []config.NetworkFilter // that filters were compiled from
+	filters  *netfilter.Chain       // nil: none
+}
+
+// stats yields what the room and the filters before it have counted on worker w.
+func (r *room) stats(w *loop.Worker, yield func(name string, value uint64)) {
+	r.serves.Stats(w, yield)
+	if r.filters != nil {
+		r.filters.Stats(w, yield)
+	}
 }
 
 // take gives an HTTP room another table: requests from now on follow it.
@@ -44,6 +56,16 @@ func (r *room) take(t *routes) {
 		r.routes = t
 		r.serves.(*httpproxy.Room).Use(t.table)
 	}
+}
+
+// filteredRoom builds what serves a filter chain, and the filters before that.
+func (a *update) filteredRoom(c *config.FilterChain, secure bool, place *streaminfo.Place) (*room, error) {
+	r, err := a.room(c.Handler, secure, place)
+	if err == nil {
+		r.before = c.Filters
+		r.filters, err = a.netFilters(c.Filters, place)
+	}
+	return r, err
 }
 
 // room builds what serves a filter chain. The one switch over the kinds of
@@ -77,6 +99,10 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		var m *memproxy.Room
 		m, err = memproxy.New(h, resolve, len(a.workers))
 		r.serves = mem{m}
+	case *config.Echo:
+		r.serves = standalone.NewEcho(len(a.workers))
+	case *config.DirectBytes:
+		r.serves = standalone.NewDirect(h.Text, len(a.workers))
 	}
 	return r, err
 }

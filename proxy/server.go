@@ -65,7 +65,8 @@ type Server struct {
 	past      map[string]uint64 // counted by rooms that are gone
 	tidying   bool              // tidy will run
 	unopened  bool              // a cluster could not be brought to what is asked
-	shut      bool              // CloseListeners was called: none is opened any more
+	buckets   buckets
+	shut      bool // CloseListeners was called: none is opened any more
 	stopped   bool
 }
 

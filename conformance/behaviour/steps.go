@@ -8,6 +8,7 @@ package behaviour
 //	host NAME lost|found      its packets vanish; and do not any more
 //	dns NAME HOST…            what a name stands for from now on
 //	raw                       the lines below, as they are, to the first listener
+//	tcp, tcp NAME             a client that speaks no HTTP (tcp.go)
 //	go METHOD TARGET, join    requests side by side
 //	wait 3s                   lets time pass
 //	stats PATTERN…            statistics with a value, by name (* is any text)
@@ -62,6 +63,8 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "apply":
 		err := w.apply(s.Later[rest])
 		return w.hostsSaw(), err
+	case "tcp":
+		return w.talk(rest, st.args)
 	case "raw":
 		w.begun = append(w.begun, &request{raw: strings.Join(st.args, "\r\n") + "\r\n\r\n", giveUp: patience})
 		w.client.Go(func() { w.send(w.begun[0]) })

@@ -41,17 +41,18 @@ type world struct {
 	woken    chan struct{}
 	began    time.Time
 
-	server *proxy.Server
-	last   *config.Snapshot
-	warned []bootstrap.Problem // of the last configuration
-	front  config.Address      // of the first listener
-	hosts  []*host
-	names  map[string][]string // in DNS, by name: hosts
-	named  map[string]*connection
-	seen   []sighting
-	begun  []*request
-	dir    string
-	logs   map[string]int // files, how much of each was shown
+	server  *proxy.Server
+	last    *config.Snapshot
+	warned  []bootstrap.Problem // of the last configuration
+	front   config.Address      // of the first listener
+	hosts   []*host
+	names   map[string][]string // in DNS, by name: hosts
+	named   map[string]*connection
+	talkers map[string]*talker
+	seen    []sighting
+	begun   []*request
+	dir     string
+	logs    map[string]int // files, how much of each was shown
 }
 
 // sighting is a request as a host saw it.
@@ -71,7 +72,7 @@ func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m
 func newWorld(t testing.TB, s *Script) *world {
 	w := &world{
 		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(),
-		names: map[string][]string{}, named: map[string]*connection{}, dir: t.TempDir(), logs: map[string]int{},
+		names: map[string][]string{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{},
 	}
 	w.sim.OnWake(func() {
 		select {

@@ -65,6 +65,8 @@ type FilterChain struct {
 	// HandshakeTimeout bounds the TLS handshake; 0 is 10 s, where Envoy has no bound
 	// (transport_socket_connect_timeout).
 	HandshakeTimeout time.Duration
+	// Filters are passed before it, in their order.
+	Filters []NetworkFilter
 	// Handler is never nil.
 	Handler Handler
 }
@@ -98,13 +100,15 @@ const (
 	SourceExternal
 )
 
-// Handler is what serves a connection: one of *HTTP, *TCP, *Memcached. The set
+// Handler is what serves a connection: one of *HTTP, *TCP, *Memcached, *Echo and *DirectBytes. The set
 // is closed: every switch over it is complete.
 type Handler interface{ handler() }
 
-func (*HTTP) handler()      {}
-func (*TCP) handler()       {}
-func (*Memcached) handler() {}
+func (*HTTP) handler()        {}
+func (*TCP) handler()         {}
+func (*Memcached) handler()   {}
+func (*Echo) handler()        {}
+func (*DirectBytes) handler() {}
 
 // TCP copies bytes both ways (Envoy tcp_proxy.v3.TcpProxy).
 type TCP struct {

@@ -17,9 +17,10 @@ import (
 type conn struct {
 	here  *local
 	c     *loop.Conn
-	h     *h2.Conn  // of a client that speaks HTTP/2
-	x     *exchange // while a request is in progress, of one that speaks HTTP/1.1
-	info  streaminfo.Conn
+	h     *h2.Conn         // of a client that speaks HTTP/2
+	x     *exchange        // while a request is in progress, of one that speaks HTTP/1.1
+	info  *streaminfo.Conn // own, or what was known before
+	own   streaminfo.Conn
 	limit int // of bytes queued
 	// since is when the first byte of a head came that is not complete, 0 if
 	// there is none; of that head no line ends in the first scanned bytes.

@@ -57,7 +57,7 @@ type Share struct {
 // Any goroutine.
 func (r *Room) Explain(q Question, random uint64) Explanation {
 	l := &local{room: r}
-	x := &exchange{here: l, rng: rand.New(rand.NewPCG(random, random)), conn: &conn{here: l, info: streaminfo.Conn{Peer: q.Client}}}
+	x := &exchange{here: l, rng: rand.New(rand.NewPCG(random, random)), conn: &conn{here: l, info: &streaminfo.Conn{Peer: q.Client}}}
 	n, err := x.req.Parse(q.text(), &r.limits)
 	e := Explanation{Outcome: outcome.BadRequest}
 	if n == 0 && err == nil {

@@ -6,20 +6,24 @@ package httpproxy
 import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/format"
-	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
-// connInfo is what is known of a connection that was just accepted.
-func (l *local) connInfo(c *loop.Conn) streaminfo.Conn {
-	l.ids++
-	return streaminfo.Conn{
-		ID:   (l.ids-1)*uint64(len(l.room.local)) + uint64(l.w.ID) + 1,
-		Peer: c.Peer(), Local: c.Local(), TLS: transport.Of(c), Began: l.w.Now(), Place: l.room.env.Place,
+// meet notes what is known of a connection that was just accepted.
+func (cn *conn) meet() {
+	l, c := cn.here, cn.c
+	i := streaminfo.Known(c)
+	if i == nil {
+		i = &cn.own
 	}
+	cn.info = i
+	l.ids++
+	i.ID = (l.ids-1)*uint64(len(l.room.local)) + uint64(l.w.ID) + 1
+	i.Peer, i.Local, i.TLS, i.Place = c.Peer(), c.Local(), transport.Of(c), l.room.env.Place
+	i.Began = l.w.Now()
 }
 
 // kept is a request's head for those who look at it when the client's buffer has

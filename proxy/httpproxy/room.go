@@ -161,7 +161,8 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	if bufferLimit <= 0 {
 		bufferLimit = 1 << 20
 	}
-	cn := &conn{here: l, c: c, limit: bufferLimit, at: len(l.conns), info: l.connInfo(c)}
+	cn := &conn{here: l, c: c, limit: bufferLimit, at: len(l.conns)}
+	cn.meet()
 	l.conns = append(l.conns, cn)
 	l.count.CxTotal++
 	l.count.CxActive++
@@ -219,7 +220,7 @@ func (l *local) take(cn *conn) *exchange {
 	} else {
 		x = newExchange(l)
 	}
-	x.conn, x.down, x.info.Conn = cn, end{c: cn.c}, &cn.info
+	x.conn, x.down, x.info.Conn = cn, end{c: cn.c}, cn.info
 	return x
 }
 

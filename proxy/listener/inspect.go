@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/codec/proxyproto"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
 // Inspect says what looks at new connections; its zero value: nothing does.
@@ -173,7 +174,20 @@ func (x *inspection) done(c *loop.Conn) {
 	if !x.direct.IsValid() {
 		x.direct = x.source
 	}
+	x.tell(c)
 	x.l.serve(x.local, x.plan, x.plan.choose(&x.origin), c)
+}
+
+// tell passes on what the room cannot ask the connection itself.
+func (x *inspection) tell(c *loop.Conn) {
+	if x.name == "" && len(x.protocols) == 0 && x.direct == x.source {
+		return
+	}
+	known := &streaminfo.Conn{ServerName: x.name, Offered: x.protocols}
+	if x.direct != x.source {
+		known.SetDirect(x.direct)
+	}
+	c.Data = known
 }
 
 // Expired is called when the client has not said enough in time.

@@ -1,8 +1,8 @@
 // Package listener is the front door: it accepts connections on every worker,
 // chooses the filter chain of each and hands it to the chain's room.
 //
-//	accept ─▶ plan (one load) ─▶ inspect ─▶ match ─▶ TLS handshake ─▶ Room.Accept
-//	                              if asked    │       if the chain has it
+//	accept ─▶ plan (one load) ─▶ inspect ─▶ match ─▶ filters ─▶ TLS handshake ─▶ filters ─▶ Room.Accept
+//	                              if asked    │      if there are   if the chain has it
 //	                                          └─ no chain: close, counted
 //
 // The plan is immutable and swapped whole: a connection keeps the chain that it
@@ -124,20 +124,37 @@ func (l *Listener) serve(local *Local, plan *Plan, chain *Chain, c *loop.Conn) {
 	case chain == nil:
 		local.Count.NoChain++
 		c.Close()
-	case chain.TLS != nil:
-		chain.TLS.Accept(c, chain.HandshakeTimeout, &secured{chain.Room, plan.BufferLimit})
+	case chain.Filters != nil:
+		chain.Filters.Greet(c, func() { chain.secure(c, plan.BufferLimit) })
 	default:
-		chain.Room.Accept(c, plan.BufferLimit)
+		chain.secure(c, plan.BufferLimit)
 	}
+}
+
+// secure agrees on keys, if the chain wants that, and hands the connection on.
+func (chain *Chain) secure(c *loop.Conn, limit int) {
+	if chain.TLS != nil {
+		chain.TLS.Accept(c, chain.HandshakeTimeout, &secured{chain, limit})
+		return
+	}
+	chain.enter(c, limit)
+}
+
+func (chain *Chain) enter(c *loop.Conn, limit int) {
+	if chain.Filters != nil {
+		chain.Filters.Join(c, chain.Room, limit)
+		return
+	}
+	chain.Room.Accept(c, limit)
 }
 
 // secured is what comes after a handshake.
 type secured struct {
-	room  Room
+	chain *Chain
 	limit int
 }
 
-func (s *secured) Secured(c *loop.Conn) { s.room.Accept(c, s.limit) }
+func (s *secured) Secured(c *loop.Conn) { s.chain.enter(c, s.limit) }
 
 // Replace makes new connections follow plan; those that stand keep theirs.
 func (l *Listener) Replace(plan *Plan) { l.plan.Store(plan) }

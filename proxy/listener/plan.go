@@ -8,6 +8,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/netfilter"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -24,6 +25,8 @@ type Plan struct {
 type Chain struct {
 	Match config.ChainMatch
 	Room  Room
+	// Filters are passed before the room; nil: none.
+	Filters *netfilter.Chain
 	// TLS is nil for plaintext. HandshakeTimeout is as of Server.Accept.
 	TLS              *transport.Server
 	HandshakeTimeout time.Duration

@@ -19,7 +19,7 @@ type Conn struct {
 	fd      int
 	peer    netip.AddrPort
 	handler Handler
-	// Data is the room's own state.
+	// Data is what was learnt of the connection before its room had it; nil: nothing.
 	Data any
 
 	// Reading.
@@ -61,6 +61,7 @@ type Conn struct {
 	until      [2]int64 // deadlines of reader and writer in ns; 0: none; passed
 	timer      Timer
 	closeErr   error
+	onClosed   func() // nil: nobody else asks
 }
 
 // Handler serves connections. Its methods run on the worker.
@@ -413,12 +414,20 @@ func (c *Conn) end(reset bool) {
 	if c.handler != nil {
 		c.tellClosed()
 	}
+	if c.onClosed != nil {
+		c.tellOthers()
+	}
 	w.resumeAccepting()
 }
 
 func (c *Conn) tellClosed() {
 	defer c.w.caught(c)
 	c.handler.Closed(c)
+}
+
+func (c *Conn) tellOthers() {
+	defer c.w.caught(c)
+	c.onClosed()
 }
 
 // lingerer reads and drops what a peer still sends after the last reply, so

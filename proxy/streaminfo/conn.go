@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -19,6 +20,8 @@ type Conn struct {
 	// ServerName is the SNI that the TLS inspector or the handshake has seen, ""
 	// for none.
 	ServerName string
+	// Offered are the protocols that the TLS inspector has seen in the ClientHello.
+	Offered []string
 	// Began is when it was accepted, in the worker's time.
 	Began int64
 	// Place is where it was accepted; nil: not known.
@@ -26,7 +29,21 @@ type Conn struct {
 	// State is what lives as long as the connection.
 	State State
 
+	// Metadata, Flags, Details and Termination are what network filters have noted of
+	// the connection; see Info.
+	Metadata    Metadata
+	Flags       Flags
+	Details     string
+	Termination string
+
 	direct *netip.AddrPort
+}
+
+// Known is what was learnt of a connection before a room had it, by the listener
+// and by network filters; nil: nothing. A room that has it goes on with it.
+func Known(c *loop.Conn) *Conn {
+	k, _ := c.Data.(*Conn)
+	return k
 }
 
 // Place is a filter chain of a listener. Immutable; any goroutine.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/attache-mesh/attache/hashing"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -51,7 +52,7 @@ const maxGone = 3
 
 // try makes one attempt. again says that another host may do better.
 func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
-	c, match := s.room.cluster(s.w.Rand())
+	c, match := s.target()
 	p.Match = match
 	if c == nil {
 		s.local.count[cxNoRoute]++
@@ -89,6 +90,20 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 	s.lease, s.cluster, s.host = lease, here, host
 	s.begin()
 	return outcome.OK, false
+}
+
+// target is the cluster that a filter has named (TCP_PROXY PerConnectionCluster),
+// else one of the room's; nil if there is none of that name.
+func (s *session) target() (*upstream.Cluster, config.Criteria) {
+	if known := streaminfo.Known(s.request.from); known != nil {
+		if o := known.State.Get(streaminfo.TCPCluster); o != nil {
+			if len(s.room.clusters) == 1 {
+				return s.room.resolve(o.Text), s.room.clusters[0].match
+			}
+			return s.room.resolve(o.Text), nil
+		}
+	}
+	return s.room.cluster(s.w.Rand())
 }
 
 // blame tells outlier detection of a host that could not be connected to.

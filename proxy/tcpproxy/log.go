@@ -24,12 +24,16 @@ func (s *session) noteBegin() {
 	}
 	c, l := s.request.from, s.local
 	l.ids++
-	g := &logged{conn: streaminfo.Conn{
-		ID:   (l.ids-1)*uint64(len(r.local)) + uint64(s.w.ID) + 1,
-		Peer: c.Peer(), Local: c.Local(), TLS: transport.Of(c), Began: s.w.Now(), Place: r.env.Place,
-	}}
-	g.info.Conn, g.info.Remote = &g.conn, g.conn.Peer
-	g.info.Times.Began = g.conn.Began
+	g := &logged{}
+	i := streaminfo.Known(c)
+	if i == nil {
+		i = &g.conn
+	}
+	i.ID = (l.ids-1)*uint64(len(r.local)) + uint64(s.w.ID) + 1
+	i.Peer, i.Local, i.TLS, i.Place = c.Peer(), c.Local(), transport.Of(c), r.env.Place
+	i.Began = s.w.Now()
+	g.info.Conn, g.info.Remote = i, i.Peer
+	g.info.Times.Began = i.Began
 	s.log = g
 	if r.logOptions.FlushInterval > 0 {
 		s.w.SetTimer(&g.timer, r.logOptions.FlushInterval, s.logAgain)
@@ -90,6 +94,9 @@ func (s *session) logAgain() {
 // write writes an entry of what is known by now.
 func (s *session) write(t streaminfo.LogType) {
 	i := &s.log.info
+	i.Metadata = i.Conn.Metadata // what network filters have noted
+	i.Flags |= i.Conn.Flags
+	i.Details, i.Termination = i.Conn.Details, i.Conn.Termination
 	b := &i.Bytes
 	b.Received, b.Sent = s.request.count, s.reply.count
 	b.WireReceived, b.WireSent, b.UpstreamWireSent, b.UpstreamWireReceived = b.Received, b.Sent, b.Received, b.Sent

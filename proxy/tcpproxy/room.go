@@ -32,6 +32,7 @@ type Room struct {
 	hashIP      bool
 	idleTimeout time.Duration // 0: never
 	maxDuration time.Duration // 0: never
+	resolve     func(cluster string) *upstream.Cluster
 	names       [counters]string
 	env         Env
 	logOptions  config.AccessLogOptions
@@ -67,7 +68,7 @@ type Env struct {
 }
 
 // New makes a room. resolve gives
-// the cluster of a name, or nil: connections meant for that one are closed and
+// the cluster of a name, from any worker, or nil: connections meant for that one are closed and
 // counted, as in Envoy. Errors: no cluster, or weights that add up to nothing.
 // Any goroutine.
 func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env) (*Room, error) {
@@ -79,6 +80,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 		hashIP:      c.HashSourceIP,
 		idleTimeout: c.IdleTimeout,
 		maxDuration: c.MaxDuration,
+		resolve:     resolve,
 		names:       counterNames(c.StatPrefix),
 		env:         env,
 		logOptions:  c.LogOptions,

@@ -102,7 +102,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(filterExtensions(), []extension{
+	return append(append(filterExtensions(), networkFilterExtensions()...), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

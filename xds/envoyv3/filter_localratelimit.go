@@ -54,15 +54,9 @@ func (d *decoder) localRateLimit(p path, m *localv3.LocalRateLimit) *config.Loca
 	if l.Status < 400 {
 		l.Status = 429
 	}
-	if b := m.GetTokenBucket(); b != nil {
-		pb := p.dot("token_bucket")
-		l.Bucket = &config.TokenBucket{
-			Max: b.GetMaxTokens(), Tokens: orUint32(b.GetTokensPerFill(), 1),
-			Interval: d.positive(pb.dot("fill_interval"), b.GetFillInterval(), 0),
-		}
-		if l.Bucket.Interval < minFill {
-			d.refuse(pb.dot("fill_interval"), "local rate limit token bucket fill timer must be >= 50ms")
-		}
+	if m.GetTokenBucket() != nil {
+		b := d.tokenBucket(p.dot("token_bucket"), m.GetTokenBucket())
+		l.Bucket = &b
 	}
 	return l
 }

@@ -6,8 +6,11 @@ package envoyv3
 
 import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	directv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
+	echov3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/echo/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	memcachedv1 "github.com/attache-mesh/attache/xds/api/attache/filters/network/memcached_proxy/v1"
@@ -60,10 +63,10 @@ func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
 
 func (d *decoder) chain(p path, m *listenerv3.FilterChain) config.FilterChain {
 	c := config.FilterChain{
-		Name:    m.GetName(),
-		Match:   d.chainMatch(p.dot("filter_chain_match"), m.GetFilterChainMatch()),
-		Handler: d.filters(p.dot("filters"), m.GetFilters()),
+		Name:  m.GetName(),
+		Match: d.chainMatch(p.dot("filter_chain_match"), m.GetFilterChainMatch()),
 	}
+	c.Filters, c.Handler = d.filters(p.dot("filters"), m.GetFilters())
 	d.chainTransport(p, m, &c)
 	return c
 }
@@ -88,38 +91,52 @@ func (d *decoder) chainMatch(p path, m *listenerv3.FilterChainMatch) config.Chai
 	return c
 }
 
-// filters reads a chain of network filters: all there are are terminal, so a
-// chain has one. The texts are Envoy's (config/utility.cc,
+// filters reads a chain of network filters, of which the last one, and no other,
+// serves the connection. The texts are Envoy's (config/utility.cc,
 // validateTerminalFilters).
-func (d *decoder) filters(p path, filters []*listenerv3.Filter) config.Handler {
+func (d *decoder) filters(p path, filters []*listenerv3.Filter) (before []config.NetworkFilter, last config.Handler) {
 	if len(filters) == 0 {
 		d.refuse(p, "a filter chain needs a terminal filter")
-		return nil
+		return nil, nil
 	}
-	var last config.Handler
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {
 			continue // the walk has refused it
 		}
-		h, name := d.handler(p.at(i), f)
-		if h != nil && i != len(filters)-1 {
-			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a network filter chain.", f.GetName(), name)
+		pc, end := p.at(i).dot("typed_config"), i == len(filters)-1
+		m := d.extension(pc, networkFilter, f.GetName(), f.GetTypedConfig())
+		if m == nil {
+			continue
 		}
-		last = h
+		h := d.handler(pc, m)
+		switch {
+		case h != nil && !end:
+			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a network filter chain.", f.GetName(), extensionName(m))
+		case h != nil:
+			last = h
+		case end:
+			d.refuse(p.at(i), "Error: non-terminal filter named %s of type %s is the last filter in a network filter chain.", f.GetName(), extensionName(m))
+		default:
+			before = append(before, config.NetworkFilter{Name: f.GetName(), Config: d.networkFilter(pc, m)})
+		}
 	}
-	return last
+	return before, last
 }
 
-// handler reads one network filter; nil if it is refused.
-func (d *decoder) handler(p path, f *listenerv3.Filter) (config.Handler, string) {
-	p = p.dot("typed_config")
-	switch m := d.extension(p, networkFilter, f.GetName(), f.GetTypedConfig()).(type) {
+// handler reads what serves a connection; nil if m is another kind of filter.
+func (d *decoder) handler(p path, m proto.Message) config.Handler {
+	switch m := m.(type) {
 	case *hcmv3.HttpConnectionManager:
-		return d.http(p, m), extensionName(m)
+		return d.http(p, m)
 	case *tcpv3.TcpProxy:
-		return d.tcp(p, m), extensionName(m)
+		return d.tcp(p, m)
 	case *memcachedv1.MemcachedProxy:
-		return d.memcached(p, m), extensionName(m)
+		return d.memcached(p, m)
+	case *echov3.Echo:
+		return &config.Echo{}
+	case *directv3.Config:
+		text, _ := d.fileText(p.dot("response"), m.GetResponse())
+		return &config.DirectBytes{Text: text}
 	}
-	return nil, ""
+	return nil
 }

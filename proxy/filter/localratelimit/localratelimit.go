@@ -32,7 +32,7 @@ func New(cfg *config.LocalRateLimit, env filter.Env) *Filter {
 		request: route.CompileOps(nil, cfg.RequestAdd), answer: route.CompileOps(nil, cfg.ResponseAdd),
 	}
 	if cfg.Bucket != nil && !cfg.PerConnection {
-		f.bucket = newBucket(cfg.Bucket)
+		f.bucket = NewBucket(cfg.Bucket)
 	}
 	return f
 }
@@ -86,7 +86,7 @@ func (f *Filter) of(r *filter.Request) *filter.Bucket {
 	if b := all[f]; b != nil {
 		return b
 	}
-	b := newBucket(f.cfg.Bucket)
+	b := NewBucket(f.cfg.Bucket)
 	all[f] = b
 	return b
 }
@@ -133,6 +133,7 @@ func (f *Filter) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"ok", c.ok)
 }
 
-func newBucket(cfg *config.TokenBucket) *filter.Bucket {
+// NewBucket makes a bucket that is full.
+func NewBucket(cfg *config.TokenBucket) *filter.Bucket {
 	return filter.NewBucket(float64(cfg.Max), float64(cfg.Tokens)/cfg.Interval.Seconds(), float64(cfg.Max))
 }

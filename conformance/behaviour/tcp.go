@@ -1,0 +1,169 @@
+package behaviour
+
+// A client that speaks no HTTP: "tcp", or "tcp NAME" for a connection that stays
+// open, and below it
+//
+//	to 10001            to the listener of that port; else the first one
+//	say TEXT            sends a text
+//	hello NAME          sends a TLS ClientHello that asks for a name
+//	wait 2s             lets time pass
+//	end                 ends its side
+//	close               closes
+//
+// Shown is what was heard by the end of it, and whether the other side has closed
+// the connection. One without a name that is still open a second later is closed.
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
+)
+
+// talker is a client's connection.
+type talker struct {
+	w     *world
+	c     *loop.Conn
+	heard []byte
+	end   string // how the other side has ended it
+}
+
+// Ready keeps what comes.
+func (k *talker) Ready(c *loop.Conn) {
+	for {
+		n, err := c.Fill()
+		k.heard = append(k.heard, c.Buffered()...)
+		c.Discard(c.Pending())
+		if err != nil {
+			k.end = "reset"
+			if err == io.EOF {
+				k.end = "closed"
+			}
+			c.Close()
+			return
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+
+func (k *talker) Expired(*loop.Conn) {}
+func (k *talker) Closed(*loop.Conn)  {}
+
+// talk is the step.
+func (w *world) talk(name string, args []string) (string, error) {
+	at, began := w.front, w.sim.Now()
+	if len(args) > 0 && strings.HasPrefix(args[0], "to ") {
+		n, err := strconv.ParseUint(args[0][3:], 10, 16)
+		if err != nil {
+			return "", err
+		}
+		at, args = config.Address{IP: w.address(uint16(n))}, args[1:]
+	}
+	var err error
+	k, done := w.talkers[name], false
+	w.client.Post(func() {
+		w.client.Go(func() {
+			defer func() { done = true }()
+			if k == nil || name == "" {
+				k = &talker{w: w}
+				if k.c, err = w.client.Dial(at, 5*time.Second, config.Keepalive{}); err != nil {
+					k.end, err = err.Error(), nil
+					return
+				}
+				k.c.Serve(k, true)
+			}
+			err = k.say(args)
+			if name == "" && err == nil {
+				k.rest()
+			}
+		})
+	})
+	if late := w.drive(func() bool { return done }, patience); late != nil {
+		return "", late
+	}
+	if name != "" {
+		w.talkers[name] = k
+	}
+	took := w.sim.Now() - began
+	if err == nil {
+		err = w.pass(10 * time.Millisecond)
+	}
+	return w.hostsSaw() + k.show(took), err
+}
+
+func (k *talker) say(args []string) error {
+	for _, arg := range args {
+		word, rest, _ := strings.Cut(arg, " ")
+		switch word {
+		case "say":
+			_, _ = k.c.Write([]byte(rest))
+		case "hello":
+			_, _ = k.c.Write(clientHello(rest))
+		case "wait":
+			d, err := time.ParseDuration(rest)
+			if err != nil {
+				return err
+			}
+			k.w.client.Sleep(d)
+		case "end":
+			k.c.CloseWrite()
+		case "close":
+			_ = k.c.Close()
+		default:
+			return fmt.Errorf("a TCP client cannot %q", arg)
+		}
+	}
+	k.w.client.Sleep(time.Millisecond)
+	return nil
+}
+
+// rest waits a second for the other side's end.
+func (k *talker) rest() {
+	for range 10 {
+		if k.end != "" {
+			return
+		}
+		k.w.client.Sleep(100 * time.Millisecond)
+	}
+	_ = k.c.Close()
+}
+
+func (k *talker) show(took time.Duration) string {
+	end := k.end
+	if end == "" {
+		end = "open"
+	} else {
+		end += strings.Replace(strings.Trim(after(took), " ()"), "after", " after", 1)
+	}
+	m := &message{start: "tcp (" + end + ")", body: k.heard}
+	k.heard = nil
+	return show("<", "", m, 0)
+}
+
+// clientHello is how Go's client begins.
+func clientHello(name string) []byte {
+	t := &tape{}
+	_ = tls.Client(t, &tls.Config{ServerName: name}).Handshake()
+	return t.said
+}
+
+// tape keeps what is written, and has nothing to say.
+type tape struct {
+	net.Conn
+	said []byte
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	t.said = append(t.said, p...)
+	return len(p), nil
+}
+
+func (*tape) Read([]byte) (int, error) { return 0, io.EOF }

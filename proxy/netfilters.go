@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"fmt"
+	"time"
+	"weak"
+
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/filter/connectionlimit"
+	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/snicluster"
+	"github.com/attache-mesh/attache/proxy/netfilter"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
+)
+
+// netFilters compiles what connections pass before their room; nil for nothing.
+func (a *update) netFilters(all []config.NetworkFilter, place *streaminfo.Place) (*netfilter.Chain, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	env := netfilter.Env{Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall}
+	if env.Wall == nil {
+		env.Wall = time.Now
+	}
+	var filters []netfilter.Filter
+	for i := range all {
+		f, err := a.netFilter(all[i].Config, env)
+		if err != nil {
+			return nil, fmt.Errorf("network filter %s: %w", all[i].Name, err)
+		}
+		filters = append(filters, f)
+	}
+	return netfilter.New(filters, place), nil
+}
+
+// netFilter compiles one. The one switch over the kinds of network filter.
+func (a *update) netFilter(cfg any, env netfilter.Env) (netfilter.Filter, error) {
+	switch cfg := cfg.(type) {
+	case *config.ConnectionLimit:
+		return connectionlimit.New(cfg, env), nil
+	case *config.ConnectionRateLimit:
+		return localratelimit.NewConnections(cfg, a.buckets.of(cfg), env), nil
+	case *config.SNICluster:
+		return snicluster.Filter{}, nil
+	}
+	return nil, fmt.Errorf("no network filter is made of %T", cfg)
+}
+
+// buckets are those that filters share by a key, as long as one of them stands
+// (SharedRateLimitSingleton). Server.mu guards them.
+type buckets map[sharedBucket]weak.Pointer[filter.Bucket]
+
+type sharedBucket struct {
+	key  string
+	size config.TokenBucket
+}
+
+// of gives the bucket that a filter takes from.
+func (b *buckets) of(cfg *config.ConnectionRateLimit) *filter.Bucket {
+	if cfg.ShareKey == "" {
+		return localratelimit.NewBucket(&cfg.Bucket)
+	}
+	key := sharedBucket{cfg.ShareKey, cfg.Bucket}
+	if own := (*b)[key].Value(); own != nil {
+		return own
+	}
+	for k, p := range *b {
+		if p.Value() == nil {
+			delete(*b, k)
+		}
+	}
+	if *b == nil {
+		*b = buckets{}
+	}
+	own := localratelimit.NewBucket(&cfg.Bucket)
+	(*b)[key] = weak.Make(own)
+	return own
+}
