@@ -32,14 +32,15 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 		waiting: map[string]bool{},
 		s: &Snapshot{
 			listeners: make(map[string]*standing[Listener], len(now.Listeners)),
-			clusters:  make(map[string]*cluster, len(now.Clusters)),
 			tables:    make(map[string]*standing[RouteTable], len(now.RouteTables)),
 		},
 	}
-	a.endpoints = byName(a, now.Endpoints, "endpoints", func(e *Endpoints) string { return e.Cluster })
-	a.lists = byName(a, now.Collections, "collection", func(c *Collection) string { return c.Name })
 	a.secrets = byName(a, now.Secrets, "secret", func(s *Secret) string { return s.Key })
-	a.addClusters(now.Clusters)
+	if previous.from.same(&now) {
+		a.s.Clusters, a.s.clusters, a.s.from = previous.Clusters, previous.clusters, previous.from
+	} else {
+		a.joinClusters(&now)
+	}
 	a.addTables(now.RouteTables)
 	a.addListeners(now.Listeners)
 	a.keepWhatIsNamed()
@@ -105,7 +106,7 @@ func (a *assembly) table(t *RouteTable, old *standing[RouteTable]) *standing[Rou
 	if old != nil && old.value == t { // looking at every route of a large table costs more than what it may save
 		return old
 	}
-	st := &standing[RouteTable]{t, namesOfTable(t)}
+	st := &standing[RouteTable]{t, namesAfter(old, t)}
 	if !a.complete(tableName(t.Name), &st.names) {
 		return old
 	}
@@ -120,10 +121,12 @@ func (a *assembly) putTable(st *standing[RouteTable]) {
 // complete reports whether the clusters that a new or changed resource names
 // let it stand.
 func (a *assembly) complete(resource string, n *names) bool {
-	for name := range n.clusters {
-		if a.waiting[name] {
-			a.wait(resource, clusterName(name))
-			return false
+	if len(a.waiting) > 0 {
+		for name := range n.clusters {
+			if a.waiting[name] {
+				a.wait(resource, clusterName(name))
+				return false
+			}
 		}
 	}
 	for _, name := range n.required {
@@ -145,22 +148,44 @@ func (a *assembly) keepWhatIsNamed() {
 			}
 		}
 	}
+	gone := a.goneClusters()
+	if len(gone) == 0 {
+		return
+	}
 	for _, l := range a.s.Listeners {
-		a.keepClusters(&a.s.listeners[l.Name].names)
+		a.keepClusters(&a.s.listeners[l.Name].names, gone)
 	}
 	for _, t := range a.s.RouteTables {
-		a.keepClusters(&a.s.tables[t.Name].names)
+		a.keepClusters(&a.s.tables[t.Name].names, gone)
 	}
 }
 
-func (a *assembly) keepClusters(n *names) {
+// goneClusters are those that stood before and are not asked for.
+func (a *assembly) goneClusters() map[string]bool {
+	if a.s.from == a.before.from {
+		return nil
+	}
+	gone := map[string]bool{}
+	for name := range a.before.clusters {
+		if a.s.clusters[name] == nil {
+			gone[name] = true
+		}
+	}
+	return gone
+}
+
+func (a *assembly) keepClusters(n *names, gone map[string]bool) {
 	for name := range n.clusters {
+		if !gone[name] {
+			continue
+		}
 		old := a.before.clusters[name]
-		if old == nil || a.s.clusters[name] != nil || a.entries+old.entries > maxEntries {
+		if a.s.clusters[name] != nil || a.entries+old.entries > maxEntries {
 			continue
 		}
 		a.entries += old.entries
 		a.putCluster(old)
 		a.s.Kept = append(a.s.Kept, name)
+		a.s.from.whole = false
 	}
 }

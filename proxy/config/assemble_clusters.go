@@ -7,6 +7,18 @@ import (
 	"slices"
 )
 
+// joinClusters puts the clusters together from what is asked for.
+func (a *assembly) joinClusters(now *Resources) {
+	told := len(a.problems) + len(a.pending)
+	a.s.clusters = make(map[string]*cluster, len(now.Clusters))
+	a.endpoints = byName(a, now.Endpoints, "endpoints", func(e *Endpoints) string { return e.Cluster })
+	a.lists = byName(a, now.Collections, "collection", func(c *Collection) string { return c.Name })
+	a.addClusters(now.Clusters)
+	o := &origin{clusters: now.Clusters, endpoints: now.Endpoints, lists: now.Collections, secrets: now.Secrets}
+	o.whole = told == len(a.problems)+len(a.pending)
+	a.s.from = o
+}
+
 func (a *assembly) addClusters(clusters []*Cluster) {
 	seen := make(map[string]bool, len(clusters))
 	for _, c := range clusters { // what stands now is paid for first

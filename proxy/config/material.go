@@ -124,11 +124,21 @@ func (a *assembly) addMaterials() {
 			a.addMaterial(c)
 		}
 	}
-	for _, cluster := range a.s.Clusters {
+	if a.s.from != a.before.from {
+		a.s.from.contexts = contextsOf(a.s.Clusters)
+	}
+	for _, c := range a.s.from.contexts {
+		a.addMaterial(c)
+	}
+}
+
+func contextsOf(clusters []*Cluster) (all []context) {
+	for _, cluster := range clusters {
 		for c := range cluster.contexts {
-			a.addMaterial(c)
+			all = append(all, c)
 		}
 	}
+	return all
 }
 
 func (a *assembly) addMaterial(c context) {

@@ -2,7 +2,10 @@ package config
 
 // Which clusters and route tables a resource names.
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // names are those in one listener or route table in its order, each once.
 type names struct {
@@ -50,6 +53,40 @@ func namesOfTable(t *RouteTable) names {
 	return n
 }
 
+// namesAfter is namesOfTable for a table that follows another one, which may be nil:
+// where the routes that changed name the same clusters as they did, all do.
+func namesAfter(old *standing[RouteTable], t *RouteTable) names {
+	if old != nil && old.value.ValidateClusters == t.ValidateClusters && reflect.DeepEqual(old.value.Mirrors, t.Mirrors) {
+		if gone, come, ok := changedRoutes(old.value, t); ok && slices.Equal(gone, come) {
+			return old.names
+		}
+	}
+	return namesOfTable(t)
+}
+
+// changedRoutes lists what the routes name that are not the same in two tables, in
+// order; false if too little is the same.
+func changedRoutes(a, b *RouteTable) (gone, come []string, ok bool) {
+	if len(a.VirtualHosts) != len(b.VirtualHosts) {
+		return nil, nil, false
+	}
+	for i, v := range a.VirtualHosts {
+		w := b.VirtualHosts[i]
+		if v == w {
+			continue
+		}
+		if len(v.Routes) != len(w.Routes) || !reflect.DeepEqual(v.Mirrors, w.Mirrors) {
+			return nil, nil, false
+		}
+		for j, r := range v.Routes {
+			if r != w.Routes[j] {
+				gone, come = routeNames(gone, r), routeNames(come, w.Routes[j])
+			}
+		}
+	}
+	return gone, come, true
+}
+
 func (n *names) addHandler(h Handler) {
 	switch h := h.(type) {
 	case *TCP:
@@ -81,19 +118,25 @@ func (n *names) addTable(t *RouteTable) {
 	for _, v := range t.VirtualHosts {
 		*to = mirrorNames(*to, v.Mirrors)
 		for _, r := range v.Routes {
-			f, ok := r.Action.(*Forward)
-			if !ok {
-				continue
-			}
-			*to = mirrorNames(*to, f.Mirrors)
-			if f.Cluster != "" {
-				*to = append(*to, f.Cluster)
-			}
-			for _, w := range f.Weighted {
-				if w.Cluster != "" {
-					*to = append(*to, w.Cluster)
-				}
-			}
+			*to = routeNames(*to, r)
 		}
 	}
+}
+
+// routeNames adds what one route names.
+func routeNames(to []string, r *Route) []string {
+	f, ok := r.Action.(*Forward)
+	if !ok {
+		return to
+	}
+	to = mirrorNames(to, f.Mirrors)
+	if f.Cluster != "" {
+		to = append(to, f.Cluster)
+	}
+	for i := range f.Weighted {
+		if name := f.Weighted[i].Cluster; name != "" {
+			to = append(to, name)
+		}
+	}
+	return to
 }

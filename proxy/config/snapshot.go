@@ -8,6 +8,8 @@
 //	Snapshot (closed: every name resolves) + what is pending + what was refused
 package config
 
+import "slices"
+
 // Resources are everything that the sources say at one moment, static resources
 // first. A name may still be unresolved, and of two with one name the first
 // counts. What has not changed is given by the same pointer as before: it then
@@ -40,6 +42,26 @@ type Snapshot struct {
 	tables    map[string]*standing[RouteTable]
 	secrets   map[string]*Secret // by key
 	materials map[*TLS]*Material
+	from      *origin
+}
+
+// origin is what the clusters of a snapshot were put together from, each list in its
+// order. The next snapshot takes them over if it is asked for the same.
+type origin struct {
+	clusters  []*Cluster
+	endpoints []*Endpoints
+	lists     []*Collection
+	secrets   []*Secret
+	// contexts are those of the snapshot's clusters.
+	contexts []context
+	// whole: each cluster stands as it is asked for, and no other does.
+	whole bool
+}
+
+// same reports whether now says of clusters what was said then.
+func (o *origin) same(now *Resources) bool {
+	return o != nil && o.whole && slices.Equal(o.clusters, now.Clusters) && slices.Equal(o.endpoints, now.Endpoints) &&
+		slices.Equal(o.lists, now.Collections) && slices.Equal(o.secrets, now.Secrets)
 }
 
 // standing is a listener or route table with the names in it.

@@ -30,6 +30,7 @@ func (c *Client) assemble(now time.Time) {
 	err := c.o.Apply(next)
 	c.mu.Lock()
 	c.count.applied++
+	c.renamed = c.renamed || c.snapshot == nil || !slices.Equal(c.snapshot.Kept, next.Kept)
 	c.snapshot = next
 	c.applied = time.Now()
 	for _, e := range flatten(err) {
@@ -59,7 +60,7 @@ func (c *Client) judge(now time.Time) {
 			case e.now == nil:
 				continue
 			case quiet && e.refused == nil: // of thousands of members mostly so
-				e.used = e.now
+				s.use(e)
 				continue
 			}
 			resource := kinds[k].word + " " + e.name
@@ -73,7 +74,7 @@ func (c *Client) judge(now time.Time) {
 					e.refused = nil // what it lacked has come
 				}
 				if c.pending[resource] == "" {
-					e.used = e.now
+					s.use(e)
 				}
 			}
 		}

@@ -98,7 +98,11 @@ type Client struct {
 	held     map[string]*held    // secrets, by key
 	files    *secretfile.Watcher // nil until a secret is in a file
 
-	dirty    bool
+	dirty bool
+	// renamed: what static resources and those that are gone name may have changed;
+	// asked: which kinds subscribe asked for. See asksTheSame.
+	renamed  bool
+	asked    [kindCount]bool
 	applied  time.Time
 	retry    time.Time // zero: nothing to retry
 	troubles map[string]string
@@ -111,7 +115,7 @@ type Client struct {
 // named is known.
 func New(o Options) (*Client, error) {
 	c := &Client{
-		o: o, log: o.Log, options: o.Decode, world: newWorld(),
+		o: o, log: o.Log, options: o.Decode, world: newWorld(), renamed: true,
 		events: make(chan func(time.Time), 16), ready: make(chan struct{}),
 		pending: map[string]string{}, troubles: map[string]string{}, held: map[string]*held{},
 		staticSecrets: map[string]*config.SecretSpec{},
@@ -256,7 +260,7 @@ func (c *Client) next() time.Duration {
 	}
 	for k := range c.world {
 		earlier(c.world[k].deadline)
-		for _, e := range c.world[k].named {
+		for _, e := range c.world[k].late {
 			earlier(e.deadline)
 		}
 	}

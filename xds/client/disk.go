@@ -113,7 +113,7 @@ func (c *Client) fill(found *cache.Contents, now time.Time) {
 			f.replaces[k] = kinds[k].whole && !c.world[k].answered
 		}
 	}
-	c.dirty = true
+	c.dirty, c.renamed = true, true
 }
 
 // configSource says where what is in use comes from: "disk", "control_plane",

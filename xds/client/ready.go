@@ -3,6 +3,7 @@ package client
 // What is waited for, for how long, and when the program is ready.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -59,7 +60,8 @@ func (c *Client) expire(now time.Time) (some bool) {
 			s.figures.timeouts++
 			c.log.Warn("xds: no answer in initial_fetch_timeout: going on without", "type", kinds[k].name)
 		}
-		for _, e := range s.named {
+		s.late = slices.DeleteFunc(s.late, func(e *entry) bool { return e.deadline.IsZero() || s.entries[e.name] != e })
+		for _, e := range s.late {
 			if over(e.deadline, now) {
 				some = true
 				c.dirty = c.giveUp(kind(k), e) || c.dirty

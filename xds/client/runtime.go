@@ -44,7 +44,7 @@ func (c *Client) reread(now time.Time) {
 		return
 	}
 	c.options.Runtime = runtime
-	c.static = c.o.Static(runtime)
+	c.static, c.renamed = c.o.Static(runtime), true
 	for _, k := range []kind{cds, eds, lds, rds} {
 		s := &c.world[k]
 		for _, e := range s.sorted() {

@@ -89,8 +89,24 @@ func (c *Client) named() *naming {
 	return n
 }
 
+// asksTheSame reports whether there is nothing to subscribe to that was not looked
+// at the last time: most updates are of a route or of an endpoint, and there may be
+// 10,000 clusters.
+func (c *Client) asksTheSame() bool {
+	same := !c.renamed
+	c.renamed = false
+	for k := range c.world {
+		same = same && !c.world[k].touched && c.asked[k] == c.may(kind(k))
+		c.world[k].touched, c.asked[k] = false, c.may(kind(k))
+	}
+	return same
+}
+
 // subscribe brings every feed to what is to be asked for now.
 func (c *Client) subscribe(ctx context.Context, now time.Time) {
+	if c.asksTheSame() {
+		return
+	}
 	for _, f := range c.feeds {
 		f.used = f.source.Kind == config.SourceADS
 	}
@@ -175,6 +191,7 @@ func (c *Client) await(k kind, name string, s *config.Source, now time.Time) {
 	}
 	if e.now == nil && s.InitialFetchTimeout > 0 {
 		e.deadline = now.Add(s.InitialFetchTimeout)
+		c.world[k].late = append(c.world[k].late, e)
 	}
 }
 

@@ -4,8 +4,8 @@ package client
 // refused.
 
 import (
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -40,6 +40,10 @@ type shelf struct {
 	named map[string]*entry
 	loose bool              // there may be members from disk of collections that nobody names
 	bySum map[uint64]*entry // by the sum of now, or of what was refused
+	order []*entry          // see sorted; nil after entries came or went
+	late  []*entry          // those that are waited for have a deadline
+	// touched: the resources may name others than they did, see subscribe.
+	touched bool
 	// version is that of the last response that was accepted whole, for people.
 	version string
 	// asked: all of the kind are asked for. answered: a response has come since
@@ -66,7 +70,7 @@ func (s *shelf) entry(name string) *entry {
 	e := s.entries[name]
 	if e == nil {
 		e = &entry{name: name, list: protocol.CollectionOf(name)}
-		s.entries[name] = e
+		s.entries[name], s.order = e, nil
 		if e.list == "" {
 			s.named[name] = e
 		}
@@ -77,6 +81,7 @@ func (s *shelf) entry(name string) *entry {
 func (s *shelf) drop(name string) {
 	if e := s.entries[name]; e != nil {
 		s.forgetSums(e)
+		s.order, s.touched = nil, true
 		delete(s.entries, name)
 		delete(s.named, name)
 	}
@@ -96,6 +101,7 @@ func (s *shelf) put(v *version) bool {
 	e := s.entry(v.name)
 	changed := e.now == nil || e.now.value != v.value
 	s.forgetSums(e)
+	s.touched = s.touched || changed && (v.namesOthers() || e.now.namesOthers())
 	if !changed && e.used == e.now {
 		e.used = v // sent again, as on a new stream: what is in use is this
 	}
@@ -129,14 +135,39 @@ func (s *shelf) good(name string) *version {
 	return nil
 }
 
-// sorted are the entries by name.
+// sorted are the entries by name. The list is not to be changed, and it is another
+// one after entries came or went.
 func (s *shelf) sorted() []*entry {
-	names := slices.Sorted(maps.Keys(s.entries))
-	all := make([]*entry, len(names))
-	for i, name := range names {
-		all[i] = s.entries[name]
+	if s.order == nil {
+		s.order = make([]*entry, 0, len(s.entries))
+		for _, e := range s.entries {
+			s.order = append(s.order, e)
+		}
+		slices.SortFunc(s.order, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	}
-	return all
+	return s.order
+}
+
+// namesOthers reports whether the version may name other resources.
+func (v *version) namesOthers() bool {
+	if v == nil {
+		return false
+	}
+	switch value := v.value.(type) {
+	case *config.RouteTable, *config.Collection, *config.Endpoint:
+		return false
+	case *config.Endpoints:
+		return slices.ContainsFunc(value.Localities, func(l config.Locality) bool { return l.Collection != "" })
+	}
+	return true
+}
+
+// use says that the last good version stands in the snapshot.
+func (s *shelf) use(e *entry) {
+	if e.used != e.now {
+		s.touched = s.touched || e.used.namesOthers() || e.now.namesOthers()
+		e.used = e.now
+	}
 }
 
 // taken is an update that was read and waits for the assembly to be decided.
