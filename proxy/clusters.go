@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/parallel"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -16,28 +18,21 @@ func (a *update) openClusters() {
 		return
 	}
 	living := maps.Clone(*a.clusters.Load())
-	var opened []*upstream.Cluster
-	for _, asked := range a.snap.Clusters {
-		c := living[asked.Name]
+	opened := make([]*upstream.Cluster, len(a.snap.Clusters))
+	errs := make([]error, len(a.snap.Clusters))
+	parallel.Do(len(errs), func(i int) {
+		opened[i], errs[i] = a.openCluster(living[a.snap.Clusters[i].Name], a.snap.Clusters[i])
+	})
+	for i, c := range opened {
+		name := a.snap.Clusters[i].Name
 		switch {
-		case c == nil:
-			c, err := upstream.OpenSecured(asked, a.workers, a.o.Log, a.o.Resolver, a.security)
-			if err != nil {
-				a.refuse("cluster "+asked.Name, err)
-				continue
-			}
-			living[asked.Name] = c
-			opened = append(opened, c)
-		case c.Config() != asked:
-			if err := c.Update(asked); err != nil {
-				a.refuse("cluster "+asked.Name, err)
-			}
-		default:
-			if err := c.UseSecrets(); err != nil {
-				a.refuse("cluster "+asked.Name, err)
-			}
+		case errs[i] != nil:
+			a.refuse("cluster "+name, errs[i])
+		case c != nil:
+			living[name] = c
 		}
 	}
+	opened = slices.DeleteFunc(opened, func(c *upstream.Cluster) bool { return c == nil })
 	for name, c := range living {
 		if a.snap.Cluster(name) == nil {
 			delete(living, name)
@@ -50,6 +45,21 @@ func (a *update) openClusters() {
 	}
 	a.unopened = len(a.problems) > 0
 	a.await(opened)
+}
+
+// openCluster brings one to what is asked, or opens one if there is none. Nobody else
+// has to do with the same one meanwhile.
+func (a *update) openCluster(c *upstream.Cluster, asked *config.Cluster) (opened *upstream.Cluster, err error) {
+	switch {
+	case c == nil:
+		if opened, err = upstream.OpenSecured(asked, a.workers, a.o.Log, a.o.Resolver, a.security); err != nil {
+			return nil, err
+		}
+		return opened, nil
+	case c.Config() != asked:
+		return nil, c.Update(asked)
+	}
+	return nil, c.UseSecrets()
 }
 
 // sameClusters reports whether the last update has left nothing to do: most are of

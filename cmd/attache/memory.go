@@ -53,24 +53,29 @@ func releaseMapping(line, exe string) {
 
 // Heaps above largeHeap are those of many thousand connections that mostly do
 // nothing: what they keep counts, and little of it changes. They are let grow by
-// half between two collections instead of to the double.
+// half between two collections instead of to the double. While the program comes up
+// the heap only grows: collecting it would find little, and give it back is done
+// once, by settle.
 const (
 	largeHeap    = 24 << 20
 	largePercent = 50
 	smallPercent = 100
+	firstPercent = 300
 	lookEvery    = time.Second
 )
 
 // lean sets how much the heap may grow between two collections by how large it
 // is, until ctx is done. Who has set GOGC is obeyed.
-func lean(ctx context.Context) {
+func lean(ctx context.Context, ready func() bool) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	for now := smallPercent; ; {
+	now := firstPercent
+	debug.SetGCPercent(now)
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -78,7 +83,10 @@ func lean(ctx context.Context) {
 		}
 		metrics.Read(live)
 		want := smallPercent
-		if live[0].Value.Uint64() > largeHeap {
+		switch {
+		case !ready():
+			want = firstPercent
+		case live[0].Value.Uint64() > largeHeap:
 			want = largePercent
 		}
 		if want != now {

@@ -52,8 +52,8 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 
 	quitting, quit := context.WithCancel(context.Background())
 	defer quit()
-	go lean(quitting)
 	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt}
+	go lean(quitting, p.ready.Load)
 	if err := p.render(b); err != nil {
 		return err
 	}

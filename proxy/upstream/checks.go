@@ -209,7 +209,7 @@ func (c *Cluster) settleCheck(x *checked, s health.State, change health.Change, 
 func (c *Cluster) failed(h *Host) {
 	if h.has(flagLeaving) {
 		if err := c.show(c.asked, c.staying(h)); err != nil {
-			c.log.Warn("a host cannot be removed", "host", h.name, "error", err)
+			c.log.Warn("a host cannot be removed", "cluster", c.Name, "host", h.name, "error", err)
 		}
 		return
 	}

@@ -203,7 +203,7 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 		c.countLookup(l)
 		if l.failed() {
 			failed = true
-			c.log.Debug("dns look-up", "name", l.name, "error", l.err)
+			c.log.Debug("dns look-up", "cluster", c.Name, "name", l.name, "error", l.err)
 			continue
 		}
 		changed = c.remember(d, l) || changed
@@ -216,7 +216,7 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 		err = c.show(c.asked, c.linger(c.asked, members))
 	}
 	if err != nil {
-		c.log.Warn("dns answer cannot be used", "error", err)
+		c.log.Warn("dns answer cannot be used", "cluster", c.Name, "error", err)
 	}
 }
 
@@ -242,6 +242,9 @@ func (c *Cluster) remember(d *resolution, l *lookup) bool {
 	if known && slices.Equal(before, kept) {
 		c.DNS.Unchanged.Add(1)
 		return false
+	}
+	if c.answers == nil {
+		c.answers = map[string][]netip.Addr{}
 	}
 	c.answers[l.name] = kept
 	return len(kept) > 0 || len(before) > 0

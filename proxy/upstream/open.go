@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -26,8 +25,8 @@ func Open(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve R
 func newCluster(c *config.Cluster, workers []*loop.Worker, log *slog.Logger, resolve Resolver) *Cluster {
 	k := &Cluster{
 		Name: c.Name, StatName: c.Name,
-		log: log.With("cluster", c.Name), workers: workers,
-		hosts: map[hostKey]*Host{}, answers: map[string][]netip.Addr{}, resolve: resolve,
+		log: log, workers: workers,
+		hosts: map[hostKey]*Host{}, resolve: resolve,
 		ready: make(chan struct{}), tls: transport.NewTally(len(workers)),
 	}
 	if resolve == nil {
@@ -129,7 +128,7 @@ func (c *Cluster) weighAnew() {
 	}
 	v, err := newView(before.asked, slices.Clone(before.members), before)
 	if err != nil { // the same hosts were good for a view before
-		c.log.Warn("hosts cannot be balanced", "error", err)
+		c.log.Warn("hosts cannot be balanced", "cluster", c.Name, "error", err)
 		return
 	}
 	c.view.Store(v)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/parallel"
 	"github.com/attache-mesh/attache/xds/client/protocol"
 )
 
@@ -192,13 +193,8 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 	t := &taken{update: u, feed: f, kind: k, good: map[string]*version{}, at: now}
 	named := true
 	seen := make(map[string]bool, len(u.Resources))
-	for i := range u.Resources {
-		r := u.Resources[i]
-		if k == sds && r.Name == "" { // state of the world
-			r.Name = nameIn(r.Body.GetValue())
-		}
-		r.Name = f.keyOf(k, r.Name)
-		v, text := s.decode(k, &r, c.options, now)
+	for _, d := range c.decodeAll(f, k, u.Resources, now) {
+		v, text := d.version, d.text
 		if text == "" && seen[v.name] {
 			text = "it is in the response twice"
 			delete(t.good, v.name)
@@ -245,6 +241,26 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 	f.replaces[k] = false
 	s.answered, s.deadline = true, time.Time{}
 	return t
+}
+
+// decoded is a resource that was read, and what is wrong with it.
+type decoded struct {
+	version *version
+	text    string
+}
+
+// decodeAll reads resources each on its own; of many several at a time.
+func (c *Client) decodeAll(f *feed, k kind, all []protocol.Resource, now time.Time) []decoded {
+	out := make([]decoded, len(all))
+	parallel.Do(len(all), func(i int) {
+		r := all[i]
+		if k == sds && r.Name == "" { // state of the world
+			r.Name = nameIn(r.Body.GetValue())
+		}
+		r.Name = f.keyOf(k, r.Name)
+		out[i].version, out[i].text = c.world[k].decode(k, &r, c.options, now)
+	})
+	return out
 }
 
 // wants reports whether a resource is kept if it comes.
