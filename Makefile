@@ -43,9 +43,9 @@ test-browser: ## pages and WebSockets in a headless Chromium; installs it if it 
 	sh conformance/install.sh browser
 	$(GO) test -tags browser -count=1 -timeout 5m -run TestBrowser $(ARGS) ./conformance
 
-test-infra: build ## end to end with real Consul, Kubernetes and DNS; builds the servers that are missing (17 minutes, once)
+test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; builds the servers that are missing (21 minutes, once)
 	sh conformance/install.sh infra
-	conformance/infra/get.sh consul kube
+	conformance/infra/get.sh consul kube spire
 	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 20m $(ARGS) ./conformance/infra
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
@@ -66,7 +66,7 @@ chaos: build ## 10 million pipelined memcached requests while a shard is killed 
 	$(GO) run ./conformance/chaos -requests $(REQUESTS) $(ARGS)
 
 sim: ## the simulator's scenarios on SEEDS=1000 seeds
-	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy
+	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/transport ./proxy/listener ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy
 
 bench: build ## attache beside its peers in one run, into docs/performance.md (or as ARGS= says)
 	sh conformance/install.sh bench

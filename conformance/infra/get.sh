@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# get.sh consul|kube...: builds the real servers that the infra tests start,
+# get.sh consul|kube|spire...: builds the real servers that the infra tests start,
 # from their Go modules as tools/ pins them, into the cache directory, and says
 # how far it is. What is there and was built from the same pins is left alone.
 #
 #   consul   Consul (6 minutes on 2 cores, 3 GB of memory, once)
 #   kube     etcd, the Kubernetes control plane and kwok (11 minutes, once)
+#   spire    SPIRE's server and agent (4 minutes, once; needs a C compiler)
 #
 # The cache is $ATTACHE_INFRA_CACHE, else attache/infra in the user's cache
 # directory. With Go's own build cache warm it takes seconds.
@@ -42,7 +43,7 @@ get() {
 	fi
 	echo "infra: $name: building from its Go module into $cache"
 	rm -f "$pin"
-	(cd "$module" && GOFLAGS=-buildvcs=false GOWORK=off go build -v -p 2 -trimpath -ldflags "-s -w $ldflags" -o "$cache/$name.new" "$package" 2>&1) | progress "$name"
+	(cd "$module" && GOFLAGS=-buildvcs=false GOWORK=off go build ${modfile:+"-modfile=$modfile"} -v -p 2 -trimpath -ldflags "-s -w $ldflags" -o "$cache/$name.new" "$package" 2>&1) | progress "$name"
 	mv "$cache/$name.new" "$cache/$name"
 	echo "$want" >"$pin"
 	echo "infra: $name: built in $((SECONDS - began)) s"
@@ -59,6 +60,25 @@ kube() {
 	get etcd etcd go.etcd.io/etcd/server/v3 ''
 	get kwok kwok sigs.k8s.io/kwok/cmd/kwok ''
 	stages >"$cache/kwok-stages.yaml"
+}
+
+# spire is built without the plugins of clouds and of Kubernetes, which are most of
+# what it needs to be compiled; SQLite, in which the server keeps its entries, is
+# C and need not be quick.
+spire() {
+	local clouds='aws|azure|gcp|gcs|k8s|docker|vault|certmanager|tpmdevid' dir src=$cache/spire-src
+	dir=$(cd spire && go mod download github.com/spiffe/spire && go list -m -f '{{.Dir}}' github.com/spiffe/spire)
+	rm -rf "$src"
+	mkdir "$src"
+	cp -R "$dir"/go.mod "$dir"/cmd "$dir"/pkg "$dir"/proto "$dir"/test "$src"
+	chmod -R u+w "$src"
+	sed -i -E "/plugin\/[a-z]+\/($clouds)[a-z0-9]*\"\$/d; /^\t\t($clouds)[a-z0-9]*\.BuiltIn/d" "$src"/pkg/{server,agent}/catalog/*.go
+	{ cat spire/go.mod && echo "replace github.com/spiffe/spire => $src"; } >"$cache/spire.mod"
+	cp spire/go.sum "$cache/spire.sum"
+	export CGO_ENABLED=1 CGO_CFLAGS=-O0 modfile=$cache/spire.mod
+	get spire-server spire github.com/spiffe/spire/cmd/spire-server ''
+	get spire-agent spire github.com/spiffe/spire/cmd/spire-agent ''
+	unset CGO_ENABLED CGO_CFLAGS modfile
 }
 
 # stages are kwok's own from its module, which it does not load by itself, but
@@ -84,9 +104,9 @@ stages() {
 
 for what; do
 	case $what in
-	consul | kube) "$what" ;;
+	consul | kube | spire) "$what" ;;
 	*)
-		echo "usage: $0 consul|kube..." >&2
+		echo "usage: $0 consul|kube|spire..." >&2
 		exit 2
 		;;
 	esac

@@ -67,7 +67,7 @@ ambassadors:
 	control := real.Start(t, "attache-control", program(t, "attache-control"), "-c", path, "--status-address", at(2))
 	c := &chain{T: t, status: at(2)}
 	control.Ready(20*time.Second, func() bool { return c.page("/ready") != "" })
-	shown := serveShown(t, at(5))
+	shown := serveShown(t, at(5), "/ns/default/dc/dc1/svc/web")
 	server := startServerSidecar(t, at(1), ports[4], ports[5])
 	client := startSidecar(t, at(1), "s1")
 	real.Until(t, 20*time.Second, "a request arrives", func() bool {
@@ -120,8 +120,8 @@ func (s *serials) count() int {
 }
 
 // serveShown is the application behind the server's sidecar, which tells it
-// whose certificate it was shown.
-func serveShown(t *testing.T, at string) *serials {
+// whose certificate it was shown: that must end with whose.
+func serveShown(t *testing.T, at, whose string) *serials {
 	t.Helper()
 	all := &serials{seen: map[string]bool{}}
 	l, err := net.Listen("tcp", at)
@@ -131,7 +131,7 @@ func serveShown(t *testing.T, at string) *serials {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// By=…;Hash=…;URI=…
 		shown := r.Header.Get("X-Forwarded-Client-Cert")
-		if !strings.HasSuffix(shown, "/ns/default/dc/dc1/svc/web") {
+		if !strings.HasSuffix(shown, whose) {
 			w.WriteHeader(http.StatusForbidden)
 		}
 		all.mu.Lock()
