@@ -102,7 +102,7 @@ func clientHello(t *testing.T, name string, protocols ...string) []byte {
 
 // The chain is chosen by what the ClientHello says, which the room then reads from
 // its first byte, however it was cut; a PROXY header before it is taken off.
-func TestInspected(t *testing.T) {
+func TestSimInspected(t *testing.T) {
 	source, destination := netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("198.51.100.9:8443")
 	header := proxyproto.Append(nil, &proxyproto.Header{Version: 2, Source: source, Destination: destination})
 	for seed := range loop.Seeds(t, 100) {

@@ -133,7 +133,7 @@ func hear(c *Conn, rng *mathrand.Rand) (got []byte, err error) {
 	}
 }
 
-func TestLayerConverses(t *testing.T) {
+func TestSimLayerConverses(t *testing.T) {
 	server, client := tlsConfigs(t)
 	for seed := range Seeds(t, 100) {
 		cryptotest.SetGlobalRandom(t, seed)
@@ -190,7 +190,7 @@ func fillRandom(rng *mathrand.Rand, p []byte) {
 
 // Wherever a stream is cut, with an end or a reset, in the handshake or after,
 // nobody takes a part for the whole, and nothing stays behind.
-func TestLayerCutAnywhere(t *testing.T) {
+func TestSimLayerCutAnywhere(t *testing.T) {
 	server, client := tlsConfigs(t)
 	said := bytes.Repeat([]byte("all of it "), 30)
 	whole := 0
@@ -291,7 +291,7 @@ func relay(t *testing.T, w *Worker, a, to config.Address, seed uint64) *Listener
 // An idle secured connection holds no coroutine, serves through its handler,
 // and what came with the end of the handshake is served without a further
 // event.
-func TestLayerServesHandlers(t *testing.T) {
+func TestSimLayerServesHandlers(t *testing.T) {
 	server, client := tlsConfigs(t)
 	for seed := range Seeds(t, 100) {
 		cryptotest.SetGlobalRandom(t, seed)
@@ -372,7 +372,7 @@ func TestLayerHandshakeFails(t *testing.T) {
 
 // What came in plain before the layer is the layer's, and what was queued goes
 // out before it: STARTTLS.
-func TestLayerBeginsMidway(t *testing.T) {
+func TestSimLayerBeginsMidway(t *testing.T) {
 	server, client := tlsConfigs(t)
 	for seed := range Seeds(t, 100) {
 		cryptotest.SetGlobalRandom(t, seed)

@@ -56,7 +56,7 @@ func TestSlowKeys(t *testing.T) {
 }
 
 // A client that leaves while its handshake is signed for harms nobody.
-func TestSlowKeyAndGone(t *testing.T) {
+func TestSimSlowKeyAndGone(t *testing.T) {
 	ca := pki.New(t, "root")
 	server := ca.Issue(pki.Leaf{RSA: true})
 	for seed := range loop.Seeds(t, 20) {

@@ -157,7 +157,7 @@ func TestBadClients(t *testing.T) {
 
 // Storms: every connection is served, however they come, and no more than the
 // limit are let in.
-func TestStorm(t *testing.T) {
+func TestSimStorm(t *testing.T) {
 	ca := pki.New(t, "root")
 	pair := ca.Issue(pki.Leaf{})
 	for seed := range loop.Seeds(t, 20) {
