@@ -6,6 +6,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
@@ -44,6 +45,7 @@ func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
 		Proxy: asked.ProxyProtocol, TLS: asked.TLSInspector,
 		Timeout: asked.FiltersTimeout, Continue: asked.ContinueOnTimeout,
 	}}}
+	p.plan.Tree = tree.New(asked.Matcher)
 	p.contexts, p.tally = map[string]*tlsContext{}, transport.NewTally(len(a.workers))
 	old := map[string]*room{}
 	if before != nil {

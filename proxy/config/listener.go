@@ -36,12 +36,19 @@ type Listener struct {
 	ContinueOnTimeout bool
 
 	Chains []FilterChain
+	// Matcher, unless it is nil, chooses the chain in place of their Match: an action
+	// is an index in Chains, or NoChain.
+	Matcher *Matcher
 	// DefaultChain takes what no chain matched; nil closes such connections.
 	DefaultChain *FilterChain
 
 	// Metadata is for access logs; nil: none.
 	Metadata FilterMetadata
 }
+
+// NoChain is the action of a Matcher that names a chain that is not there: the
+// connection is closed.
+const NoChain = -1
 
 // Keepalive holds the TCP keep-alive and user time-out of a socket; the zero
 // value leaves the system's settings.

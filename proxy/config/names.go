@@ -110,12 +110,16 @@ func (n *names) addHandler(h Handler) {
 }
 
 func (n *names) addTable(t *RouteTable) {
-	to := &n.optional
+	all := &n.optional
 	if t.ValidateClusters {
-		to = &n.required
+		all = &n.required
 	}
-	*to = mirrorNames(*to, t.Mirrors)
+	*all = mirrorNames(*all, t.Mirrors)
 	for _, v := range t.VirtualHosts {
+		to := all
+		if v.Matcher != nil {
+			to = &n.optional // Envoy does not look for the clusters of a tree
+		}
 		*to = mirrorNames(*to, v.Mirrors)
 		for _, r := range v.Routes {
 			*to = routeNames(*to, r)

@@ -38,7 +38,11 @@ type RouteTable struct {
 type VirtualHost struct {
 	Name    string
 	Domains []string
+	// Routes are tried in order; with a Matcher only those of the action that it
+	// leads to, Actions[action].
 	Routes  []*Route
+	Matcher *Matcher
+	Actions []RouteSpan
 	Headers HeaderOps
 	TLS     RequireTLS
 	Filters []FilterOverride
@@ -57,6 +61,9 @@ type VirtualHost struct {
 	// tells the host in x-envoy-is-timeout-retry why a retry came.
 	AttemptCount, AttemptCountInResponse, TimeoutRetryHeader bool
 }
+
+// RouteSpan is Routes[From:To].
+type RouteSpan struct{ From, To int }
 
 // BodyLimit is how many bytes of a request's body are kept at most so that it can
 // go out again. Capped says that the listener's buffer limit holds too

@@ -8,13 +8,17 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 	"github.com/attache-mesh/attache/proxy/netfilter"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // Plan says which chain a connection belongs to. Immutable.
 type Plan struct {
 	Chains []Chain
+	// Tree, unless it is nil, chooses among Chains by index, not their Match.
+	Tree *tree.Tree
 	// Default takes what no chain matched; nil: such connections are closed.
 	Default     *Chain
 	BufferLimit int
@@ -65,13 +69,16 @@ var steps = [...]step{
 // match chooses a connection's chain. One chain that takes everything, the
 // usual plan, costs nothing.
 func (p *Plan) match(c *loop.Conn) *Chain {
-	if len(p.Chains) == 1 && catchAll(&p.Chains[0].Match) {
+	if len(p.Chains) == 1 && p.Tree == nil && catchAll(&p.Chains[0].Match) {
 		return &p.Chains[0]
 	}
 	return p.choose(&origin{destination: c.Local(), source: c.Peer(), direct: c.Peer()})
 }
 
 func (p *Plan) choose(o *origin) *Chain {
+	if p.Tree != nil {
+		return p.follow(o)
+	}
 	left := make([]*Chain, 0, len(p.Chains))
 	for i := range p.Chains {
 		left = append(left, &p.Chains[i])
@@ -83,6 +90,24 @@ func (p *Plan) choose(o *origin) *Chain {
 		return p.Default
 	}
 	return left[0]
+}
+
+// follow asks the tree (FilterChainManagerImpl::findFilterChainUsingMatcher).
+func (p *Plan) follow(o *origin) *Chain {
+	c := streaminfo.Conn{Peer: o.source, Local: o.destination, ServerName: o.name}
+	c.SetDirect(o.direct)
+	info := streaminfo.Info{Conn: &c}
+	f := tree.Facts{View: streaminfo.View{Info: &info}, Transport: "raw_buffer", Protocols: o.protocols}
+	if o.tls {
+		f.Transport = "tls"
+	}
+	switch i, v := p.Tree.Match(&f); {
+	case v != tree.Found:
+		return p.Default
+	case i != config.NoChain:
+		return &p.Chains[i]
+	}
+	return nil
 }
 
 func mostSpecific(chains []*Chain, score step, o *origin) []*Chain {

@@ -129,6 +129,21 @@ func (h *Name) Joined(r *streaminfo.Request) (value []byte, ok bool) {
 	return bytes.Join(h.Values(nil, r), []byte{','}), true
 }
 
+// JoinedIn is Joined of lines alone.
+func (h *Name) JoinedIn(lines []streaminfo.Header) (value []byte, ok bool) {
+	v, n := h.FirstLine(lines)
+	if n < 2 {
+		return v, n > 0
+	}
+	var all [][]byte
+	for i := range lines {
+		if h.Is(&lines[i]) {
+			all = append(all, lines[i].Value)
+		}
+	}
+	return bytes.Join(all, []byte{','}), true
+}
+
 // Header is a compiled config.HeaderMatch.
 type Header struct {
 	name     Name

@@ -28,6 +28,17 @@ func NewString(m *config.StringMatch) String {
 
 // Match decides.
 func (t *String) Match(b []byte) bool {
+	if t.kind == config.StringRegex {
+		return t.regex.Match(b)
+	}
+	return t.MatchPlain(b)
+}
+
+// IsRegex says that only Match decides, not MatchPlain.
+func (t *String) IsRegex() bool { return t.kind == config.StringRegex }
+
+// MatchPlain is Match for all that is no regular expression: it keeps nothing of b, which may so stand on the stack.
+func (t *String) MatchPlain(b []byte) bool {
 	n := len(t.value)
 	switch t.kind {
 	case config.StringExact:
@@ -39,7 +50,6 @@ func (t *String) Match(b []byte) bool {
 	case config.StringContains:
 		return t.contains(b)
 	case config.StringRegex:
-		return t.regex.Match(b)
 	}
 	return false
 }

@@ -174,9 +174,9 @@ func (c *compiler[C]) target(name, header string, levels []*config.HeaderOps) Ta
 	return t
 }
 
-// check refuses an unknown cluster if the table wants that (validate_clusters).
+// check refuses an unknown cluster if the table wants that (validate_clusters), which says nothing of routes in a tree.
 func (c *compiler[C]) check(t *Target[C], text string) error {
-	if c.table.ValidateClusters && t.Name != "" && !t.known {
+	if c.table.ValidateClusters && c.host.Matcher == nil && t.Name != "" && !t.known {
 		return refuse(text, t.Name)
 	}
 	return nil

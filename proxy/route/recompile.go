@@ -12,6 +12,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 )
 
 // Recompile is Compile for a table that follows another one, which stays as it is and may be nil. Its work is that of what
@@ -148,8 +149,15 @@ func (h *virtualHost[C]) find(i int, asked *config.Route, count int) int {
 	return -1
 }
 
-// addRules takes the rules and their index over if no condition has changed.
+// addRules takes the rules and their index over if no condition has changed; the tree has not if the host is one that
+// was before.
 func (h *virtualHost[C]) addRules(before *virtualHost[C]) {
+	h.actions = h.asked.Actions
+	if before != nil {
+		h.tree = before.tree
+	} else {
+		h.tree = tree.New(h.asked.Matcher)
+	}
 	if before != nil && sameConditions(before.asked.Routes, h.asked.Routes) {
 		h.rules, h.index = before.rules, before.index
 		return
@@ -162,7 +170,9 @@ func (h *virtualHost[C]) addRules(before *virtualHost[C]) {
 			h.rules[i] = compileRule(&asked.Match)
 		}
 	}
-	h.index = newIndex(h.rules)
+	if h.tree == nil {
+		h.index = newIndex(h.rules)
+	}
 }
 
 func sameConditions(a, b []*config.Route) bool {

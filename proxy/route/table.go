@@ -1,7 +1,7 @@
 // Package route decides what happens to an HTTP request: it compiles a config.RouteTable into a Table and answers, per
 // request, which route is taken, to which cluster, with which hash, path, host and headers, or what is answered at once.
 //
-//	Request ──▶ domains ──▶ virtual host ──▶ require_tls ──▶ routes in file order ──▶ *Route (nil: 404, NR)
+//	Request ──▶ domains ──▶ virtual host ──▶ require_tls ──▶ (tree ──▶) routes in file order ──▶ *Route (nil: 404, NR)
 //	                                                                                    │
 //	      Forward ── Cluster ──▶ C and *Target ── Apply(RequestOps) ── AppendHost ── AppendPath ── Hash
 //	      Redirect ─ AppendLocation ┐
@@ -14,7 +14,10 @@
 // expressions, headers of several lines and clusters named by a header may.
 package route
 
-import "github.com/attache-mesh/attache/proxy/config"
+import (
+	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/match/tree"
+)
 
 // Table is a compiled route table over clusters of type C. Any goroutine.
 type Table[C comparable] struct {
@@ -37,7 +40,10 @@ type virtualHost[C comparable] struct {
 	toTLS  *Route[C]
 	rules  []rule
 	routes []*Route[C] // routes[i] is what to do if rules[i] holds
-	index  *index      // nil: there are few rules
+	index  *index      // nil: there are few rules, or a tree
+	// tree, unless it is nil, says which rules are tried: those of actions[action].
+	tree    *tree.Tree
+	actions []config.RouteSpan
 
 	asked  *config.VirtualHost
 	common *hostCommon[C]
@@ -66,15 +72,33 @@ func (t *Table[C]) Match(r *Request, random uint64) *Route[C] {
 		path = withoutParams(path)
 	}
 	at := -1
-	if h.index != nil {
+	switch {
+	case h.tree != nil:
+		at = h.branch(r, path, random)
+	case h.index != nil:
 		at = h.index.match(h.rules, r, path, random)
-	} else {
+	default:
 		at = matchAll(h.rules, r, path, random)
 	}
 	if at < 0 {
 		return nil
 	}
 	return h.routes[at]
+}
+
+// branch finds the first rule that holds of those that the tree leads to; -1: none
+// (VirtualHostImpl::getRouteFromEntries).
+func (h *virtualHost[C]) branch(r *Request, path []byte, random uint64) int {
+	facts := tree.OfRequest(r)
+	action, verdict := h.tree.Match(&facts)
+	if verdict != tree.Found {
+		return -1
+	}
+	s := h.actions[action]
+	if at := matchAll(h.rules[s.From:s.To], r, path, random); at >= 0 {
+		return s.From + at
+	}
+	return -1
 }
 
 // needsTLS reports whether the request is answered with 301 to https (VirtualHostImpl::getRouteFromEntries): what counts

@@ -3,6 +3,7 @@ package envoyv3
 // Extensions: which there are, and how one is found by its type.
 
 import (
+	"slices"
 	"strings"
 
 	typedstructv1 "github.com/cncf/xds/go/udpa/type/v1"
@@ -93,6 +94,17 @@ const (
 	pathRewriter  kind = "path rewriter"
 )
 
+// Of matcher trees: what they look at, of a request and of a connection, how, and what they lead to.
+const (
+	requestInput kind = "matcher input, of a request"
+	connInput    kind = "matcher input, of a connection"
+	commonInput  kind = "matcher input, of either"
+	inputTest    kind = "input matcher"
+	customTree   kind = "custom matcher"
+	routeAction  kind = "matcher action, of a virtual host"
+	chainAction  kind = "matcher action, of a listener"
+)
+
 // extension is one implementation; name is how Envoy calls it in its texts.
 type extension struct {
 	kind kind
@@ -102,7 +114,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(append(filterExtensions(), networkFilterExtensions()...), []extension{
+	return append(slices.Concat(filterExtensions(), networkFilterExtensions(), matcherExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

@@ -5,12 +5,14 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	directv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	echov3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/echo/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	memcachedv1 "github.com/attache-mesh/attache/xds/api/attache/filters/network/memcached_proxy/v1"
@@ -59,6 +61,43 @@ func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
 		chain := d.chain(p.dot("default_filter_chain"), c)
 		l.DefaultChain = &chain
 	}
+	if m.GetFilterChainMatcher() != nil {
+		d.chainMatcher(p, m, l)
+	}
+}
+
+// chainMatcher reads the tree that chooses a chain by its name; the texts are Envoy's (filter_chain_manager_impl.cc).
+func (d *decoder) chainMatcher(p path, m *listenerv3.Listener, l *config.Listener) {
+	places := map[string]int{}
+	for i := range l.Chains {
+		pc, name := p.dot("filter_chains").at(i), l.Chains[i].Name
+		_, again := places[name]
+		switch {
+		case name == "":
+			d.refuse(pc, "error adding listener '%s': \"name\" field is required when using a listener matcher", l.Name)
+		case again:
+			d.refuse(pc, "error adding listener '%s': \"name\" field is duplicated with value '%s'", l.Name, name)
+		}
+		places[name] = i
+		if m.GetFilterChains()[i].GetFilterChainMatch() != nil {
+			d.warn(pc.dot("filter_chain_match"), "has no effect: filter_chain_matcher chooses")
+			l.Chains[i].Match = config.ChainMatch{}
+		}
+	}
+	at := &treePlace{input: connInput}
+	at.action = func(p path, a *xdscorev3.TypedExtensionConfig) int {
+		name, ok := d.extension(p, chainAction, a.GetName(), a.GetTypedConfig()).(*wrapperspb.StringValue)
+		if !ok {
+			return config.NoChain
+		}
+		i, ok := places[name.GetValue()]
+		if !ok {
+			d.warn(p, "no filter chain is called '%s': connections that come here are closed", name.GetValue())
+			return config.NoChain
+		}
+		return i
+	}
+	l.Matcher = d.matcher(p.dot("filter_chain_matcher"), m.GetFilterChainMatcher(), at)
 }
 
 func (d *decoder) chain(p path, m *listenerv3.FilterChain) config.FilterChain {

@@ -5,6 +5,7 @@ package envoyv3
 import (
 	"strings"
 
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -80,7 +81,44 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	for i, r := range m.GetRoutes() {
 		v.Routes = append(v.Routes, d.route(p.dot("routes").at(i), r, t))
 	}
+	if m.GetMatcher() != nil {
+		d.routeMatcher(p, m, t, v)
+	}
 	return v
+}
+
+// routeMatcher reads a virtual host's tree; the texts are Envoy's (config_impl.cc, RouteActionValidationVisitor).
+func (d *decoder) routeMatcher(p path, m *routev3.VirtualHost, t *config.RouteTable, v *config.VirtualHost) {
+	if len(m.GetRoutes()) > 0 {
+		d.refuse(p, "cannot set both matcher and routes on virtual host")
+	}
+	at := routeTree()
+	at.action = func(p path, a *xdscorev3.TypedExtensionConfig) int {
+		span := config.RouteSpan{From: len(v.Routes)}
+		switch m := d.extension(p, routeAction, a.GetName(), a.GetTypedConfig()).(type) {
+		case *routev3.Route:
+			v.Routes = append(v.Routes, d.route(p, m, t))
+		case *routev3.RouteList:
+			for i, r := range m.GetRoutes() {
+				v.Routes = append(v.Routes, d.route(p.dot("routes").at(i), r, t))
+			}
+		}
+		span.To = len(v.Routes)
+		v.Actions = append(v.Actions, span)
+		return len(v.Actions) - 1
+	}
+	v.Matcher = d.matcher(p.dot("matcher"), m.GetMatcher(), at)
+}
+
+// routeTree is what trees of route tables may look at.
+func routeTree() *treePlace {
+	return &treePlace{
+		input: requestInput,
+		allowed: []string{
+			"envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput",
+		},
+		refusal: "requirement violation while creating route match tree: INVALID_ARGUMENT: Route table can only match on request headers, saw %s",
+	}
 }
 
 func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.Route {

@@ -14,7 +14,8 @@ func listenerTables() []table {
 			of: &listenerv3.Listener{},
 			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
-				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata",
+				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
+				"filter_chain_matcher",
 			partly: notes{"access_log": "checked, and nothing is logged: give the log to the connection manager or the TCP proxy"},
 			noEffect: notes{
 				"traffic_direction": labelOnly,
@@ -32,12 +33,11 @@ func listenerTables() []table {
 				"enable_mptcp":               "",
 			},
 			never: notes{
-				"fcds_config":          "give filter_chains",
-				"filter_chain_matcher": "use filter_chain_match",
-				"use_original_dst":     "connections are taken where they arrive",
-				"udp_listener_config":  "only TCP and unix sockets are served",
-				"api_listener":         "there is no API listener",
-				"internal_listener":    "there are no internal listeners",
+				"fcds_config":         "give filter_chains",
+				"use_original_dst":    "connections are taken where they arrive",
+				"udp_listener_config": "only TCP and unix sockets are served",
+				"api_listener":        "there is no API listener",
+				"internal_listener":   "there are no internal listeners",
 			},
 		},
 		{of: &listenerv3.Listener_DeprecatedV1{}, honoured: "bind_to_port"},

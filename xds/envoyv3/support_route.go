@@ -38,13 +38,12 @@ func routeTables() []table {
 			of:     &routev3.VirtualHost{},
 			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster"},
 			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
-				"include_attempt_count_in_response include_is_timeout_retry_header " + bodyLimits,
+				"include_attempt_count_in_response include_is_timeout_retry_header matcher " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
 				"cors":                      "CORS is not supported yet",
 			},
 			never: notes{
-				"matcher":     "use routes",
 				"rate_limits": limits,
 			},
 		},
@@ -63,6 +62,7 @@ func routeTables() []table {
 				"non_forwarding_action": "",
 			},
 		},
+		{of: &routev3.RouteList{}, honoured: "routes", strict: true},
 		{
 			of: &routev3.RouteMatch{},
 			honoured: "prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction " +
