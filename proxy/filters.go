@@ -24,6 +24,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/ratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
 	"github.com/attache-mesh/attache/proxy/filter/statefulsession"
@@ -104,6 +105,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter = grpcstats.New(cfg, env)
 	case *config.GRPCWeb:
 		p.Filter = grpcweb.New()
+	case *config.RateLimitFilter:
+		p.Filter, p.Own = ratelimit.New(cfg, env), ratelimit.Own
 	case *config.RBAC:
 		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
 	case *config.SetMetadata:

@@ -6,6 +6,7 @@ package behaviour
 //	x-a: b                  a field
 //	body TEXT, bytes N      a piece of the body; also hex DIGITS
 //	trailer x-a: b          a trailer
+//	grpc TYPE JSON          a whole answer of a gRPC service (grpc.go)
 //	delay 2s                waits before it goes on
 //	hang                    answers nothing, or nothing more
 //	reset, close            ends the connection, or the stream
@@ -59,6 +60,10 @@ func parseAnswer(line string) (*answer, error) {
 				return nil, err
 			}
 			a.pieces = append(a.pieces, piece{kind: "delay", delay: d})
+		case word == "grpc":
+			if err := a.sayGRPC(rest); err != nil {
+				return nil, err
+			}
 		case word == "early":
 			a.early = true
 		case word == "last":

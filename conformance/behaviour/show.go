@@ -36,7 +36,13 @@ func show(mark, who string, m *message, took time.Duration) string {
 		}
 		b.WriteString(strings.TrimRight(fmt.Sprintf("%s   %s: %s", mark, f.name, value), " ") + "\n")
 	}
-	showBody(&b, mark, m.body)
+	if text, ok := m.asGRPC(); ok {
+		for line := range strings.Lines(text) {
+			fmt.Fprintf(&b, "%s   |%s\n", mark, strings.TrimSuffix(line, "\n"))
+		}
+	} else {
+		showBody(&b, mark, m.body)
+	}
 	for _, f := range m.trailers {
 		fmt.Fprintf(&b, "%s   trailer %s: %s\n", mark, f.name, scrub(f.value))
 	}

@@ -47,6 +47,8 @@ type VirtualHost struct {
 	TLS     RequireTLS
 	Filters []FilterOverride
 	Mirrors []Mirror
+	// RateLimits are looked at as its routes and filters say.
+	RateLimits []RateLimit
 	// VirtualClusters: the first that a request belongs to names it.
 	VirtualClusters []VirtualCluster
 	// Metadata of the virtual host, for access logs; nil if there is none.
@@ -274,6 +276,10 @@ type Forward struct {
 	Upgrades []UpgradeSwitch
 	High     bool // priority HIGH
 	Mirrors  []Mirror
+	// RateLimits are the route's; HostLimits takes the virtual host's too, whatever
+	// filters say.
+	RateLimits []RateLimit
+	HostLimits bool
 }
 
 // UpgradeSwitch turns an upgrade on or off for one route; Type is lower case.

@@ -73,6 +73,7 @@ func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels
 		r.IdleTimeout, r.HasIdleTimeout = *a.IdleTimeout, true
 	}
 	r.AutoHostRewrite, r.AppendXForwardedHost = a.AutoHostRewrite, a.AppendXForwardedHost
+	r.Limits, r.HostLimits, r.BothLimits = CompileRateLimits(a.RateLimits, c.cel), c.common.limits, a.HostLimits
 	r.resolve = c.resolve
 	if a.PrefixRewrite != "" && a.RegexRewrite != nil {
 		return refusal("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")

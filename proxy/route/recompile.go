@@ -87,6 +87,7 @@ func (t *Table[C]) counterpart(i int, asked *config.VirtualHost, count int) *vir
 type hostCommon[C comparable] struct {
 	asked   *config.VirtualHost // without its routes
 	virtual []virtualCluster
+	limits  *RateLimits
 	toTLS   *Route[C]
 	retry   *Retry // once a route wants it
 }
@@ -116,6 +117,7 @@ func (c *compiler[C]) compile(before *virtualHost[C]) (*virtualHost[C], error) {
 		c.common = before.common
 	} else {
 		c.common = &hostCommon[C]{asked: &bare, virtual: compileVirtualClusters(c.host.VirtualClusters)}
+		c.common.limits = CompileRateLimits(c.host.RateLimits, c.cel)
 		c.common.toTLS = &Route[C]{
 			Kind: Redirect, VirtualHost: c.host.Name, Host: &bare, Status: 301, toTLS: true, Overrides: c.override(), virtual: c.common.virtual,
 		}

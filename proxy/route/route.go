@@ -87,6 +87,11 @@ type Route[C comparable] struct {
 	// Mirrors are where copies of the request go.
 	Mirrors []Mirror[C]
 
+	// Limits are the route's rate limits, HostLimits those of its virtual host; nil for
+	// none. BothLimits takes both, whatever filters say (include_vh_rate_limits).
+	Limits, HostLimits *RateLimits
+	BothLimits         bool
+
 	virtual  []virtualCluster
 	upgrades []upgradeSwitch
 	targets  []Target[C]

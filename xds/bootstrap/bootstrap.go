@@ -91,7 +91,7 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	m, problems := read(doc, name, o)
 	override(m, o)
 	b := &Bootstrap{proto: m, Node: node(m.GetNode()), allowUnsupported: o.AllowUnsupported}
-	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported, Validated: true})
+	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported, Validated: true, ServiceCluster: b.Node.Cluster})
 	b.static = static{}
 	Locate(doc, found)
 	problems = load.Join(problems, found)

@@ -42,6 +42,10 @@ type Options struct {
 	// Now, if not zero, is when roots that have expired are refused.
 	Now time.Time
 
+	// ServiceCluster is the cluster that this program says it belongs to (node.cluster):
+	// the source of rate limits.
+	ServiceCluster string
+
 	// everything decodes what is not served yet too: for tests of that.
 	everything bool
 }

@@ -51,6 +51,7 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 		f.Hash = append(f.Hash, d.hashPolicy(p.dot("hash_policy").at(i), h))
 	}
 	f.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
+	f.RateLimits, f.HostLimits = d.rateLimits(p.dot("rate_limits"), m.GetRateLimits()), m.GetIncludeVhRateLimits().GetValue()
 	d.clusterOf(p, m, f, route)
 	d.hostRewrite(p, m, f)
 	return f

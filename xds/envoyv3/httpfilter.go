@@ -34,6 +34,7 @@ import (
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
@@ -89,6 +90,8 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
 		{httpFilter, "envoy.filters.http.grpc_stats", func() proto.Message { return &grpcstatsv3.FilterConfig{} }},
 		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
+		{httpFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimit{} }},
+		{routeFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimitPerRoute{} }},
 		{httpFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBAC{} }},
 		{routeFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBACPerRoute{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
@@ -109,7 +112,7 @@ func filterTables() []table {
 		},
 		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
-		metadataFilterTables(), rbacTables(), sessionTables(),
+		metadataFilterTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
 	)
 }
 
@@ -136,6 +139,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.compressor(p, m)
 	case *decompressorv3.Decompressor:
 		return d.decompressor(p, m)
+	case *ratelimitv3.RateLimit:
+		return d.rateLimitFilter(p, m)
 	case *rbacv3.RBAC:
 		return d.rbac(p, m)
 	case *webv3.GrpcWeb:
@@ -181,6 +186,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.compressorRoute(p, m)
 	case *sessionv3.StatefulSessionPerRoute:
 		return d.sessionRoute(p, m)
+	case *ratelimitv3.RateLimitPerRoute:
+		return d.rateLimitRoute(p, m)
 	case *rbacv3.RBACPerRoute:
 		return d.rbac(p.dot("rbac"), m.GetRbac())
 	case *corsv3.CorsPolicy:

@@ -67,6 +67,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 		AttemptCount: m.GetIncludeRequestAttemptCount(), AttemptCountInResponse: m.GetIncludeAttemptCountInResponse(),
 		TimeoutRetryHeader: m.GetIncludeIsTimeoutRetryHeader(),
 	}
+	v.RateLimits = d.rateLimits(p.dot("rate_limits"), m.GetRateLimits())
 	v.VirtualClusters = d.virtualClusters(p.dot("virtual_clusters"), m.GetVirtualClusters())
 	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
 	for _, domain := range m.GetDomains() {

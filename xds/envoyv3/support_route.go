@@ -14,7 +14,6 @@ import (
 func routeTables() []table {
 	const (
 		headers    = "request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
-		limits     = "rate limits are not supported yet"
 		retries    = "retry_policy hedge_policy request_mirror_policies "
 		bodyLimits = "per_request_buffer_limit_bytes request_body_buffer_limit"
 	)
@@ -38,13 +37,10 @@ func routeTables() []table {
 			of:     &routev3.VirtualHost{},
 			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster"},
 			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
-				"include_attempt_count_in_response include_is_timeout_retry_header matcher " + bodyLimits,
+				"include_attempt_count_in_response include_is_timeout_retry_header matcher rate_limits " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
 				"cors":                      "CORS is not supported yet",
-			},
-			never: notes{
-				"rate_limits": limits,
 			},
 		},
 		{
@@ -91,7 +87,7 @@ func routeTables() []table {
 				"regex_rewrite path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
 				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
-				"internal_redirect_action max_internal_redirects",
+				"internal_redirect_action max_internal_redirects rate_limits include_vh_rate_limits",
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
@@ -102,8 +98,6 @@ func routeTables() []table {
 				"inline_cluster_specifier_plugin": "",
 				"path_rewrite":                    "use prefix_rewrite or regex_rewrite",
 				"host_rewrite":                    "use host_rewrite_literal or host_rewrite_header",
-				"rate_limits":                     limits,
-				"include_vh_rate_limits":          limits,
 			},
 		},
 		{

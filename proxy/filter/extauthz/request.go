@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/callout"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	wire "github.com/attache-mesh/attache/proxy/codec/protowire"
 	"github.com/attache-mesh/attache/proxy/config"
@@ -216,44 +217,10 @@ func appendMetadata(b []byte, number int, all config.FilterMetadata, names []str
 		}
 		var entry int
 		b, entry = wire.Begin(b, 1)
-		b = appendStruct(wire.AppendText(b, 1, name), 2, fields)
+		b = callout.AppendStruct(wire.AppendText(b, 1, name), 2, fields)
 		b = wire.End(b, entry)
 	}
 	return wire.End(b, metadata)
-}
-
-func appendStruct(b []byte, number int, fields map[string]config.Value) []byte {
-	b, at := wire.Begin(b, number)
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		var entry int
-		b, entry = wire.Begin(b, 1)
-		b = appendValue(wire.AppendText(b, 1, key), 2, fields[key])
-		b = wire.End(b, entry)
-	}
-	return wire.End(b, at)
-}
-
-func appendValue(b []byte, number int, v config.Value) []byte {
-	b, at := wire.Begin(b, number)
-	switch v.Kind {
-	case config.ValueNull:
-	case config.ValueNumber:
-		b = wire.AppendDouble(b, 2, v.Number)
-	case config.ValueText:
-		b = wire.AppendText(b, 3, v.Text)
-	case config.ValueBool:
-		b = wire.AppendBool(b, 4, v.Bool)
-	case config.ValueStruct:
-		b = appendStruct(b, 5, v.Fields)
-	case config.ValueList:
-		var list int
-		b, list = wire.Begin(b, 6)
-		for _, e := range v.List {
-			b = appendValue(b, 1, e)
-		}
-		b = wire.End(b, list)
-	}
-	return wire.End(b, at)
 }
 
 // httpLines are the headers of a request to a service that speaks HTTP.

@@ -52,9 +52,6 @@ type result struct {
 	invalid  bool // an append action that there is not
 }
 
-// maxDepth bounds metadata within metadata.
-const maxDepth = 32
-
 // parse reads a CheckResponse.
 func parse(msg []byte) (x result, ok bool) {
 	code := int64(0)
@@ -71,7 +68,7 @@ func parse(msg []byte) (x result, ok bool) {
 			own, ok = x.parseOK(r.Data)
 		case 4:
 			if ok = true; !own {
-				x.metadata, ok = parseStruct(r.Data, 0)
+				x.metadata, ok = callout.ReadStruct(r.Data)
 			}
 		default:
 			ok = true
@@ -158,7 +155,7 @@ func (x *result) parseOK(msg []byte) (own, ok bool) {
 				x.request = append(x.request, c)
 			}
 		case 3:
-			if x.metadata, ok = parseStruct(r.Data, 0); !ok {
+			if x.metadata, ok = callout.ReadStruct(r.Data); !ok {
 				return own, false
 			}
 			own = true
@@ -229,76 +226,6 @@ func parseOption(msg []byte) (c change, said, ok bool) {
 		}
 	}
 	return c, said, r.Err() == nil
-}
-
-func parseStruct(msg []byte, depth int) (map[string]config.Value, bool) {
-	fields := map[string]config.Value{}
-	r := wire.Read(msg)
-	for r.Next() {
-		if r.Number != 1 {
-			continue
-		}
-		key, v, ok := "", config.Value{}, true
-		e := wire.Read(r.Data)
-		for e.Next() {
-			switch e.Number {
-			case 1:
-				key = e.Text()
-			case 2:
-				if v, ok = parseValue(e.Data, depth+1); !ok {
-					return nil, false
-				}
-			}
-		}
-		if e.Err() != nil {
-			return nil, false
-		}
-		fields[key] = v
-	}
-	return fields, r.Err() == nil
-}
-
-func parseValue(msg []byte, depth int) (v config.Value, ok bool) {
-	if depth > maxDepth {
-		return v, false
-	}
-	r := wire.Read(msg)
-	for r.Next() {
-		ok = true
-		switch r.Number {
-		case 2:
-			v = config.Value{Kind: config.ValueNumber, Number: r.Double()}
-		case 3:
-			v = config.Value{Kind: config.ValueText, Text: r.Text()}
-		case 4:
-			v = config.Value{Kind: config.ValueBool, Bool: r.Num != 0}
-		case 5:
-			v = config.Value{Kind: config.ValueStruct}
-			v.Fields, ok = parseStruct(r.Data, depth+1)
-		case 6:
-			v, ok = parseList(r.Data, depth+1)
-		}
-		if !ok {
-			return v, false
-		}
-	}
-	return v, r.Err() == nil
-}
-
-func parseList(msg []byte, depth int) (config.Value, bool) {
-	v := config.Value{Kind: config.ValueList}
-	r := wire.Read(msg)
-	for r.Next() {
-		if r.Number != 1 {
-			continue
-		}
-		e, ok := parseValue(r.Data, depth+1)
-		if !ok {
-			return v, false
-		}
-		v.List = append(v.List, e)
-	}
-	return v, r.Err() == nil
 }
 
 // fromHTTP reads the answer of a service that speaks HTTP: 200 lets the request
