@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -34,6 +35,7 @@ func (s *Server) Apply(snap *config.Snapshot) error {
 	a.swapTables()
 	a.retireListeners()
 	a.retireClusters()
+	s.listListeners()
 	s.snapshot = snap
 	s.tidyLater()
 	var failed []error
@@ -115,6 +117,15 @@ func (a *update) serve(asked *config.Listener) {
 	l := a.listeners[asked.Name]
 	l.asked, l.rooms, l.contexts, l.tally = asked, p.rooms, p.contexts, p.tally
 	a.retire(without(old, p.rooms))
+}
+
+// listListeners tells those that hand connections on which listeners there are.
+func (s *Server) listListeners() {
+	var all []*listener.Listener
+	for _, name := range slices.Sorted(maps.Keys(s.listeners)) {
+		all = append(all, s.listeners[name].Listener)
+	}
+	s.directory.Set(all)
 }
 
 // open begins to listen.

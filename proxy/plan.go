@@ -41,11 +41,14 @@ func (p *plan) commit() {
 // plan builds what the chains of a listener need. Nothing that lives is changed
 // before commit.
 func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
-	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit), Inspect: listener.Inspect{
+	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit), OriginalDst: asked.OriginalDst, Inspect: listener.Inspect{
 		Proxy: asked.ProxyProtocol, TLS: asked.TLSInspector,
 		Timeout: asked.FiltersTimeout, Continue: asked.ContinueOnTimeout,
 	}}}
 	p.plan.Tree = tree.New(asked.Matcher)
+	if asked.HandOff {
+		p.plan.HandOff = &a.directory
+	}
 	p.contexts, p.tally = map[string]*tlsContext{}, transport.NewTally(len(a.workers))
 	old := map[string]*room{}
 	if before != nil {

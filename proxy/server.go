@@ -55,6 +55,8 @@ type Server struct {
 	env      *transport.Env
 	security *upstream.Security
 	logs     *accesslog.Files
+	// directory finds listeners by address, for those that hand connections on.
+	directory listener.Directory
 
 	mu        sync.Mutex // guards what follows; one update at a time
 	snapshot  *config.Snapshot

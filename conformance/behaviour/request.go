@@ -8,6 +8,7 @@ package behaviour
 //	delay 2s            waits before the pieces that follow
 //	h2                  in HTTP/2
 //	to 10001            to the listener of that port; else the first one
+//	dst 10.9.9.9:80     to that address, redirected to the listener; $web: a host's
 //	on NAME             over the connection of that name, which stays open
 //	give up 2s          closes if the answer is not whole by then
 //	shown               also what has no meaning: dates, ids, milliseconds
@@ -17,6 +18,7 @@ package behaviour
 import (
 	"bufio"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,7 @@ type request struct {
 	raw                    string // sent as it is
 	h2                     bool
 	port                   uint16
+	dst                    netip.AddrPort
 	on                     string
 	giveUp                 time.Duration
 
@@ -45,7 +48,7 @@ type request struct {
 // patience is how long a client waits for an answer that does not come.
 const patience = 2 * time.Hour
 
-func parseRequest(s step) (*request, error) {
+func (w *world) parseRequest(s step) (*request, error) {
 	r := &request{giveUp: patience, scheme: "http"}
 	r.method, r.target, _ = strings.Cut(s.text, " ")
 	var err error
@@ -70,6 +73,8 @@ func parseRequest(s step) (*request, error) {
 			var n uint64
 			n, err = strconv.ParseUint(rest, 10, 16)
 			r.port = uint16(n)
+		case "dst":
+			r.dst, err = netip.ParseAddrPort(w.concrete(rest))
 		case "on":
 			r.on = rest
 		case "give":
@@ -133,6 +138,10 @@ func (w *world) connect(r *request) (*connection, error) {
 	at := w.front
 	if r.port != 0 {
 		at = config.Address{IP: w.address(r.port)}
+	}
+	if r.dst.IsValid() {
+		w.sim.Redirect(w.client, r.dst, at.IP)
+		at = config.Address{IP: r.dst}
 	}
 	c, err := w.client.Dial(at, 5*time.Second, config.Keepalive{})
 	if err != nil {

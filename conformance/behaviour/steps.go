@@ -80,7 +80,7 @@ func (w *world) run(s *Script, st step) (string, error) {
 }
 
 func (w *world) begin(st step) error {
-	r, err := parseRequest(st)
+	r, err := w.parseRequest(st)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Cluster struct {
 	Metadata FilterMetadata
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
 	DNS DNS
+	// OriginalDst is read for DiscoveryOriginalDst.
+	OriginalDst OriginalDst
 }
 
 // Discovery says where a cluster's hosts come from.
@@ -70,7 +72,12 @@ const (
 	DiscoveryStrictDNS
 	DiscoveryLogicalDNS
 	DiscoveryEDS
+	// DiscoveryOriginalDst has a host for each destination that is asked for.
+	DiscoveryOriginalDst
 )
+
+// Provides reports whether the cluster chooses its hosts itself (CLUSTER_PROVIDED).
+func (d Discovery) Provides() bool { return d >= DiscoveryOriginalDst }
 
 // DNS tells how names are looked up.
 type DNS struct {

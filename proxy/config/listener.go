@@ -29,7 +29,10 @@ type Listener struct {
 	// What looks at a connection before a chain is chosen, in this order; nil does
 	// not. The TLS inspector is there wherever a chain needs it.
 	ProxyProtocol *ProxyProtocol
-	TLSInspector  *TLSInspector
+	// OriginalDst asks the kernel where a redirected connection was going, first of
+	// all; HandOff gives it to the listener of that address, if there is one.
+	OriginalDst, HandOff bool
+	TLSInspector         *TLSInspector
 	// FiltersTimeout bounds what they may take; 0 does not; default 15 s. Then the
 	// connection is closed, or goes on without if ContinueOnTimeout.
 	FiltersTimeout    time.Duration

@@ -10,7 +10,6 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
-	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // attempt is the wait for a new connection, in a coroutine of its own: it may
@@ -130,7 +129,8 @@ func (x *exchange) connected(err error) outcome.Outcome {
 // was sent to it; false if there is none that the request, as it is written,
 // may go to.
 func (x *exchange) elsewhere() bool {
-	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match, Override: x.override()}
+	p := x.wish()
+	p.Override = x.override()
 	h, o := x.cluster.Pick(&p)
 	if o != outcome.OK || x.route.AutoHostRewrite && h.Hostname() != x.host.Hostname() {
 		return false

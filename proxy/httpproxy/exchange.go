@@ -264,7 +264,8 @@ func (x *exchange) pick() outcome.Outcome {
 	x.cluster = x.found.On(x.w)
 	c := x.cluster
 	c.Count.RqTotal++
-	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match, Override: x.override()}
+	p := x.wish()
+	p.Override = x.override()
 	h, o := c.Pick(&p)
 	if o != outcome.OK {
 		return o

@@ -426,7 +426,7 @@ func (x *exchange) pause(d time.Duration) outcome.Outcome {
 
 // pickAgain chooses a host for the next attempt.
 func (x *exchange) pickAgain(hosts *config.RetryHosts, every uint32) outcome.Outcome {
-	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
+	p := x.wish()
 	h, o := x.cluster.PickAgain(&p, hosts, every, &x.retry.tried)
 	if o != outcome.OK {
 		return o

@@ -47,11 +47,12 @@ type inspection struct {
 	local  *Local
 	plan   *Plan
 	passed bool // the PROXY header
+	handed bool // from another listener
 }
 
 // inspect begins to look at a connection.
-func (l *Listener) inspect(local *Local, plan *Plan, c *loop.Conn) {
-	x := &inspection{l: l, local: local, plan: plan}
+func (l *Listener) inspect(local *Local, plan *Plan, c *loop.Conn, handed bool) {
+	x := &inspection{l: l, local: local, plan: plan, handed: handed}
 	x.passed = plan.Inspect.Proxy == nil
 	c.SetReadTimeout(plan.Inspect.Timeout)
 	c.Serve(x, true)
@@ -170,6 +171,9 @@ func count(found bool, yes, no *uint64) {
 // done chooses the chain.
 func (x *inspection) done(c *loop.Conn) {
 	c.SetReadTimeout(0)
+	if !x.handed && x.plan.HandOff != nil && x.plan.handOff(c) {
+		return
+	}
 	x.destination, x.source = c.Local(), c.Peer()
 	if !x.direct.IsValid() {
 		x.direct = x.source

@@ -57,10 +57,10 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 	}
 	l.plan.Store(plan)
 	if !asked.BindToPort {
-		l.addrs = []config.Address{asked.Address}
+		l.addrs = at(asked)
 		return l, nil
 	}
-	for _, a := range append([]config.Address{asked.Address}, asked.Additional...) {
+	for _, a := range at(asked) {
 		at, err := l.open(a, asked)
 		if err != nil {
 			l.Close()
@@ -109,13 +109,25 @@ func do(w *loop.Worker, f func()) {
 }
 
 func (l *Listener) accepted(local *Local, c *loop.Conn) {
+	l.take(local, l.plan.Load(), c, false)
+}
+
+// take looks at a connection, if its plan says so, and serves it. One that was
+// handed on is not handed on again.
+func (l *Listener) take(local *Local, plan *Plan, c *loop.Conn, handed bool) {
 	local.Count.CxTotal++
-	plan := l.plan.Load()
+	if plan.OriginalDst {
+		if at := c.OriginalDst(); at.IsValid() {
+			c.Restore(at)
+		}
+	}
 	if plan.Inspect.looks() {
-		l.inspect(local, plan, c)
+		l.inspect(local, plan, c, handed)
 		return
 	}
-	l.serve(local, plan, plan.match(c), c)
+	if handed || plan.HandOff == nil || !plan.handOff(c) {
+		l.serve(local, plan, plan.match(c), c)
+	}
 }
 
 // serve hands a connection to its chain, which is nil if there is none for it.

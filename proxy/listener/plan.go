@@ -23,6 +23,12 @@ type Plan struct {
 	Default     *Chain
 	BufferLimit int
 	Inspect     Inspect
+	// OriginalDst asks the kernel where a redirected connection was going
+	// (envoy.filters.listener.original_dst).
+	OriginalDst bool
+	// HandOff finds the listener that serves what was redirected; nil: this one does
+	// (use_original_dst).
+	HandOff *Directory
 }
 
 // Chain is a filter chain with its room.

@@ -127,6 +127,27 @@ func (c *Conn) OriginTLVs() []byte {
 	return c.origin.tlvs
 }
 
+// OriginalDst asks the kernel where the connection was going before it was
+// redirected to this listener (SO_ORIGINAL_DST); not valid where it was not.
+func (c *Conn) OriginalDst() netip.AddrPort {
+	if c.closed {
+		return netip.AddrPort{}
+	}
+	return c.w.k.original(c.fd)
+}
+
+// Restore makes a its local address: where the client wanted to go.
+func (c *Conn) Restore(a netip.AddrPort) { c.SetOrigin(c.peer, a, c.OriginTLVs()) }
+
+// Restored is where the client wanted to go, if somebody has said so: Restore or
+// SetOrigin; else it is not valid.
+func (c *Conn) Restored() netip.AddrPort {
+	if c.origin == nil {
+		return netip.AddrPort{}
+	}
+	return c.origin.destination
+}
+
 // Local is this side's address; it asks the kernel.
 func (c *Conn) Local() netip.AddrPort {
 	if c.origin != nil {

@@ -37,6 +37,9 @@ type kernel interface {
 	// socketError takes the pending error (SO_ERROR).
 	socketError(fd int) syscall.Errno
 	sockname(fd int) netip.AddrPort
+	// original is where an accepted connection was going before the kernel
+	// redirected it; not valid where it was not.
+	original(fd int) netip.AddrPort
 	// register asks for events of fd from now on, marked with gen.
 	register(fd int, gen uint32, listener bool) syscall.Errno
 

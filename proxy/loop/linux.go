@@ -181,6 +181,30 @@ func (k *linux) sockname(fd int) netip.AddrPort {
 	return rawAddr(&sa)
 }
 
+// soOriginalDst is SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST
+// (linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h).
+const soOriginalDst = 80
+
+// original asks netfilter; where it knows nothing, a transparent socket's own
+// address is the destination (Envoy network/utility.cc, getOriginalDst).
+func (k *linux) original(fd int) netip.AddrPort {
+	level, transparent := uintptr(unix.SOL_IP), unix.IP_TRANSPARENT
+	at := k.sockname(fd)
+	if !at.Addr().Is4() {
+		level, transparent = unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	var sa unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), level, soOriginalDst, uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno == 0 {
+		return rawAddr(&sa)
+	}
+	if on, err := unix.GetsockoptInt(fd, int(level), transparent); err == nil && on != 0 {
+		return at
+	}
+	return netip.AddrPort{}
+}
+
 // rawAddr reads a socket address of the kernel's; anything but IP is the zero
 // address.
 func rawAddr(sa *unix.RawSockaddrAny) netip.AddrPort {

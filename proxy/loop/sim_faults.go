@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -18,6 +19,17 @@ func (s *Sim) SetLink(a config.Address, l Link) {
 
 // Refuse makes new connections to an address end in ECONNREFUSED, or ends that.
 func (s *Sim) Refuse(a config.Address, on bool) { s.site(a).refused = on }
+
+// Redirect makes a worker's connections to an address come to another, as
+// iptables' REDIRECT does: who accepts them can ask where they were going
+// (Conn.OriginalDst).
+func (s *Sim) Redirect(by *Worker, to, via netip.AddrPort) {
+	k := by.k.(*simKernel)
+	if k.redirects == nil {
+		k.redirects = map[netip.AddrPort]netip.AddrPort{}
+	}
+	k.redirects[to] = via
+}
 
 // Blackhole makes everything between an address and those who dialled it
 // vanish, handshakes too. When it ends, what was lost is sent again as TCP

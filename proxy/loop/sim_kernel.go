@@ -25,6 +25,8 @@ type simKernel struct {
 	busy   int64 // no turn before this time
 	frozen bool
 	dead   bool // killed: no call has any effect
+	// redirects are of the addresses that this worker dials.
+	redirects map[netip.AddrPort]netip.AddrPort
 }
 
 // firstFD leaves room for what a process has open when it begins.
@@ -227,6 +229,9 @@ func (k *simKernel) connect(a config.Address, _ config.Keepalive) (int, syscall.
 	}
 	s := k.s
 	x := &socket{s: s, site: s.site(a), remote: a.IP, connecting: true}
+	if via, ok := k.redirects[a.IP]; ok {
+		x.site = s.site(config.Address{IP: via})
+	}
 	x.local = netip.AddrPortFrom(k.source(a.IP.Addr()), s.localPort())
 	if a.IP.Addr().IsLoopback() && s.deaf(x.site) && s.rng.IntN(2) == 0 {
 		return -1, syscall.ECONNREFUSED // over loopback the answer may be there at once
@@ -282,6 +287,13 @@ func (k *simKernel) socketError(fd int) syscall.Errno {
 func (k *simKernel) sockname(fd int) netip.AddrPort {
 	if x := k.socket(fd); x != nil {
 		return x.local
+	}
+	return netip.AddrPort{}
+}
+
+func (k *simKernel) original(fd int) netip.AddrPort {
+	if x := k.socket(fd); x != nil {
+		return x.original
 	}
 	return netip.AddrPort{}
 }

@@ -24,7 +24,8 @@ type socket struct {
 	index         int   // in site.conns
 	server        bool  // the side that accepted
 	local, remote netip.AddrPort
-	peer          *socket // nil until the SYN has arrived
+	original      netip.AddrPort // where it was going before it was redirected
+	peer          *socket        // nil until the SYN has arrived
 	backlog       *backlog
 
 	connecting bool
@@ -53,6 +54,9 @@ func (b *backlog) fullUp() bool { return len(b.waiting) >= b.limit }
 // add makes the server's end of x' connection and tells one listener of it.
 func (b *backlog) add(x *socket) {
 	y := &socket{s: x.s, site: x.site, server: true, local: x.remote, remote: x.local, peer: x}
+	if x.site.addr.Path == "" && x.site.addr.IP != x.remote { // redirected
+		y.local, y.original = x.site.addr.IP, x.remote
+	}
 	x.peer = y
 	x.site.add(y)
 	b.waiting = append(b.waiting, y)

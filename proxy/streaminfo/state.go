@@ -38,6 +38,10 @@ const (
 	SharedTransitively
 )
 
+// OriginalDst names the object that says where a request or a connection goes in an
+// ORIGINAL_DST cluster: an address with a port.
+const OriginalDst = "envoy.network.transport_socket.original_dst_address"
+
 // ErrReadOnly says that an object may not be set again.
 var ErrReadOnly = errors.New("filter state is read-only")
 

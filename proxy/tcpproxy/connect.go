@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/attache-mesh/attache/hashing"
@@ -66,6 +67,9 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		here.Pool.ConnectionOverflow++
 		return outcome.Overflow, false
 	}
+	if asked := c.Config(); asked.Discovery.Provides() {
+		p.To = s.destination(asked)
+	}
 	if p.Avoid != nil && p.Avoid.Cluster != c {
 		p.Avoid = nil
 	}
@@ -104,6 +108,17 @@ func (s *session) target() (*upstream.Cluster, config.Criteria) {
 		}
 	}
 	return s.room.cluster(s.w.Rand())
+}
+
+// destination is where the connection goes in a cluster that has a host for each
+// address: where it was going before it came here; nil if nobody knows.
+func (s *session) destination(c *config.Cluster) []byte {
+	at := s.request.from.Restored()
+	if !at.IsValid() {
+		return nil
+	}
+	port := cmp.Or(c.OriginalDst.Port, at.Port())
+	return netip.AddrPortFrom(at.Addr().Unmap(), port).AppendTo(nil)
 }
 
 // blame tells outlier detection of a host that could not be connected to.

@@ -58,6 +58,8 @@ type Cluster struct {
 
 	detection atomic.Pointer[detection] // nil: no outlier detection; mu guards changes
 
+	provided *provided // nil: hosts are listed; mu guards it
+
 	security *Security
 	tls      *transport.Tally
 
@@ -83,6 +85,8 @@ type Local struct {
 	RetryFor *config.Retry
 	Retry    any
 	picks    picker // balancing state of this worker
+	// met are the hosts that were asked for here, by address; see provided.
+	met map[string]*Host
 }
 
 // Counters are what one worker counted of a cluster; names in Stats.
@@ -103,6 +107,7 @@ type Counters struct {
 	RqCancelled, RqMaintenance      uint64
 	RqTxReset, RqRxReset            uint64
 	CxNoneHealthy                   uint64
+	OriginalDstInvalid              uint64 // addresses that are none
 	CxRxBytes, CxTxBytes            uint64
 	CxProtocolError, CxDestroyLocal uint64
 	CxDestroyRemote                 uint64
@@ -117,6 +122,9 @@ type Pick struct {
 	Attempt int
 	// Match is what the hosts' metadata must have, where the cluster has subsets.
 	Match config.Criteria
+	// To is the address that the request is for, "10.0.0.1:80", in a cluster that
+	// provides its hosts itself. Empty: none.
+	To []byte
 	// High is the request's priority.
 	High bool
 	// Avoid is a host that was tried; nil for none.
@@ -175,6 +183,9 @@ func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 			l.Count.CxNoneHealthy++
 			return nil, outcome.NoHost
 		}
+	}
+	if v.provided != nil {
+		return l.pickProvided(v.provided, p)
 	}
 	l.picks.now = l.Worker.Now()
 	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {

@@ -28,6 +28,7 @@ type Host struct {
 	asked   atomic.Pointer[config.Endpoint]
 	active  atomic.Int64 // requests in progress, all workers
 	removed atomic.Bool
+	used    atomic.Bool   // was asked for, see provided
 	flags   atomic.Uint32 // see flag
 	// fitSince is when the host has come, or has passed a check after it had failed,
 	// by its workers' clock; 0: it was there from the beginning, or nobody asks.
@@ -37,6 +38,7 @@ type Host struct {
 	local    []*HostLocal                    // by worker ID; each is its worker's
 	name     string                          // Address as text; set once
 	path     *transport.Path
+	met      bool   // came because it was asked for; set once
 	round    uint64 // the last in which the cluster had it; Cluster.mu guards it
 }
 

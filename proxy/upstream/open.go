@@ -70,6 +70,9 @@ func (c *Cluster) Update(asked *config.Cluster) error {
 	}
 	old := c.paths
 	c.paths = paths
+	if asked.Discovery.Provides() || c.provided != nil {
+		members = append(c.provide(asked, paths), members...)
+	}
 	if len(members) == 0 && c.unanswered(asked) {
 		c.asked, c.held = asked, true // its names are looked up first; meanwhile the hosts stay
 	} else if err := c.show(asked, c.linger(asked, members)); err != nil {
@@ -95,9 +98,11 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 		c.updates.rejected.Add(1)
 		return err
 	}
+	v.provided = c.provided
 	t := newTarget(asked)
+	same := t == c.target && c.provided == nil // a host that has just come may have another
 	for i := range members {
-		members[i].host.use(t, t == c.target, &members[i])
+		members[i].host.use(t, same, &members[i])
 	}
 	c.asked, c.target, c.held = asked, t, false
 	c.view.Store(v)
@@ -131,6 +136,7 @@ func (c *Cluster) weighAnew() {
 		c.log.Warn("hosts cannot be balanced", "cluster", c.Name, "error", err)
 		return
 	}
+	v.provided = before.provided
 	c.view.Store(v)
 }
 
@@ -142,7 +148,11 @@ func (c *Cluster) settle(asked *config.Cluster, members, before []member) (kept 
 	kept, fresh = members[:0], map[hostKey]*Host{}
 	for i := range members {
 		m := &members[i]
-		if i < len(before) && (m.endpoint == before[i].endpoint || m.is(&before[i])) {
+		if m.host != nil {
+			if c.hosts[m.key()] != m.host {
+				fresh[m.key()] = m.host
+			}
+		} else if i < len(before) && (m.endpoint == before[i].endpoint || m.is(&before[i])) {
 			m.host = before[i].host
 		} else if key := m.key(); c.hosts[key] != nil {
 			m.host = c.hosts[key]
@@ -184,6 +194,7 @@ func (c *Cluster) Close() {
 	}
 	c.closed = true
 	c.endDNS()
+	c.endProviding()
 	c.endDetection()
 	c.endChecks()
 	c.setReady()
@@ -199,7 +210,9 @@ func (c *Cluster) Close() {
 // retire takes the host from its workers: idle connections end, leased ones
 // when they are given back, sessions as the room says.
 func (h *Host) retire() {
-	h.removed.Store(true)
+	if h.removed.Swap(true) {
+		return
+	}
 	for _, l := range h.local {
 		l.Worker.Post(l.close)
 	}
@@ -216,6 +229,9 @@ func (l *HostLocal) renew() {
 }
 
 func (l *HostLocal) close() {
+	if l.met {
+		l.forget()
+	}
 	l.Exclusive.Close()
 	if l.shared != nil {
 		l.shared.Close()

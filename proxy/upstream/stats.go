@@ -44,6 +44,7 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_rq_rx_reset", n.RqRxReset},
 		{"upstream_rq_pending_overflow", n.RqPendingOverflow + l.Pool.PendingOverflow},
 		{"upstream_cx_none_healthy", n.CxNoneHealthy},
+		{"original_dst_host_invalid", n.OriginalDstInvalid},
 		{"upstream_cx_rx_bytes_total", n.CxRxBytes},
 		{"upstream_cx_tx_bytes_total", n.CxTxBytes},
 		{"upstream_cx_protocol_error", n.CxProtocolError},

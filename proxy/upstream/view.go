@@ -11,13 +11,14 @@ import (
 // view is a cluster at one moment: hosts by priority, their loads, the tables
 // and the settings. Immutable; any goroutine.
 type view struct {
-	asked   *config.Cluster
-	levels  []level // by priority; at least one
-	loads   loads
-	hosts   int      // all of them
-	members []member // in the configuration's order
-	subsets *subsets // nil: the hosts are not divided
-	byName  names
+	asked    *config.Cluster
+	levels   []level // by priority; at least one
+	loads    loads
+	hosts    int       // all of them
+	members  []member  // in the configuration's order
+	subsets  *subsets  // nil: the hosts are not divided
+	provided *provided // nil: the members are all there are
+	byName   names
 }
 
 // level is one priority. all is what panic uses.

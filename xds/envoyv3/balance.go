@@ -11,6 +11,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -55,7 +56,7 @@ func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
 		d.policyList(p, m, c)
 		return
 	}
-	d.legacyBalance(p, m, &c.Balance)
+	d.legacyBalance(p, m, c)
 	common := m.GetCommonLbConfig()
 	c.Balance.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
 	d.subsets(p.dot("lb_subset_config"), m.GetLbSubsetConfig(), c)
@@ -69,10 +70,11 @@ func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
 }
 
 func clusterTypeName(from config.Discovery) string {
-	return [...]string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.eds"}[from]
+	return [...]string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.eds", "envoy.cluster.original_dst"}[from]
 }
 
-func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance) {
+func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	b := &c.Balance
 	wanted := "" // the field that goes with the policy
 	switch m.GetLbPolicy() {
 	case clusterv3.Cluster_ROUND_ROBIN:
@@ -90,8 +92,13 @@ func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance)
 	case clusterv3.Cluster_MAGLEV:
 		wanted = "maglev_lb_config"
 		d.maglev(p.dot(wanted), m.GetMaglevLbConfig().GetTableSize(), b)
+	case clusterv3.Cluster_CLUSTER_PROVIDED:
+		wanted = "original_dst_lb_config"
 	default:
-		d.never(p.dot("lb_policy"), m.GetLbPolicy().String()+": use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH or MAGLEV")
+		d.never(p.dot("lb_policy"), m.GetLbPolicy().String()+": use ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV or CLUSTER_PROVIDED")
+	}
+	if c.Discovery != config.DiscoveryOriginalDst { // which has said so itself
+		d.providedBalance(p.dot("lb_policy"), m.GetLbPolicy() == clusterv3.Cluster_CLUSTER_PROVIDED, c)
 	}
 	d.strayLBConfig(p, m, wanted)
 }
@@ -101,7 +108,7 @@ func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, b *config.Balance)
 func (d *decoder) strayLBConfig(p path, m *clusterv3.Cluster, wanted string) {
 	r := m.ProtoReflect()
 	f := r.WhichOneof(r.Descriptor().Oneofs().ByName("lb_config"))
-	if f != nil && string(f.Name()) != wanted && f.Name() != "original_dst_lb_config" {
+	if f != nil && string(f.Name()) != wanted {
 		d.warn(p.dot(string(f.Name())), "has no effect with lb_policy %s", m.GetLbPolicy())
 	}
 }
@@ -249,6 +256,8 @@ func (d *decoder) policies(p path, list *clusterv3.LoadBalancingPolicy, c *confi
 
 func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 	b := &c.Balance
+	_, provided := policy.(*providedv3.ClusterProvided)
+	d.providedBalance(p, provided, c)
 	switch m := policy.(type) {
 	case *roundv3.RoundRobin:
 		b.Kind = config.RoundRobin

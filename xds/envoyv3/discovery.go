@@ -47,6 +47,9 @@ func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) boo
 	case m.GetType() == clusterv3.Cluster_EDS:
 		d.eds(p, m, c)
 		return false
+	case m.GetType() == clusterv3.Cluster_ORIGINAL_DST:
+		d.originalDst(p, m, c)
+		return false
 	default:
 		d.never(p.dot("type"), m.GetType().String()+": only STATIC, STRICT_DNS, LOGICAL_DNS and EDS")
 		return false

@@ -15,6 +15,7 @@ import (
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -28,6 +29,7 @@ import (
 	allowroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/allow_listed_routes/v3"
 	previousroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/previous_routes/v3"
 	safeschemev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/safe_cross_scheme/v3"
+	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
@@ -122,6 +124,7 @@ func extensions() []extension {
 		{listenerFilter, "envoy.filters.listener.tls_inspector", func() proto.Message { return &tlsinspectorv3.TlsInspector{} }},
 		{listenerFilter, "envoy.filters.listener.proxy_protocol", func() proto.Message { return &proxyfilterv3.ProxyProtocol{} }},
 		{listenerFilter, "envoy.filters.listener.http_inspector", func() proto.Message { return &httpinspectorv3.HttpInspector{} }},
+		{listenerFilter, "envoy.filters.listener.original_dst", func() proto.Message { return &originaldstv3.OriginalDst{} }},
 		{downstreamSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
 		{downstreamSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.DownstreamTlsContext{} }},
 		{downstreamSocket, "envoy.transport_sockets.starttls", func() proto.Message { return &starttlsv3.StartTlsConfig{} }},
@@ -143,6 +146,7 @@ func extensions() []extension {
 		{balancePolicy, "envoy.load_balancing_policies.maglev", func() proto.Message { return &maglevv3.Maglev{} }},
 		{balancePolicy, "envoy.load_balancing_policies.wrr_locality", func() proto.Message { return &wrrv3.WrrLocality{} }},
 		{balancePolicy, "envoy.load_balancing_policies.subset", func() proto.Message { return &subsetv3.Subset{} }},
+		{balancePolicy, "envoy.load_balancing_policies.cluster_provided", func() proto.Message { return &providedv3.ClusterProvided{} }},
 		{balancePolicy, "attache.load_balancing_policies.rendezvous", func() proto.Message { return &rendezvousv1.Rendezvous{} }},
 		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},
 		{balancePolicy, "attache.load_balancing_policies.libmemcached", func() proto.Message { return &libmemcachedv1.Libmemcached{} }},

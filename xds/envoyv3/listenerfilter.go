@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 
@@ -38,8 +39,16 @@ func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.List
 				d.refuse(p, "the PROXY header is taken once")
 			}
 			l.ProxyProtocol = d.proxyProtocol(p, t)
+		case *originaldstv3.OriginalDst:
+			if l.ProxyProtocol != nil {
+				d.refuse(p, "must come before the PROXY header, which may say otherwise")
+			}
+			l.OriginalDst = true
 		case *httpinspectorv3.HttpInspector: // what it tells is found without it
 		}
+	}
+	if m.GetUseOriginalDst().GetValue() { // Envoy puts the filter first
+		l.OriginalDst, l.HandOff = true, true
 	}
 	for i := range m.GetFilterChains() {
 		if m.GetFilterChains()[i].GetUseProxyProto().GetValue() && l.ProxyProtocol == nil {

@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -16,6 +17,7 @@ import (
 	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
 	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 )
 
 const (
@@ -31,7 +33,7 @@ func clusterTable() []table {
 	return []table{
 		{
 			of: &clusterv3.Cluster{},
-			honoured: "name alt_stat_name cluster_type connect_timeout per_connection_buffer_limit_bytes " +
+			honoured: "name alt_stat_name type lb_policy cleanup_interval original_dst_lb_config cluster_type connect_timeout per_connection_buffer_limit_bytes " +
 				"load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options " +
 				"http_protocol_options http2_protocol_options protocol_selection upstream_http_protocol_options " +
 				"typed_extension_protocol_options dns_refresh_rate dns_jitter " +
@@ -40,13 +42,10 @@ func clusterTable() []table {
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
 				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config",
 			partly: notes{
-				"type":                      "STATIC, STRICT_DNS, LOGICAL_DNS and EDS only",
-				"lb_policy":                 "not CLUSTER_PROVIDED",
-				"typed_dns_resolver_config": noteResolver,
+				"typed_dns_resolver_config":                noteResolver,
 				"close_connections_on_host_health_failure": "sessions of tcp_proxy go on",
 			},
 			noEffect: notes{
-				"cleanup_interval":            "only with ORIGINAL_DST",
 				"lrs_report_endpoint_metrics": "only with load reporting",
 				"track_timeout_budgets":       "adds statistics that are not kept",
 				"track_cluster_stats":         "adds statistics that are not kept",
@@ -59,12 +58,15 @@ func clusterTable() []table {
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
 			},
 			never: notes{
-				"original_dst_lb_config":   "",
 				"transport_socket_matcher": "use transport_socket_matches",
 				"filters":                  "there are no upstream filters",
 				"upstream_config":          "",
 			},
 		},
+		{of: &metadatav3.MetadataKey{}, honoured: "key path"},
+		{of: &metadatav3.MetadataKey_PathSegment{}, honoured: "key"},
+		{of: &providedv3.ClusterProvided{}},
+		{of: &clusterv3.Cluster_OriginalDstLbConfig{}, honoured: "use_http_header http_header_name upstream_port_override metadata_key"},
 		{of: &clusterv3.Cluster_CustomClusterType{}, honoured: "name typed_config"},
 		{
 			of: &dnsv3.DnsCluster{},

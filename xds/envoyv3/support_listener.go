@@ -4,6 +4,7 @@ package envoyv3
 
 import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 )
@@ -12,7 +13,7 @@ func listenerTables() []table {
 	return []table{
 		{
 			of: &listenerv3.Listener{},
-			honoured: "name address additional_addresses stat_prefix filter_chains default_filter_chain " +
+			honoured: "use_original_dst name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
 				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
 				"filter_chain_matcher",
@@ -34,12 +35,12 @@ func listenerTables() []table {
 			},
 			never: notes{
 				"fcds_config":         "give filter_chains",
-				"use_original_dst":    "connections are taken where they arrive",
 				"udp_listener_config": "only TCP and unix sockets are served",
 				"api_listener":        "there is no API listener",
 				"internal_listener":   "there are no internal listeners",
 			},
 		},
+		{of: &originaldstv3.OriginalDst{}},
 		{of: &listenerv3.Listener_DeprecatedV1{}, honoured: "bind_to_port"},
 		{
 			of:       &listenerv3.AdditionalAddress{},
