@@ -43,6 +43,7 @@ func (a *update) openClusters() {
 	if a.regroup {
 		a.clusters.Store(&living)
 	}
+	a.linkClusters(living)
 	a.unopened = len(a.problems) > 0
 	a.await(opened)
 }
@@ -60,6 +61,13 @@ func (a *update) openCluster(c *upstream.Cluster, asked *config.Cluster) (opened
 		return nil, c.Update(asked)
 	}
 	return nil, c.UseSecrets()
+}
+
+// linkClusters tells aggregate clusters whom they have.
+func (a *update) linkClusters(living map[string]*upstream.Cluster) {
+	for _, c := range living {
+		c.Link(func(name string) *upstream.Cluster { return living[name] })
+	}
 }
 
 // sameClusters reports whether the last update has left nothing to do: most are of

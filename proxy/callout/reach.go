@@ -43,6 +43,7 @@ func (c *Call) pick() outcome.Outcome {
 	if o != outcome.OK {
 		return o
 	}
+	c.cluster = h.Cluster.On(c.w) // c.found's own, or that of a member
 	b := c.cluster.Breaker(c.req.High)
 	if !b.Requests.Enter() {
 		c.cluster.Count.RqPendingOverflow++
@@ -64,7 +65,7 @@ func (c *Call) choose() (*upstream.Host, outcome.Outcome) {
 // speaksHTTP2 says what the host is to be spoken to in. What the client speaks is
 // of no matter to a request of our own, but gRPC is HTTP/2's.
 func (c *Call) speaksHTTP2() bool {
-	switch c.found.Config().HTTP.Protocol {
+	switch c.cluster.Config().HTTP.Protocol {
 	case config.UpstreamHTTP2:
 		return true
 	case config.UpstreamDownstream:

@@ -61,6 +61,9 @@ type Cluster struct {
 	DNS DNS
 	// OriginalDst is read for DiscoveryOriginalDst.
 	OriginalDst OriginalDst
+	// Aggregate names the clusters of DiscoveryAggregate, the preferred one first. A
+	// name that no cluster has counts as one without hosts.
+	Aggregate []string
 }
 
 // Discovery says where a cluster's hosts come from.
@@ -74,6 +77,9 @@ const (
 	DiscoveryEDS
 	// DiscoveryOriginalDst has a host for each destination that is asked for.
 	DiscoveryOriginalDst
+	// DiscoveryAggregate has the hosts of other clusters, one cluster's after the
+	// other's.
+	DiscoveryAggregate
 )
 
 // Provides reports whether the cluster chooses its hosts itself (CLUSTER_PROVIDED).

@@ -135,6 +135,9 @@ func (x *exchange) elsewhere() bool {
 	if o != outcome.OK || x.route.AutoHostRewrite && h.Hostname() != x.host.Hostname() {
 		return false
 	}
+	if h.Cluster != x.owner.Cluster {
+		return false
+	}
 	x.hostOn.End()
 	x.host, x.hostOn = h, h.On(x.w)
 	x.info.Upstream.Host = h.Endpoint()

@@ -60,6 +60,7 @@ type exchange struct {
 	found    *upstream.Cluster
 	known    bool // found is a cluster that there is
 	cluster  *upstream.Local
+	owner    *upstream.Local // the host's cluster: cluster, or a member of it
 	host     *upstream.Host
 	hostOn   *upstream.HostLocal
 	breaker  *pool.Breaker
@@ -156,6 +157,7 @@ func (x *exchange) clear() {
 	x.method, x.http10, x.closes = http1.MethodOther, false, false
 	x.served, x.route, x.target, x.random, x.known = nil, nil, nil, 0, false
 	x.view, x.from, x.hash = route.Request{}, route.Conn{}, route.Hash{}
+	x.owner = nil
 	x.found, x.cluster, x.host, x.hostOn, x.breaker = nil, nil, nil, nil, nil
 	x.timeout, x.idle, x.upgrades, x.shadowed = 0, 0, false, false
 	x.retry.clear()
@@ -270,7 +272,6 @@ func (x *exchange) pick() outcome.Outcome {
 	if o != outcome.OK {
 		return o
 	}
-	x.breaker = c.Breaker(x.route.High)
 	if o := x.occupy(h); o != outcome.OK {
 		return o
 	}
@@ -298,17 +299,31 @@ func (x *exchange) pick() outcome.Outcome {
 
 // occupy takes a place among the cluster's requests for an attempt at a host.
 func (x *exchange) occupy(h *upstream.Host) outcome.Outcome {
+	x.owner = x.cluster
+	if h.Cluster != x.cluster.Cluster {
+		x.ownedBy(h.Cluster.On(x.w))
+	}
+	x.breaker = x.owner.Breaker(x.route.High)
 	if !x.breaker.Requests.Enter() {
-		x.cluster.Count.RqPendingOverflow++
+		x.owner.Count.RqPendingOverflow++
 		return outcome.Overflow
 	}
 	x.host, x.hostOn = h, h.On(x.w)
 	x.info.Upstream.Host = h.Endpoint()
 	x.hostOn.Begin()
-	x.cluster.Count.RqActive++
+	x.owner.Count.RqActive++
 	x.shared = x.speaksHTTP2()
 	x.trailers = x.passesTrailers()
 	return outcome.OK
+}
+
+// ownedBy makes a member of an aggregate cluster the one whose attempt it is: its
+// breakers hold, and it counts the request.
+func (x *exchange) ownedBy(member *upstream.Local) {
+	x.cluster.Count.RqTotal--
+	member.Count.RqTotal++
+	x.owner = member
+	x.limits = answerLimits(&member.Config().HTTP)
 }
 
 // vacate gives the place back.
@@ -316,7 +331,7 @@ func (x *exchange) vacate() {
 	if x.hostOn != nil {
 		x.hostOn.End()
 		x.breaker.Requests.Leave()
-		x.cluster.Count.RqActive--
+		x.owner.Count.RqActive--
 		x.hostOn = nil
 	}
 }

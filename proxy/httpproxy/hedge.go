@@ -99,7 +99,7 @@ func (x *exchange) overtake(o *outcome.Outcome) bool {
 func (x *exchange) letRace() {
 	y := x.here.take(x.conn)
 	y.down = end{}
-	y.of, y.method, y.limits, y.cluster, y.breaker = x, x.method, x.limits, x.cluster, x.breaker
+	y.of, y.method, y.limits, y.cluster, y.owner, y.breaker = x, x.method, x.limits, x.cluster, x.owner, x.breaker
 	y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers = x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers
 	y.deadline, y.until, y.idle, y.moved, y.complete, y.grpc = x.deadline, x.until, x.idle, x.moved, x.complete, x.grpc
 	y.interims, y.raced = x.interims, true

@@ -154,15 +154,21 @@ func (x *exchange) aim() outcome.Outcome {
 	}
 	up := &c.Config().HTTP
 	x.wantName(up)
-	x.limits = http1.DefaultLimits()
-	if up.MaxHeadersKB > 0 {
-		x.limits.MaxHeaderBytes = int(up.MaxHeadersKB) << 10
-	}
-	if up.MaxHeaders > 0 {
-		x.limits.MaxHeaders = int(up.MaxHeaders)
-	}
+	x.limits = answerLimits(up)
 	x.rewrite()
 	return outcome.OK
+}
+
+// answerLimits bound the head of an answer.
+func answerLimits(up *config.UpstreamHTTP) http1.Limits {
+	l := http1.DefaultLimits()
+	if up.MaxHeadersKB > 0 {
+		l.MaxHeaderBytes = int(up.MaxHeadersKB) << 10
+	}
+	if up.MaxHeaders > 0 {
+		l.MaxHeaders = int(up.MaxHeaders)
+	}
+	return l
 }
 
 func (x *exchange) upgradeAllowed() bool {

@@ -252,7 +252,7 @@ func (x *exchange) grant(wanted bool) bool {
 		return false
 	}
 	r.left--
-	if !x.breaker.EnterRetry() {
+	if !x.cluster.Breaker(x.route.High).EnterRetry() {
 		n.RqRetryOverflow++
 		x.info.Flags |= streaminfo.UpstreamOverflow
 		return false
@@ -266,7 +266,7 @@ func (x *exchange) grant(wanted bool) bool {
 func (x *exchange) leaveRetries() {
 	if x.retry.held {
 		x.retry.held = false
-		x.breaker.Retries.Leave()
+		x.cluster.Breaker(x.route.High).Retries.Leave()
 	}
 }
 

@@ -171,7 +171,7 @@ func (x *exchange) replyOnStream(s *h2.Stream, lines []http1.Header, length int,
 
 // speaksHTTP2 says what the host is to be spoken to in.
 func (x *exchange) speaksHTTP2() bool {
-	switch x.cluster.Config().HTTP.Protocol {
+	switch x.owner.Config().HTTP.Protocol {
 	case config.UpstreamHTTP2:
 		return true
 	case config.UpstreamDownstream:
@@ -185,7 +185,7 @@ func (x *exchange) speaksHTTP2() bool {
 // passesTrailers says whether trailers go on: HTTP/2 always has them, HTTP/1.1 if
 // it is told to.
 func (x *exchange) passesTrailers() bool {
-	return (x.down.s != nil || x.here.room.cfg.EnableTrailers) && (x.shared || x.cluster.Config().HTTP.EnableTrailers)
+	return (x.down.s != nil || x.here.room.cfg.EnableTrailers) && (x.shared || x.owner.Config().HTTP.EnableTrailers)
 }
 
 // fallBack goes on in HTTP/1.1: the host has chosen it.

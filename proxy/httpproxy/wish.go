@@ -13,7 +13,7 @@ import (
 // wish is what the balancer is told.
 func (x *exchange) wish() upstream.Pick {
 	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
-	if c := x.cluster.Config(); c.Discovery.Provides() {
+	if c := x.cluster.Config(); c.Discovery == config.DiscoveryOriginalDst {
 		p.To = x.destination(c)
 	}
 	return p

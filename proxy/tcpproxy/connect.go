@@ -67,15 +67,23 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		here.Pool.ConnectionOverflow++
 		return outcome.Overflow, false
 	}
-	if asked := c.Config(); asked.Discovery.Provides() {
+	asked := c.Config()
+	if asked.Discovery == config.DiscoveryOriginalDst {
 		p.To = s.destination(asked)
 	}
-	if p.Avoid != nil && p.Avoid.Cluster != c {
+	if p.Avoid != nil && p.Avoid.Cluster != c && asked.Discovery != config.DiscoveryAggregate {
 		p.Avoid = nil
 	}
 	h, o := here.Pick(p)
 	if o != outcome.OK {
 		return o, false
+	}
+	if h.Cluster != c { // of a member of an aggregate cluster
+		c, here = h.Cluster, h.Cluster.On(s.w)
+		if b = c.Breaker(p.High); !b.Connections.Open() {
+			here.Pool.ConnectionOverflow++
+			return outcome.Overflow, false
+		}
 	}
 	host := h.On(s.w)
 	if s.log != nil {

@@ -28,7 +28,7 @@ func (t *Tried) Reset() {
 // config.Retry.PriorityEvery. Worker only.
 func (l *Local) PickAgain(p *Pick, policy *config.RetryHosts, every uint32, t *Tried) (*Host, outcome.Outcome) {
 	v := l.view.Load()
-	if every > 0 {
+	if every > 0 && v.asked.Discovery != config.DiscoveryAggregate {
 		t.turn(v, int(every))
 		if len(t.loads.healthy) == len(v.levels) {
 			p.loads = &t.loads

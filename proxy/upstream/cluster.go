@@ -58,7 +58,8 @@ type Cluster struct {
 
 	detection atomic.Pointer[detection] // nil: no outlier detection; mu guards changes
 
-	provided *provided // nil: hosts are listed; mu guards it
+	provided *provided                  // nil: hosts are listed; mu guards it
+	members  atomic.Pointer[[]*Cluster] // of an aggregate cluster; nil before Link
 
 	security *Security
 	tls      *transport.Tally
@@ -86,7 +87,8 @@ type Local struct {
 	Retry    any
 	picks    picker // balancing state of this worker
 	// met are the hosts that were asked for here, by address; see provided.
-	met map[string]*Host
+	met   map[string]*Host
+	among among // of an aggregate cluster
 }
 
 // Counters are what one worker counted of a cluster; names in Stats.
@@ -184,8 +186,11 @@ func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 			return nil, outcome.NoHost
 		}
 	}
-	if v.provided != nil {
+	switch v.asked.Discovery {
+	case config.DiscoveryOriginalDst:
 		return l.pickProvided(v.provided, p)
+	case config.DiscoveryAggregate:
+		return l.pickAmong(v, p)
 	}
 	l.picks.now = l.Worker.Now()
 	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {

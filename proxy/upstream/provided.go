@@ -82,6 +82,9 @@ func (p *provided) members() []member {
 
 // pickProvided chooses the host that the request asks for.
 func (l *Local) pickProvided(p *provided, q *Pick) (*Host, outcome.Outcome) {
+	if p == nil { // the cluster is closed
+		return nil, outcome.NoHost
+	}
 	h := l.met[string(q.To)]
 	if h == nil || h.Removed() {
 		if h = l.Cluster.meet(p, q.To); h == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	commondnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -33,7 +34,11 @@ func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) boo
 	}
 	custom := m.GetClusterType()
 	if custom != nil && custom.GetTypedConfig() != nil {
-		return d.dnsCluster(p.dot("cluster_type").dot("typed_config"), custom, c)
+		reads := d.customCluster(p.dot("cluster_type").dot("typed_config"), custom, c)
+		if c.Discovery.Provides() && m.GetLoadAssignment() != nil {
+			d.refuse(p.dot("load_assignment"), "this type of cluster finds its hosts itself")
+		}
+		return reads
 	}
 	name := "envoy.cluster.static"
 	switch {
@@ -106,16 +111,25 @@ func (d *decoder) legacyDNS(p path, m *clusterv3.Cluster, c *config.Cluster) {
 	}
 }
 
-// dnsCluster reads envoy.clusters.dns, the typed form of both DNS types.
-func (d *decoder) dnsCluster(p path, custom *clusterv3.Cluster_CustomClusterType, c *config.Cluster) bool {
+// customCluster reads a cluster by the type of its configuration; false if there
+// are no endpoints to be read.
+func (d *decoder) customCluster(p path, custom *clusterv3.Cluster_CustomClusterType, c *config.Cluster) bool {
 	if typeName, _, bad := unwrap(custom.GetTypedConfig()); bad == "" && !implements(clusterKind, typeName) {
 		d.refuse(p, "Didn't find a registered cluster factory implementation for type: '%s'", typeName)
 		return false
 	}
-	m, ok := d.extension(p, clusterKind, custom.GetName(), custom.GetTypedConfig()).(*dnsv3.DnsCluster)
-	if !ok {
-		return false
+	switch m := d.extension(p, clusterKind, custom.GetName(), custom.GetTypedConfig()).(type) {
+	case *dnsv3.DnsCluster:
+		d.dnsCluster(p, m, c)
+		return true
+	case *aggregatev3.ClusterConfig:
+		c.Discovery, c.Aggregate = config.DiscoveryAggregate, m.GetClusters()
 	}
+	return false
+}
+
+// dnsCluster reads envoy.clusters.dns, the typed form of both DNS types.
+func (d *decoder) dnsCluster(p path, m *dnsv3.DnsCluster, c *config.Cluster) {
 	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	c.Discovery = config.DiscoveryStrictDNS
 	if m.GetAllAddressesInSingleEndpoint() {
@@ -139,7 +153,6 @@ func (d *decoder) dnsCluster(p path, custom *clusterv3.Cluster_CustomClusterType
 	case commondnsv3.DnsLookupFamily_ALL:
 		c.DNS.Family = config.DNSAll
 	}
-	return true
 }
 
 func (d *decoder) dnsFailure(p path, m refreshRate, c *config.Cluster) {

@@ -12,6 +12,7 @@ import (
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
@@ -138,6 +139,7 @@ func extensions() []extension {
 		{accessLogger, "envoy.access_loggers.file", func() proto.Message { return &filelogv3.FileAccessLog{} }},
 		{healthChecker, "envoy.health_checkers.redis", func() proto.Message { return &redischeckv3.Redis{} }},
 		{checkEventSink, "envoy.health_check.event_sinks.file", func() proto.Message { return &filesinkv3.HealthCheckEventFileSink{} }},
+		{clusterKind, "envoy.clusters.aggregate", func() proto.Message { return &aggregatev3.ClusterConfig{} }},
 		{clusterKind, "envoy.clusters.dns", func() proto.Message { return &dnsv3.DnsCluster{} }},
 		{balancePolicy, "envoy.load_balancing_policies.round_robin", func() proto.Message { return &roundv3.RoundRobin{} }},
 		{balancePolicy, "envoy.load_balancing_policies.least_request", func() proto.Message { return &leastv3.LeastRequest{} }},

@@ -6,6 +6,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
@@ -66,6 +67,7 @@ func clusterTable() []table {
 		{of: &metadatav3.MetadataKey{}, honoured: "key path"},
 		{of: &metadatav3.MetadataKey_PathSegment{}, honoured: "key"},
 		{of: &providedv3.ClusterProvided{}},
+		{of: &aggregatev3.ClusterConfig{}, partly: notes{"clusters": "those that list their hosts: one of ORIGINAL_DST has none for it"}},
 		{of: &clusterv3.Cluster_OriginalDstLbConfig{}, honoured: "use_http_header http_header_name upstream_port_override metadata_key"},
 		{of: &clusterv3.Cluster_CustomClusterType{}, honoured: "name typed_config"},
 		{
