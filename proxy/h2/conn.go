@@ -277,15 +277,29 @@ func (c *Conn) Connects() bool { return c.connect }
 // Settled reports whether the peer's SETTINGS came.
 func (c *Conn) Settled() bool { return c.settled }
 
+// A read may bring thousands of frames, and each of them the work of a request.
+// Others get their turn after framesPerTurn, which is more than a client with a
+// hundred streams sends at a time; a peer whose requests come to nothing has less.
+const (
+	framesPerTurn  = 128
+	suspectPerTurn = 16
+)
+
 // Ready reads what came, frame by frame. It does not yield.
 func (c *Conn) Ready(n *loop.Conn) {
+	frames := 0
 	for c.err == nil {
 		for n.Pending() > 0 && c.err == nil {
+			if frames >= suspectPerTurn && (frames >= framesPerTurn || c.floods.Suspect()) {
+				n.Again()
+				return
+			}
 			used := c.take(n.Buffered())
 			if used == 0 {
 				break
 			}
 			n.Discard(used)
+			frames++
 		}
 		if c.err != nil {
 			return

@@ -196,6 +196,15 @@ func (a *Floods) spend(n, now int64) error {
 	return nil
 }
 
+// Suspect reports whether most streams so far ended too soon, and not just a few; or half of the control budget is
+// gone. What such a peer asks for is likely in vain: it may wait.
+func (a *Floods) Suspect() bool {
+	return a.premature >= suspectStreams && 2*a.premature > a.closed || 2*a.control < int64(a.lim.ControlBurst)*second
+}
+
+// suspectStreams is how many premature ends are no chance.
+const suspectStreams = 16
+
 // Opened takes in a new stream, of either side.
 func (a *Floods) Opened() { a.opened++ }
 
