@@ -157,6 +157,9 @@ func (l serving) statName() string {
 	if l.asked.StatPrefix != "" {
 		return stats.Clean(l.asked.StatPrefix)
 	}
+	if in := l.asked.Address.Inside; in != "" {
+		return "envoy_internal_" + stats.Clean(in)
+	}
 	return stats.Clean(l.Addrs()[0].String())
 }
 

@@ -307,7 +307,10 @@ func (h *host) answerH2(st *h2stream) {
 // request is a client's: pieces as in a host's answer.
 func (st *h2stream) request(r *request, authority string) {
 	fields := []field{{":method", r.method}, {":scheme", r.scheme}, {":path", r.target}, {":authority", authority}}
-	if r.target == "" {
+	switch {
+	case r.method == "CONNECT" && r.target != "" && r.target[0] != '/':
+		fields = []field{{":method", r.method}, {":authority", r.target}}
+	case r.target == "":
 		fields = append(fields[:2:2], fields[3])
 	}
 	for _, f := range r.fields {

@@ -232,7 +232,7 @@ func (r *request) framed() (fields []field, chunked bool) {
 		fields = append(fields, f)
 	}
 	switch {
-	case framed:
+	case framed, r.method == "CONNECT": // what follows is the tunnel's
 	case bodies > 1 || len(r.trailers) > 0:
 		chunked = true
 		fields = append(fields, field{"transfer-encoding", "chunked"})

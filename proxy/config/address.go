@@ -6,8 +6,8 @@ import (
 )
 
 // Address is where something listens or can be reached: an IP and port, a host
-// name and port that is still to be resolved, or a unix socket. Exactly one of
-// IP, Host and Path is set. Comparable; usable as a map key.
+// name and port that is still to be resolved, a unix socket, or a listener inside
+// the process. Exactly one of IP, Host, Path and Inside is set. Comparable; usable as a map key.
 type Address struct {
 	// IP is the resolved address. Its port is 0 only on a listener that wants
 	// the kernel to choose.
@@ -18,16 +18,21 @@ type Address struct {
 	// Path is a unix socket; a leading '@' says that it is an abstract one
 	// (Envoy core.v3.Pipe).
 	Path string
+	// Inside names an internal listener, and InsideID the host among those that do
+	// (Envoy core.v3.EnvoyInternalAddress).
+	Inside, InsideID string
 	// Mode is the file mode of a listening unix socket, 0 to leave it.
 	Mode uint32
 }
 
-// String gives the form that Envoy prints and hashes: "ip:port", "host:port"
-// or the socket's path.
+// String gives the form that Envoy prints and hashes: "ip:port", "host:port",
+// the socket's path, or "envoy://listener/endpoint".
 func (a Address) String() string {
 	switch {
 	case a.Path != "":
 		return a.Path
+	case a.Inside != "":
+		return "envoy://" + a.Inside + "/" + a.InsideID
 	case a.Host != "":
 		return a.Host + ":" + strconv.Itoa(int(a.Port))
 	}

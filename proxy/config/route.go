@@ -280,12 +280,22 @@ type Forward struct {
 	// filters say.
 	RateLimits []RateLimit
 	HostLimits bool
+	// Ends, unless nil, ends CONNECT here: what it carries goes to the host as bytes.
+	Ends *ConnectEnd
 }
 
 // UpgradeSwitch turns an upgrade on or off for one route; Type is lower case.
 type UpgradeSwitch struct {
 	Type    string
 	Enabled bool
+}
+
+// ConnectEnd is how CONNECT is ended (Envoy UpgradeConfig.ConnectConfig).
+type ConnectEnd struct {
+	// Post ends POST too: its body is what is carried.
+	Post bool
+	// Header begins what the host gets; nil: none.
+	Header *ProxyHeader
 }
 
 // WeightedRoute is one share of a weighted action.

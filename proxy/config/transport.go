@@ -14,6 +14,15 @@ type UpstreamTransport struct {
 	StartTLS bool
 	// ProxyHeader is nil if none is sent.
 	ProxyHeader *ProxyHeader
+	// Passes is metadata that goes along with connections to internal listeners.
+	Passes []PassedMetadata
+}
+
+// PassedMetadata names metadata that a connection to an internal listener has, of
+// the host or else of its cluster (Envoy internal_upstream.v3).
+type PassedMetadata struct {
+	Host bool
+	Name string
 }
 
 // TransportMatch gives the hosts whose labels match another transport than the

@@ -21,6 +21,9 @@ const smallBody = 16 << 10
 func (x *exchange) send() outcome.Outcome {
 	x.moved = x.w.Now()
 	x.info.Times.UpstreamSendBegan = x.moved
+	if x.raw {
+		return x.sendRaw()
+	}
 	if x.held.use {
 		return x.sendKept()
 	}
@@ -91,10 +94,13 @@ func (x *exchange) wholeCame() {
 
 // carryBuffered sends what the client's connection has of the body.
 func (x *exchange) carryBuffered() outcome.Outcome {
-	chunked := x.in.kind == http1.BodyChunked
+	chunked := x.in.kind == http1.BodyChunked && !x.raw
 	if err := x.in.relay(&x.up, &x.down, chunked, x.trailers, &x.here.room.limits); err != nil {
 		x.refused, _ = err.(http1.Error)
 		return outcome.BadRequest
+	}
+	if x.raw && x.in.done {
+		x.up.closeWrite()
 	}
 	return outcome.OK
 }

@@ -44,7 +44,7 @@ func (x *exchange) reach() outcome.Outcome {
 		return x.reachStream()
 	}
 	p := x.hostOn.Exclusive
-	fresh := x.tries > 0
+	fresh := x.tries > 0 || x.raw
 	want := x.wants()
 	if fresh || !p.HasIdle(want) {
 		own := *want // the attempt may outlive the request

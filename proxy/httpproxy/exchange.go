@@ -79,6 +79,7 @@ type exchange struct {
 	out      []byte // the head to send, and a small body; kept while it may go out again
 	bodyAt   int    // where that body begins, of a head that is sent as a header block
 	shared   bool   // the host is to be spoken to in HTTP/2
+	raw      bool   // the host is sent the payload alone, see connectend.go
 	whole    bool   // out is the whole request
 	untaken  bool   // the kernel took nothing of it
 	retry    retrying
@@ -150,7 +151,7 @@ func newExchange(l *local) *exchange {
 // clear makes x ready for another request; what it has allocated stays.
 func (x *exchange) clear() {
 	x.conn, x.down, x.up = nil, end{}, end{}
-	x.bodyAt, x.shared, x.grpc, x.bad, x.keyn = 0, false, false, nil, 0
+	x.bodyAt, x.shared, x.raw, x.grpc, x.bad, x.keyn = 0, false, false, false, nil, 0
 	x.head, x.since = 0, 0
 	x.in.reset(http1.BodyNone, 0)
 	x.back.reset(http1.BodyNone, 0)
@@ -280,6 +281,9 @@ func (x *exchange) pick() outcome.Outcome {
 	}
 	x.multiply()
 	switch {
+	case x.raw:
+		x.keepHead()
+		x.retry.live = x.retry.live && x.whole // else its payload may be gone
 	case x.held.use:
 		x.pickKept()
 	case x.retry.live || x.route.Redirects != nil || x.race.more > 0:
@@ -355,6 +359,10 @@ func (x *exchange) forward() outcome.Outcome {
 	}
 	if o := x.send(); o != outcome.OK {
 		return o
+	}
+	if x.raw {
+		x.answerRaw()
+		return outcome.OK
 	}
 	if x.race.more > 0 && x.dueToRace() {
 		return outcome.PerTryTimeout // for the next one of those that go out at first
@@ -454,7 +462,7 @@ func (x *exchange) release(o outcome.Outcome) {
 			x.drop()
 		}
 	case l == nil:
-	case whole && x.resp.KeepAlive && !x.tunnel && x.status != 101:
+	case whole && x.resp.KeepAlive && !x.tunnel && !x.raw && x.status != 101:
 		if l.Conn.Pending() > 0 {
 			x.here.count.UpstreamExtra++
 		}

@@ -176,7 +176,7 @@ func (x *exchange) passRead(p []byte, last bool) bool {
 	if last && x.trailers {
 		lines = x.flt.reqTail
 	}
-	chunked := x.req.Body == http1.BodyChunked
+	chunked := x.req.Body == http1.BodyChunked && !x.raw
 	if len(p) > 0 {
 		x.in.tapped(p)
 		x.up.put(p, chunked, last && len(lines) == 0)
@@ -184,6 +184,9 @@ func (x *exchange) passRead(p []byte, last bool) bool {
 	if last {
 		x.up.finish(chunked, lines)
 		x.in.done = true
+		if x.raw {
+			x.up.closeWrite()
+		}
 	}
 	return last
 }

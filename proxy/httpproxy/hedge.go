@@ -46,7 +46,7 @@ func (x *exchange) hedges() bool {
 // multiply settles how many requests go out at first.
 func (x *exchange) multiply() {
 	h := x.route.Hedge
-	if h == nil || x.upgrades {
+	if h == nil || x.upgrades || x.raw {
 		return
 	}
 	x.race.more = max(h.Initial, 1) - 1

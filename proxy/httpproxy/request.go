@@ -144,6 +144,7 @@ func (x *exchange) aim() outcome.Outcome {
 	if !x.known {
 		return outcome.NoCluster
 	}
+	x.raw = x.endsHere()
 	x.info.Upstream.Cluster = c.Config()
 	x.times(c)
 	if r.HasIdleTimeout {

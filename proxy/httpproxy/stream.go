@@ -171,6 +171,9 @@ func (x *exchange) replyOnStream(s *h2.Stream, lines []http1.Header, length int,
 
 // speaksHTTP2 says what the host is to be spoken to in.
 func (x *exchange) speaksHTTP2() bool {
+	if x.raw {
+		return false
+	}
 	switch x.owner.Config().HTTP.Protocol {
 	case config.UpstreamHTTP2:
 		return true

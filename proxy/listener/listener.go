@@ -73,6 +73,10 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 
 // open listens on one address: the first worker's socket settles the port.
 func (l *Listener) open(a config.Address, asked *config.Listener) (config.Address, error) {
+	if a.Inside != "" {
+		l.openInside(a.Inside)
+		return a, nil
+	}
 	o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: asked.Keepalive, Freebind: asked.Freebind}
 	if a.Path != "" {
 		l.shared = &loop.SharedSocket{}
@@ -96,6 +100,16 @@ func (l *Listener) open(a config.Address, asked *config.Listener) (config.Addres
 		}
 	}
 	return a, nil
+}
+
+// openInside listens for what the workers themselves dial by name.
+func (l *Listener) openInside(name string) {
+	for _, w := range l.workers {
+		local := l.local[w.ID]
+		do(w, func() {
+			local.sockets = append(local.sockets, w.ListenInside(name, func(c *loop.Conn) { l.accepted(local, c) }))
+		})
+	}
 }
 
 // do runs f on a worker and waits for it.

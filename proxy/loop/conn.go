@@ -53,6 +53,7 @@ type Conn struct {
 
 	layer  *layer  // nil: what is written is what is sent
 	origin *origin // nil: nobody has said anything else
+	inside *inside // nil: no end of a pair
 
 	// Life.
 	connecting bool
@@ -426,6 +427,9 @@ func (c *Conn) end(reset bool) {
 	c.readable, c.writable = false, false
 	w.conns[c.fd] = nil
 	w.k.close(c.fd, reset)
+	if c.inside != nil {
+		c.part(reset)
+	}
 	w.count.Conns--
 	if c.readErr == nil {
 		c.readErr = ErrClosed

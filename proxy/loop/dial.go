@@ -14,6 +14,9 @@ import (
 // only. Errors: ErrTimeout, or an *os.SyscallError that holds the reason
 // (ECONNREFUSED, ENETUNREACH, EMFILE …).
 func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
+	if a.Inside != "" {
+		return w.dialInside(a.Inside)
+	}
 	fd, errno := w.k.connect(a, o)
 	if errno != 0 && errno != syscall.EINPROGRESS {
 		return nil, os.NewSyscallError("connect", errno)

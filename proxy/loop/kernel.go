@@ -34,6 +34,8 @@ type kernel interface {
 	// connect begins a connection: 0 when it stands, EINPROGRESS when
 	// writability or an error will tell.
 	connect(a config.Address, o config.Keepalive) (fd int, errno syscall.Errno)
+	// pair makes two connected sockets, as socketpair does.
+	pair() (x, y int, errno syscall.Errno)
 	// socketError takes the pending error (SO_ERROR).
 	socketError(fd int) syscall.Errno
 	sockname(fd int) netip.AddrPort

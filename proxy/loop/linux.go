@@ -258,6 +258,14 @@ func (k *linux) connect(a config.Address, o config.Keepalive) (int, syscall.Errn
 	}
 }
 
+func (k *linux) pair() (x, y int, errno syscall.Errno) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, err.(syscall.Errno)
+	}
+	return fds[0], fds[1], 0
+}
+
 // setTCP sets what a TCP socket should have; a listening socket hands it to
 // those it accepts. What the kernel does not know it leaves.
 func setTCP(fd int, o config.Keepalive) {

@@ -21,6 +21,7 @@ type Listener struct {
 	w      *Worker
 	fd     int
 	addr   config.Address
+	name   string // of one inside the process, which has no fd
 	onConn func(*Conn)
 	retry  Timer
 	queued bool
@@ -69,6 +70,13 @@ func (l *Listener) Close() {
 		return
 	}
 	l.ending = true
+	if l.name != "" {
+		l.closed = true
+		if l.w.inside[l.name] == l {
+			delete(l.w.inside, l.name)
+		}
+		return
+	}
 	if !l.waits {
 		l.take(acceptsAtEnd)
 	}

@@ -49,6 +49,7 @@ type Worker struct {
 	busy      bool // there was something lately
 	count     Counters
 	paused    []*Listener   // waiting for file descriptors
+	inside    map[string]*Listener
 	last      queue[func()] // for the end of the turn
 	spare     []func()      // the other half of posted
 	live      []*coroutine

@@ -124,6 +124,9 @@ func (c *Conn) receive(p []byte) (n int, more bool, err error) {
 	case errors.Is(c.writeErr, syscall.ECONNRESET):
 		c.closeErr = c.writeErr // the write took the reset; this is no end
 		return 0, false, c.closeErr
+	case c.inside != nil && c.inside.torn:
+		c.closeErr = sysError("read", syscall.ECONNRESET)
+		return 0, false, c.closeErr
 	}
 	return 0, false, io.EOF
 }

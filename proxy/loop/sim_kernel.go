@@ -264,6 +264,29 @@ func (k *simKernel) connectUnix(a config.Address) (int, syscall.Errno) {
 	return fd, 0
 }
 
+// pairPath is where pairs are, for faults and for names.
+const pairPath = "(pair)"
+
+func (k *simKernel) pair() (int, int, syscall.Errno) {
+	s := k.s
+	switch {
+	case k.dead:
+		return -1, -1, syscall.EBADF
+	case k.limit > 0 && k.open+2 > k.limit:
+		return -1, -1, syscall.EMFILE
+	}
+	s.stats.Connections++
+	st := s.site(config.Address{Path: pairPath})
+	x := &socket{s: s, site: st}
+	y := &socket{s: s, site: st, peer: x}
+	x.peer = y
+	st.add(x)
+	st.add(y)
+	fd, other := k.install(x), k.install(y)
+	s.note(k, opConnect, fd, other)
+	return fd, other, 0
+}
+
 // source is the address that this worker's connections come from.
 func (k *simKernel) source(to netip.Addr) netip.Addr {
 	id := byte(k.w.ID)

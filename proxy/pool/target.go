@@ -44,6 +44,8 @@ type Target struct {
 	Path     *transport.Path
 	Hostname string
 	TLVs     string
+	// Handed goes along with connections to an internal listener; nil: nothing.
+	Handed *Handed
 	// Seen counts the host's connections; nil: nobody asks.
 	Seen *Seen
 }
@@ -53,6 +55,29 @@ type Target struct {
 type Seen struct {
 	Connections, ConnectFail atomic.Uint64
 	Active                   atomic.Int64
+}
+
+// Handed is metadata that whoever accepts a connection finds. Of is the cluster whose
+// hosts have it.
+type Handed struct {
+	Of       *config.Cluster
+	Metadata config.FilterMetadata
+}
+
+// To is what the connections of a host are handed.
+func (h *Handed) To(e *config.Endpoint) *Handed {
+	_, t := h.Of.TransportOf(e)
+	own := &Handed{Of: h.Of, Metadata: config.FilterMetadata{}}
+	for _, p := range t.Passes {
+		from := h.Of.Metadata
+		if p.Host {
+			from = e.FilterMetadata
+		}
+		if m, ok := from[p.Name]; ok {
+			own.Metadata[p.Name] = m
+		}
+	}
+	return own
 }
 
 // Counters are what pools of one cluster counted on one worker.
@@ -169,6 +194,9 @@ func dial(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error) {
 func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
 	began := w.Now()
 	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+	if err == nil && t.Handed != nil {
+		c.PassOn(t.Handed.Metadata)
+	}
 	if err != nil || t.Path == nil {
 		return c, err
 	}

@@ -80,6 +80,7 @@ func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels
 	}
 	r.path = compilePathRewrite(a.PrefixRewrite, a.RegexRewrite)
 	r.host = compileHostRewrite(a)
+	r.Ends = a.Ends
 	if err := r.compileUpgrades(a.Upgrades); err != nil {
 		return err
 	}

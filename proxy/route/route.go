@@ -79,6 +79,8 @@ type Route[C comparable] struct {
 	AttemptCount, AttemptCountInResponse, TimeoutRetryHeader bool
 	// High: priority HIGH, the cluster's other set of circuit breakers.
 	High bool
+	// Ends is config.Forward's.
+	Ends *config.ConnectEnd
 	// AutoHostRewrite takes the Host from the chosen endpoint's hostname.
 	AutoHostRewrite bool
 	// AppendXForwardedHost puts the old host in x-forwarded-host if AppendHost or AutoHostRewrite replaces it.

@@ -3,6 +3,7 @@ package tcpproxy
 // What is noted of a session for its access logs; nothing, if there are none.
 
 import (
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -34,6 +35,11 @@ func (s *session) noteBegin() {
 	i.Began = s.w.Now()
 	g.info.Conn, g.info.Remote = i, i.Peer
 	g.info.Times.Began = i.Began
+	if m, ok := c.Passed().(config.FilterMetadata); ok {
+		for namespace, fields := range m {
+			i.Metadata.Set(namespace, fields)
+		}
+	}
 	s.log = g
 	if r.logOptions.FlushInterval > 0 {
 		s.w.SetTimer(&g.timer, r.logOptions.FlushInterval, s.logAgain)

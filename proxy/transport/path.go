@@ -92,6 +92,12 @@ func (p *Path) StartTLS(c *loop.Conn, peer *Peer, timeout time.Duration) (bool, 
 	return true, p.tls.Secure(c, peer, timeout)
 }
 
+// AppendHeader appends the PROXY header that h asks for. Any goroutine.
+func AppendHeader(dst []byte, h *config.ProxyHeader, o *Origin) []byte {
+	p := Path{header: h, added: appendTLVs(nil, h.Added)}
+	return p.appendHeader(dst, o, "")
+}
+
 func (p *Path) appendHeader(dst []byte, o *Origin, own string) []byte {
 	h := proxyproto.Header{Version: int(p.header.Version), Local: o == nil}
 	if o != nil {

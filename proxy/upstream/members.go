@@ -103,6 +103,9 @@ func (h *Host) aimed(t *pool.Target, e *config.Endpoint) *pool.Target {
 	own := *t
 	own.Address, own.Seen = e.Address, &h.seen
 	own.Path, own.Hostname, own.TLVs = h.path, e.Hostname, transport.AppendTLVs(e.AddedTLVs)
+	if t.Handed != nil {
+		own.Handed = t.Handed.To(e)
+	}
 	return &own
 }
 
@@ -156,6 +159,11 @@ func newTarget(asked *config.Cluster) pool.Target {
 		MaxUses:        asked.HTTP.MaxRequests,
 		MaxAge:         asked.HTTP.MaxConnAge,
 		MaxConnections: hostLimit(asked),
+	}
+	for tr := range asked.Transports {
+		if len(tr.Passes) > 0 {
+			t.Handed = &pool.Handed{Of: asked}
+		}
 	}
 	if t.ConnectTimeout <= 0 {
 		t.ConnectTimeout = defaultConnectTimeout

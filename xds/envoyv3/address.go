@@ -20,6 +20,8 @@ func (d *decoder) ipOrPipe(p path, m *corev3.Address) config.Address {
 		return d.ip(p.dot("socket_address"), a.SocketAddress)
 	case *corev3.Address_Pipe:
 		return d.pipe(p.dot("pipe"), a.Pipe)
+	case *corev3.Address_EnvoyInternalAddress:
+		d.unsupported(p.dot("envoy_internal_address"), "endpoints alone have it")
 	case nil:
 		d.refuse(p, "Address must be set: socket_address or pipe")
 	}
@@ -34,6 +36,12 @@ func (d *decoder) ip(p path, m *corev3.SocketAddress) config.Address {
 		return config.Address{}
 	}
 	return config.Address{IP: netip.AddrPortFrom(ip, d.port(p, m))}
+}
+
+// inside reads the address of an internal listener.
+func (d *decoder) inside(p path, m *corev3.EnvoyInternalAddress) config.Address {
+	d.required(p.dot("server_listener_name"), m.GetServerListenerName())
+	return config.Address{Inside: m.GetServerListenerName(), InsideID: m.GetEndpointId()}
 }
 
 // hostOrIP reads the address of an endpoint that DNS may have to resolve.

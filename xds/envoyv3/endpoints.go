@@ -134,6 +134,9 @@ func (d *decoder) endpointAddress(p path, m *corev3.Address, from config.Discove
 	if from == config.DiscoveryStrictDNS || from == config.DiscoveryLogicalDNS {
 		return d.hostOrIP(p, m)
 	}
+	if in := m.GetEnvoyInternalAddress(); in != nil {
+		return d.inside(p.dot("envoy_internal_address"), in)
+	}
 	before := len(d.problems)
 	a := d.ipOrPipe(p, m)
 	for i := range d.problems[before:] {

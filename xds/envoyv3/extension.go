@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
+
 	typedstructv1 "github.com/cncf/xds/go/udpa/type/v1"
 	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -44,6 +46,7 @@ import (
 	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	prioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
+	internalsocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/internal_upstream/v3"
 	proxysocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	starttlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/starttls/v3"
@@ -84,6 +87,7 @@ const (
 	healthChecker       kind = "health checker"
 	checkEventSink      kind = "health check event sink"
 	xdsSocket           kind = "transport socket of a control plane"
+	bootstrapExtension  kind = "bootstrap extension"
 
 	retryHost         kind = "retry host predicate"
 	retryPriority     kind = "retry priority"
@@ -133,6 +137,8 @@ func extensions() []extension {
 		{upstreamSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},
 		{upstreamSocket, "envoy.transport_sockets.starttls", func() proto.Message { return &starttlsv3.UpstreamStartTlsConfig{} }},
 		{upstreamSocket, "envoy.transport_sockets.upstream_proxy_protocol", func() proto.Message { return &proxysocketv3.ProxyProtocolUpstreamTransport{} }},
+		{upstreamSocket, "envoy.transport_sockets.internal_upstream", func() proto.Message { return &internalsocketv3.InternalUpstreamTransport{} }},
+		{bootstrapExtension, "envoy.bootstrap.internal_listener", func() proto.Message { return &internallistenerv3.InternalListener{} }},
 		{certValidator, "envoy.tls.cert_validator.spiffe", func() proto.Message { return &tlsv3.SPIFFECertValidatorConfig{} }},
 		{xdsSocket, "envoy.transport_sockets.raw_buffer", func() proto.Message { return &rawbufferv3.RawBuffer{} }},
 		{xdsSocket, "envoy.transport_sockets.tls", func() proto.Message { return &tlsv3.UpstreamTlsContext{} }},

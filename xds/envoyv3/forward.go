@@ -28,6 +28,7 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 		Timeout:              d.duration(p.dot("timeout"), m.GetTimeout(), defaultRouteTimeout),
 		High:                 m.GetPriority() == corev3.RoutingPriority_HIGH,
 		Upgrades:             d.upgradeSwitches(p.dot("upgrade_configs"), m.GetUpgradeConfigs()),
+		Ends:                 d.connectEnd(p.dot("upgrade_configs"), m.GetUpgradeConfigs()),
 		Retry:                d.retry(p.dot("retry_policy"), m.GetRetryPolicy()),
 		Hedge:                d.hedge(p.dot("hedge_policy"), m.GetHedgePolicy()),
 		Redirects:            d.redirects(p, m),
@@ -144,6 +145,26 @@ func (d *decoder) upgradeSwitches(p path, configs []*routev3.RouteAction_Upgrade
 		all = append(all, config.UpgradeSwitch{Type: name, Enabled: orBool(u.GetEnabled(), true)})
 	}
 	return all
+}
+
+// connectEnd reads how CONNECT is ended here; nil: it goes on.
+func (d *decoder) connectEnd(p path, configs []*routev3.RouteAction_UpgradeConfig) (end *config.ConnectEnd) {
+	for i, u := range configs {
+		m := u.GetConnectConfig()
+		switch kind := strings.ToUpper(u.GetUpgradeType()); {
+		case m == nil:
+		case kind == "CONNECT-UDP":
+			d.unsupported(p.at(i).dot("connect_config"), "no datagrams are passed on")
+		case kind != "CONNECT":
+			d.refuse(p.at(i), "Non-CONNECT upgrade type %s has ConnectConfig", u.GetUpgradeType())
+		default:
+			end = &config.ConnectEnd{Post: m.GetAllowPost()}
+			if h := m.GetProxyProtocolConfig(); h != nil {
+				end.Header = d.proxyHeader(p.at(i).dot("connect_config").dot("proxy_protocol_config"), h)
+			}
+		}
+	}
+	return end
 }
 
 func (d *decoder) hashPolicy(p path, m *routev3.RouteAction_HashPolicy) config.HashPolicy {

@@ -33,10 +33,16 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		StatPrefix:  m.GetStatPrefix(),
 		Metadata:    filterMetadata(m.GetMetadata()),
 	}
-	if m.GetInternalListener() != nil || m.GetApiListener() != nil {
+	switch {
+	case m.GetApiListener() != nil:
 		return l // the walk has refused it, and it has no address
+	case m.GetInternalListener() != nil:
+		d.internalListener(p, m, l)
+	case m.GetAddress().GetEnvoyInternalAddress() != nil:
+		d.refuse(p.dot("address"), "error adding listener named '%s': use internal_listener field instead of address for internal listeners", l.Name)
+	default:
+		l.Address = d.ipOrPipe(p.dot("address"), m.GetAddress())
 	}
-	l.Address = d.ipOrPipe(p.dot("address"), m.GetAddress())
 	if l.Name == "" && !l.Address.IsZero() {
 		l.Name = l.Address.String()
 	}
@@ -48,6 +54,22 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 	d.chains(p, m, l)
 	d.listenerFilters(p, m, l)
 	return l
+}
+
+// internalListener reads a listener that only this process reaches, by its name. The
+// texts are Envoy's (listener_impl.cc, buildInternalListener).
+func (d *decoder) internalListener(p path, m *listenerv3.Listener, l *config.Listener) {
+	d.required(p.dot("name"), l.Name)
+	l.Address = config.Address{Inside: l.Name}
+	switch {
+	case m.GetAddress() != nil || len(m.GetAdditionalAddresses()) > 0:
+		d.refuse(p.dot("address"), "error adding listener '%s': address should not be used when an internal listener config is provided", l.Name)
+	case m.GetConnectionBalanceConfig() != nil || m.GetEnableMptcp() || m.GetEnableReusePort() != nil || l.Freebind ||
+		m.GetTcpBacklogSize() != nil || m.GetTcpFastOpenQueueLength() != nil || m.GetTransparent().GetValue():
+		d.refuse(p.dot("internal_listener"), "error adding listener named '%s': has unsupported tcp listener feature", l.Name)
+	case len(m.GetSocketOptions()) > 0:
+		d.refuse(p.dot("socket_options"), "error adding listener named '%s': does not support socket option", l.Name)
+	}
 }
 
 func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {

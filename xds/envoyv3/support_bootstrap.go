@@ -27,7 +27,7 @@ func bootstrapTables() []table {
 				"grpc_async_client_manager_config": "tunes Envoy's cache of gRPC clients",
 			},
 			partly: notes{
-				"bootstrap_extensions":      "socket interfaces, which have no effect; what changes how requests are answered is refused",
+				"bootstrap_extensions":      "socket interfaces, which have no effect, and internal listeners; what else changes how requests are answered is refused",
 				"typed_dns_resolver_config": noteResolver,
 				"application_log_config":    "checked, and has no effect: see --log-level",
 			},

@@ -15,7 +15,7 @@ func listenerTables() []table {
 			of: &listenerv3.Listener{},
 			honoured: "use_original_dst name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
-				"bind_to_port deprecated_v1 listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
+				"bind_to_port deprecated_v1 internal_listener listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
 				"filter_chain_matcher",
 			partly: notes{"access_log": "checked, and nothing is logged: give the log to the connection manager or the TCP proxy"},
 			noEffect: notes{
@@ -37,10 +37,10 @@ func listenerTables() []table {
 				"fcds_config":         "give filter_chains",
 				"udp_listener_config": "only TCP and unix sockets are served",
 				"api_listener":        "there is no API listener",
-				"internal_listener":   "there are no internal listeners",
 			},
 		},
 		{of: &originaldstv3.OriginalDst{}},
+		{of: &listenerv3.Listener_InternalListenerConfig{}},
 		{of: &listenerv3.Listener_DeprecatedV1{}, honoured: "bind_to_port"},
 		{
 			of:       &listenerv3.AdditionalAddress{},

@@ -117,7 +117,11 @@ func routeTables() []table {
 		{
 			of:       &routev3.RouteAction_UpgradeConfig{},
 			honoured: "upgrade_type enabled",
-			never:    notes{"connect_config": "CONNECT is passed on, not ended here"},
+			partly:   notes{"connect_config": "not of CONNECT-UDP"},
+		},
+		{
+			of:       &routev3.RouteAction_UpgradeConfig_ConnectConfig{},
+			honoured: "proxy_protocol_config allow_post",
 		},
 		{
 			of:       &routev3.WeightedCluster{},

@@ -22,9 +22,10 @@ func sharedTables() []table {
 		{
 			of:       &corev3.Address{},
 			honoured: "socket_address pipe",
+			partly:   notes{"envoy_internal_address": "of endpoints"},
 			strict:   true,
-			never:    notes{"envoy_internal_address": "there are no internal listeners"},
 		},
+		{of: &corev3.EnvoyInternalAddress{}, honoured: "server_listener_name endpoint_id"},
 		{
 			of:       &corev3.SocketAddress{},
 			honoured: "address port_value",

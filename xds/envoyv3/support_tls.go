@@ -7,12 +7,15 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	internalsocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/internal_upstream/v3"
 	proxysocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	starttlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/starttls/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 )
 
 func tlsTables() []table {
@@ -144,6 +147,16 @@ func socketTables() []table {
 			of: &starttlsv3.UpstreamStartTlsConfig{}, honoured: "cleartext_socket_config",
 			partly: notes{"tls_socket_config": neverBegun}, strict: true,
 		},
+		{of: &internalsocketv3.InternalUpstreamTransport{}, honoured: "passthrough_metadata transport_socket"},
+		{of: &internalsocketv3.InternalUpstreamTransport_MetadataValueSource{}, honoured: "kind name"},
+		{
+			of:       &metadatav3.MetadataKind{},
+			honoured: "host cluster",
+			refused:  notes{"request": "Envoy has it not for connections either", "route": "Envoy has it not for connections either"},
+		},
+		{of: &metadatav3.MetadataKind_Host{}},
+		{of: &metadatav3.MetadataKind_Cluster{}},
+		{of: &internallistenerv3.InternalListener{}, noEffect: notes{"buffer_size_kb": "the kernel has buffers of its own"}},
 		{
 			of:       &proxysocketv3.ProxyProtocolUpstreamTransport{},
 			honoured: "config transport_socket",

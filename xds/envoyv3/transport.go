@@ -12,6 +12,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	internalsocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/internal_upstream/v3"
 	proxysocketv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	starttlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/starttls/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -58,8 +59,30 @@ func (d *decoder) hostTransport(p path, s *corev3.TransportSocket) (t config.Ups
 			d.refuse(p.dot("transport_socket"), "a PROXY header inside a PROXY header")
 		}
 		t.ProxyHeader = d.proxyHeader(p.dot("config"), m.GetConfig())
+	case *internalsocketv3.InternalUpstreamTransport:
+		if m.GetTransportSocket() == nil {
+			d.refuse(p.dot("transport_socket"), "value is required")
+		}
+		t = d.hostTransport(p.dot("transport_socket"), m.GetTransportSocket())
+		t.Passes = d.passed(p.dot("passthrough_metadata"), m.GetPassthroughMetadata())
 	}
 	return t
+}
+
+// passed reads what goes along to an internal listener (internal_upstream/config.cc).
+func (d *decoder) passed(p path, all []*internalsocketv3.InternalUpstreamTransport_MetadataValueSource) (out []config.PassedMetadata) {
+	for i, m := range all {
+		d.required(p.at(i).dot("name"), m.GetName())
+		switch {
+		case m.GetKind().GetHost() != nil:
+			out = append(out, config.PassedMetadata{Host: true, Name: m.GetName()})
+		case m.GetKind().GetCluster() != nil:
+			out = append(out, config.PassedMetadata{Name: m.GetName()})
+		default:
+			d.refuse(p.at(i).dot("kind"), "metadata type is not supported: host or cluster")
+		}
+	}
+	return out
 }
 
 func (d *decoder) transportMatches(p path, m *clusterv3.Cluster, c *config.Cluster) {

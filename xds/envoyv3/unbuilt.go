@@ -121,6 +121,8 @@ func (d *decoder) bootstrapExtensions(all []*corev3.TypedExtensionConfig) {
 			d.refuse(p, "%s", bad)
 		case typeName == "envoy.extensions.network.socket_interface.v3.DefaultSocketInterface":
 			d.notBuilt(p, "sockets are the kernel's", typeName)
+		case implements(bootstrapExtension, typeName):
+			d.extension(p, bootstrapExtension, e.GetName(), e.GetTypedConfig())
 		default:
 			d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'", e.GetName(), typeName)
 		}
