@@ -187,6 +187,7 @@ func (x *exchange) adopt(y *exchange) outcome.Outcome {
 	x.race.others = slices.DeleteFunc(x.race.others, func(z *exchange) bool { return z == y })
 	x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers = y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers
 	x.info.Upstream.Host = x.host.Endpoint()
+	x.owner, x.breaker = y.owner, y.breaker
 	y.hostOn, y.lease, y.up = nil, nil, end{}
 	o := y.raceEnd
 	x.upErr = y.upErr

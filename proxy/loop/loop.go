@@ -48,7 +48,7 @@ type Worker struct {
 	rng       *rand.Rand
 	busy      bool // there was something lately
 	count     Counters
-	paused    []*Listener   // waiting for file descriptors
+	paused    []*Listener // waiting for file descriptors
 	inside    map[string]*Listener
 	last      queue[func()] // for the end of the turn
 	spare     []func()      // the other half of posted
