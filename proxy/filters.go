@@ -15,6 +15,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
 	"github.com/attache-mesh/attache/proxy/filter/decompress"
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
+	"github.com/attache-mesh/attache/proxy/filter/extproc"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
 	"github.com/attache-mesh/attache/proxy/filter/grpchttp1bridge"
 	"github.com/attache-mesh/attache/proxy/filter/grpcstats"
@@ -78,6 +79,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = buffer.New(cfg), buffer.Own
 	case *config.ExtAuthz:
 		p.Filter, p.Own = extauthz.New(cfg, env), extauthz.Own
+	case *config.ExtProc:
+		p.Filter, p.Own = extproc.New(cfg, env), extproc.Own
 	case *config.JWT:
 		p.Own = jwtauthn.Own
 		p.Filter, err = jwtauthn.New(cfg, env)

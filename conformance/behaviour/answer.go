@@ -8,6 +8,9 @@ package behaviour
 //	trailer x-a: b          a trailer
 //	grpc TYPE JSON          a whole answer of a gRPC service (grpc.go)
 //	delay 2s                waits before it goes on
+//	proc TEXT               waits for a gRPC message, and sends the one that TEXT is: a
+//	                        ProcessingResponse of ext_proc; without TEXT it sends none
+//	whole                   waits for the end of the request
 //	hang                    answers nothing, or nothing more
 //	reset, close            ends the connection, or the stream
 //	last                    closes the connection once the answer is out (HTTP/1)
@@ -64,10 +67,20 @@ func parseAnswer(line string) (*answer, error) {
 			if err := a.sayGRPC(rest); err != nil {
 				return nil, err
 			}
+		case word == "proc":
+			p, err := procPiece(rest)
+			if err != nil {
+				return nil, err
+			}
+			bodies += 2 // no length is known
+			a.early = true
+			a.pieces = append(a.pieces, p)
 		case word == "early":
 			a.early = true
 		case word == "last":
 			a.last = true
+		case word == "whole":
+			a.pieces = append(a.pieces, piece{kind: word})
 		case word == "hang" || word == "reset" || word == "close":
 			breaks = bodies > 0
 			a.pieces = append(a.pieces, piece{kind: word})

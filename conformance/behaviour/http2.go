@@ -259,7 +259,7 @@ func (h *host) answerH2(st *h2stream) {
 		st.wait()
 	}
 	defer func() { m.end = st.end }()
-	left := len(a.pieces)
+	left, asked := len(a.pieces), 0
 	for _, p := range a.pieces {
 		left--
 		if st.broken() {
@@ -277,6 +277,16 @@ func (h *host) answerH2(st *h2stream) {
 			st.head(fields, ends && p.head.start[0] != '1')
 		case "body":
 			st.data(p.body, ends)
+		case "proc":
+			if !st.message(asked) {
+				return
+			}
+			asked++
+			if p.body != "" {
+				st.data(p.body, ends)
+			}
+		case "whole":
+			st.wait()
 		case "delay":
 			h.w.upstream.Sleep(p.delay)
 		case "hang":

@@ -36,7 +36,9 @@ func show(mark, who string, m *message, took time.Duration) string {
 		}
 		b.WriteString(strings.TrimRight(fmt.Sprintf("%s   %s: %s", mark, f.name, value), " ") + "\n")
 	}
-	if text, ok := m.asGRPC(); ok {
+	if strings.HasPrefix(m.start, "POST "+procPath) {
+		showProc(&b, mark, m.body)
+	} else if text, ok := m.asGRPC(); ok {
 		for line := range strings.Lines(text) {
 			fmt.Fprintf(&b, "%s   |%s\n", mark, strings.TrimSuffix(line, "\n"))
 		}

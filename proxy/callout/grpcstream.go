@@ -74,9 +74,31 @@ func (s *Stream) Send(msg []byte, end bool) outcome.Outcome {
 	return s.ease()
 }
 
+// Queue queues a message and does not wait: how much is queued (Unsent) is the caller's
+// to bound.
+func (s *Stream) Queue(msg []byte) {
+	if s.o != outcome.OK {
+		return
+	}
+	c := &s.call
+	c.head = append(AppendFrame(c.head[:0], len(msg)), msg...)
+	c.stream.Send(c.head, false)
+	if cap(c.head) > keptBody {
+		c.head = nil
+	}
+}
+
+// Unsent is how many bytes are queued for the service.
+func (s *Stream) Unsent() int {
+	if s.call.stream == nil {
+		return 0
+	}
+	return s.call.stream.Unsent()
+}
+
 // SendEnd says that no message follows.
 func (s *Stream) SendEnd() {
-	if s.o == outcome.OK && !s.call.stream.Sent() {
+	if s.o == outcome.OK && s.call.stream != nil && !s.call.stream.Sent() {
 		s.call.stream.Send(nil, true)
 	}
 }

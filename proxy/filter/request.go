@@ -42,6 +42,9 @@ type Room interface {
 	// Cluster gives the living cluster that the route has chosen; nil if there is
 	// none.
 	Cluster() *upstream.Cluster
+	// Limits are how many bytes of a body are held, and how many header lines a message
+	// may have.
+	Limits() (buffer, headers int)
 	// Look and Eval lend what is known of the request.
 	Look() *streaminfo.View
 	Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval
@@ -322,6 +325,18 @@ func (r *Request) Buffer(limit int) (all []byte, ok bool) {
 // AnswerBody is the answer's body as this filter would be given it; nil if there
 // is none. After Next.
 func (r *Request) AnswerBody() Body { return r.room.AnswerBody() }
+
+// BufferLimit is how many bytes of a body the room holds where nothing else is said.
+func (r *Request) BufferLimit() int {
+	n, _ := r.room.Limits()
+	return n
+}
+
+// MaxHeaders is how many header lines a message may have.
+func (r *Request) MaxHeaders() int {
+	_, n := r.room.Limits()
+	return n
+}
 
 // SetAnswerBody puts b in its place. After Next.
 func (r *Request) SetAnswerBody(b Body, length int) { r.room.SetAnswerBody(b, length) }

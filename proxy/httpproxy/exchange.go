@@ -456,6 +456,9 @@ func (x *exchange) release(o outcome.Outcome) {
 	x.settled = true
 	x.endPump()
 	whole := o == outcome.OK && x.back.done && x.complete != 0
+	if x.flt != nil {
+		x.flt.answer.usedUp(&x.up)
+	}
 	switch l := x.lease; {
 	case x.up.s != nil:
 		if !whole {
@@ -510,6 +513,9 @@ func (x *exchange) finish(o outcome.Outcome) {
 	c := x.down.c
 	if !c.Closed() {
 		c.Discard(x.head)
+		if x.flt != nil {
+			x.flt.came.usedUp(&x.down)
+		}
 		if c.WriteError() != nil {
 			c.Reset()
 		} else if x.closes {

@@ -18,6 +18,15 @@ type incoming struct {
 	taken int // of what is buffered, by the last piece
 }
 
+// usedUp discards the last piece, which nobody has asked to go past: what follows it on
+// the connection is another request.
+func (b *incoming) usedUp(from *end) {
+	if b.taken > 0 {
+		from.discard(b.taken)
+		b.taken = 0
+	}
+}
+
 // Next gives what has come, or waits.
 func (b *incoming) Next() (piece []byte, last bool, err error) {
 	f := b.f
@@ -200,6 +209,14 @@ type coming struct {
 	taken  int
 }
 
+// usedUp discards the last piece; see incoming.usedUp.
+func (b *coming) usedUp(from *end) {
+	if b.taken > 0 && *from != (end{}) {
+		from.discard(b.taken)
+	}
+	b.taken = 0
+}
+
 // Next gives what has come, or waits.
 func (b *coming) Next() (piece []byte, last bool, err error) {
 	f := b.f
@@ -208,9 +225,7 @@ func (b *coming) Next() (piece []byte, last bool, err error) {
 		b.begun = true
 		x.back.reset(b.kind, b.length)
 		if x.up.c != nil {
-			if !x.started {
-				f.keepAnswer()
-			}
+			f.keepAnswer()
 			x.up.c.Discard(x.backHead)
 			x.backHead = 0
 		}
@@ -264,10 +279,16 @@ func (b *coming) have() (piece []byte, n int, err error) {
 	return piece, n, err
 }
 
-// keepAnswer makes the answer's head the exchange's own: its body is read before
-// it is sent.
+// keepAnswer makes the answer's head the exchange's own where it has come and is not
+// sent yet: a filter waits before that, and what an HTTP/1.1 host has sent is in its
+// connection's buffer.
 func (f *filtered) keepAnswer() {
-	res := &f.x.resp
+	x := f.x
+	if x.up.c == nil || x.started || x.made || f.head || x.backHead == 0 {
+		return
+	}
+	f.head = true
+	res := &x.resp
 	lines := appendLines(nil, res.Headers)
 	copy(res.Headers, lines)
 	res.Upgrade = append([]byte(nil), res.Upgrade...)

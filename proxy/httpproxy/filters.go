@@ -24,6 +24,7 @@ type filtered struct {
 	why  outcome.Outcome // why a wait or a body was not to be gone on with
 	kept []byte          // the head that an HTTP/1.1 client has sent
 
+	head    bool     // the answer's head is the exchange's own
 	came    incoming // the request's body as it comes
 	out     filter.Body
 	held    *filter.Held // out, if it is all there and nothing is around it
@@ -217,6 +218,11 @@ func (f *filtered) Overrides() int {
 	return -1
 }
 
+// Limits are those of what is held of a request.
+func (f *filtered) Limits() (buffer, headers int) {
+	return f.x.conn.limit, f.x.here.room.limits.MaxHeaders
+}
+
 // Look lends what is known of the request.
 func (f *filtered) Look() *streaminfo.View { return f.x.look() }
 
@@ -249,4 +255,5 @@ func (x *exchange) showEarly() {
 	if f.back != nil {
 		f.readLocal()
 	}
+	f.r.End(outcome.OK)
 }

@@ -46,6 +46,7 @@ func (f *filtered) Sleep(d time.Duration) bool {
 func (f *filtered) wait(p *pause, until int64) bool {
 	x := f.x
 	w := x.w
+	f.keepAnswer()
 	wake := func() { p.waiter.Wake(w) }
 	f.pauses = append(f.pauses, p)
 	defer func() {

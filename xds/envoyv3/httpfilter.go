@@ -25,6 +25,7 @@ import (
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
@@ -98,6 +99,8 @@ func filterExtensions() []extension {
 		{routeFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.BufferPerRoute{} }},
 		{httpFilter, "envoy.filters.http.ext_authz", func() proto.Message { return &authzv3.ExtAuthz{} }},
 		{routeFilter, "envoy.filters.http.ext_authz", func() proto.Message { return &authzv3.ExtAuthzPerRoute{} }},
+		{httpFilter, "envoy.filters.http.ext_proc", func() proto.Message { return &procv3.ExternalProcessor{} }},
+		{routeFilter, "envoy.filters.http.ext_proc", func() proto.Message { return &procv3.ExtProcPerRoute{} }},
 		{httpFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.JwtAuthentication{} }},
 		{routeFilter, "envoy.filters.http.jwt_authn", func() proto.Message { return &jwtv3.PerRouteConfig{} }},
 	}
@@ -110,7 +113,7 @@ func filterTables() []table {
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(),
+		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
 		metadataFilterTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
 	)
@@ -129,6 +132,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.buffer(p, m)
 	case *authzv3.ExtAuthz:
 		return d.extAuthz(p, m)
+	case *procv3.ExternalProcessor:
+		return d.extProc(p, m)
 	case *jwtv3.JwtAuthentication:
 		return d.jwt(p, m)
 	case *bridgev3.Config:
@@ -180,6 +185,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.bufferPerRoute(p, m)
 	case *authzv3.ExtAuthzPerRoute:
 		return d.extAuthzRoute(p, m)
+	case *procv3.ExtProcPerRoute:
+		return d.extProcRoute(p, m)
 	case *jwtv3.PerRouteConfig:
 		return d.jwtRoute(p, m)
 	case *compressorv3.CompressorPerRoute:

@@ -1,0 +1,162 @@
+package envoyv3
+
+// The ext_proc filter.
+
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
+import (
+	"cmp"
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
+)
+
+func extProcTables() []table {
+	const (
+		typed = "typed metadata is kept as values: use untyped"
+		hooks = "nothing here is such an extension"
+	)
+	return []table{
+		{
+			of: &procv3.ExternalProcessor{},
+			honoured: "grpc_service failure_mode_allow message_timeout stat_prefix mutation_rules max_message_timeout " +
+				"forward_rules allow_mode_override disable_immediate_response metadata_options observability_mode disable_clear_route_cache " +
+				"route_cache_action deferred_close_timeout allowed_override_modes status_on_error",
+			partly:   notes{"processing_mode": "not FULL_DUPLEX_STREAMED, nor GRPC"},
+			noEffect: notes{"filter_metadata": "nothing reads it"},
+			never: notes{
+				"http_service": "use grpc_service", "request_attributes": "", "response_attributes": "",
+				"send_body_without_waiting_for_header_response": "the body is sent when the headers' answer is there",
+				"processing_request_modifier":                   hooks, "on_processing_response": hooks,
+			},
+			strict: true,
+		},
+		{
+			of:       &procv3.ProcessingMode{},
+			honoured: "request_header_mode response_header_mode request_body_mode response_body_mode request_trailer_mode response_trailer_mode",
+			strict:   true,
+		},
+		{of: &procv3.HeaderForwardingRules{}, honoured: "allowed_headers disallowed_headers", strict: true},
+		{
+			of: &procv3.MetadataOptions{}, honoured: "forwarding_namespaces receiving_namespaces",
+			never: notes{"cluster_metadata_forwarding_namespaces": ""}, strict: true,
+		},
+		{of: &procv3.MetadataOptions_MetadataNamespaces{}, honoured: "untyped", never: notes{"typed": typed}, strict: true},
+		{of: &procv3.ExtProcPerRoute{}, honoured: "disabled overrides", strict: true},
+		{
+			of: &procv3.ExtProcOverrides{}, honoured: "processing_mode grpc_service metadata_options grpc_initial_metadata failure_mode_allow",
+			never: notes{
+				"async_mode": "Envoy does not read it", "request_attributes": "", "response_attributes": "", "processing_request_modifier": hooks,
+			},
+			strict: true,
+		},
+		{
+			of:       &mutationv3.HeaderMutationRules{},
+			honoured: "allow_all_routing allow_envoy disallow_system disallow_all allow_expression disallow_expression disallow_is_error",
+			strict:   true,
+		},
+	}
+}
+
+// How long an answer may take that says nothing of it, and how long the stream of a
+// filter that only looks on lives longer than its request (ext_proc/config.h,
+// ext_proc.h).
+const (
+	procTimeout   = 200 * time.Millisecond
+	procCloseTime = 5 * time.Second
+)
+
+func (d *decoder) extProc(p path, m *procv3.ExternalProcessor) *config.ExtProc {
+	c := &config.ExtProc{
+		FailureAllow: m.GetFailureModeAllow(), StatusOnError: cmp.Or(int(m.GetStatusOnError().GetCode()), 500),
+		Mode:         d.procMode(p.dot("processing_mode"), m.GetProcessingMode()),
+		ModeOverride: m.GetAllowModeOverride(), StatPrefix: m.GetStatPrefix(),
+		MessageTimeout:    d.duration(p.dot("message_timeout"), m.GetMessageTimeout(), procTimeout),
+		MaxMessageTimeout: d.duration(p.dot("max_message_timeout"), m.GetMaxMessageTimeout(), 0),
+		Rules:             d.mutationRules(p.dot("mutation_rules"), m.GetMutationRules()),
+		Allowed:           d.stringList(p.dot("forward_rules").dot("allowed_headers"), m.GetForwardRules().GetAllowedHeaders()),
+		Disallowed:        d.stringList(p.dot("forward_rules").dot("disallowed_headers"), m.GetForwardRules().GetDisallowedHeaders()),
+		NoImmediate:       m.GetDisableImmediateResponse(), Observe: m.GetObservabilityMode(),
+		DeferredClose: d.duration(p.dot("deferred_close_timeout"), m.GetDeferredCloseTimeout(), procCloseTime),
+		Forward:       m.GetMetadataOptions().GetForwardingNamespaces().GetUntyped(),
+		Receive:       m.GetMetadataOptions().GetReceivingNamespaces().GetUntyped(),
+		RouteCache:    config.RouteCacheAction(m.GetRouteCacheAction()),
+		GRPC:          &config.GRPCService{},
+	}
+	for i, mode := range m.GetAllowedOverrideModes() {
+		c.Modes = append(c.Modes, d.procMode(p.dot("allowed_override_modes").at(i), mode))
+	}
+	switch {
+	case (m.GetGrpcService() == nil) == (m.GetHttpService() == nil):
+		d.refuse(p, "One and only one of grpc_service or http_service must be configured")
+	case m.GetGrpcService() != nil:
+		c.GRPC = d.grpcService(p.dot("grpc_service"), m.GetGrpcService(), 0)
+	}
+	if m.GetDisableClearRouteCache() {
+		if c.RouteCache != config.RouteCacheAsTold {
+			d.refuse(p, "disable_clear_route_cache and route_cache_action can not be set to none-default at the same time.")
+		}
+		c.RouteCache = config.RouteCacheRetain
+	}
+	return c
+}
+
+func (d *decoder) procMode(p path, m *procv3.ProcessingMode) config.ExtProcMode {
+	return config.ExtProcMode{
+		RequestHeaders: config.HeaderSend(m.GetRequestHeaderMode()), ResponseHeaders: config.HeaderSend(m.GetResponseHeaderMode()),
+		RequestTrailers: config.HeaderSend(m.GetRequestTrailerMode()), ResponseTrailers: config.HeaderSend(m.GetResponseTrailerMode()),
+		RequestBody:  d.bodySend(p.dot("request_body_mode"), m.GetRequestBodyMode()),
+		ResponseBody: d.bodySend(p.dot("response_body_mode"), m.GetResponseBodyMode()),
+	}
+}
+
+func (d *decoder) bodySend(p path, m procv3.ProcessingMode_BodySendMode) config.BodySend {
+	if m > procv3.ProcessingMode_BUFFERED_PARTIAL {
+		d.never(p, m.String()+": use STREAMED, BUFFERED or BUFFERED_PARTIAL")
+		return config.BodySendNone
+	}
+	return config.BodySend(m)
+}
+
+func (d *decoder) mutationRules(p path, m *mutationv3.HeaderMutationRules) config.MutationRules {
+	r := config.MutationRules{
+		Routing: m.GetAllowAllRouting().GetValue(), Envoy: m.GetAllowEnvoy().GetValue(),
+		NoSystem: m.GetDisallowSystem().GetValue(), NoAll: m.GetDisallowAll().GetValue(), Strict: m.GetDisallowIsError().GetValue(),
+	}
+	if e := m.GetAllowExpression(); e != nil {
+		r.Allow = d.fullMatch(p.dot("allow_expression"), e)
+	}
+	if e := m.GetDisallowExpression(); e != nil {
+		r.Disallow = d.fullMatch(p.dot("disallow_expression"), e)
+	}
+	return r
+}
+
+func (d *decoder) extProcRoute(p path, m *procv3.ExtProcPerRoute) *config.ExtProcRoute {
+	o := m.GetOverrides()
+	if o == nil {
+		return &config.ExtProcRoute{Disabled: true}
+	}
+	p = p.dot("overrides")
+	c := &config.ExtProcRoute{FailureAllow: boolOf(o.GetFailureModeAllow())}
+	if o.GetProcessingMode() != nil {
+		mode := d.procMode(p.dot("processing_mode"), o.GetProcessingMode())
+		c.Mode = &mode
+	}
+	if o.GetGrpcService() != nil {
+		c.GRPC = d.grpcService(p.dot("grpc_service"), o.GetGrpcService(), 0)
+	}
+	c.Metadata = d.metadata(p.dot("grpc_initial_metadata"), o.GetGrpcInitialMetadata())
+	if f := o.GetMetadataOptions().GetForwardingNamespaces(); f != nil {
+		c.Forward = new([]string)
+		*c.Forward = f.GetUntyped()
+	}
+	if r := o.GetMetadataOptions().GetReceivingNamespaces(); r != nil {
+		c.Receive = new([]string)
+		*c.Receive = r.GetUntyped()
+	}
+	return c
+}
