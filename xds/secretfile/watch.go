@@ -18,6 +18,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/xds/moves"
 )
 
 // Times.
@@ -70,7 +71,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	f := &following{report: w.report, entries: map[string]*entry{}, watched: map[string]bool{}}
 	var moved <-chan fsnotify.Event
 	var missed <-chan error
-	if notify, err := fsnotify.NewWatcher(); err == nil { // else the slow look has to do
+	if notify, err := moves.New(); err == nil { // else the slow look has to do
 		defer notify.Close()
 		f.notify, moved, missed = notify, notify.Events, notify.Errors
 	}
@@ -80,7 +81,7 @@ func (w *Watcher) Run(ctx context.Context) {
 // following is the state of Run.
 type following struct {
 	report  Report
-	notify  *fsnotify.Watcher // nil: there is none
+	notify  *moves.Watcher // nil: there is none
 	entries map[string]*entry
 	watched map[string]bool // directories
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/attache-mesh/attache/xds/client/protocol"
+	"github.com/attache-mesh/attache/xds/moves"
 )
 
 // Bounds and times.
@@ -43,7 +44,7 @@ func Watch(ctx context.Context, name, directory, typeURL string, report func(*pr
 	}
 	var moved <-chan fsnotify.Event
 	var missed <-chan error
-	notify, err := fsnotify.NewWatcher()
+	notify, err := moves.New()
 	if err == nil {
 		defer notify.Close()
 		if notify.Add(directory) == nil { // else the slow look has to do
