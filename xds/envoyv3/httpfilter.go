@@ -16,6 +16,7 @@ import (
 	gzipdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	zstdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/compressor/v3"
 	zstddv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/decompressor/v3"
+	admissionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/admission_control/v3"
 	apikeyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
 	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
@@ -54,6 +55,7 @@ import (
 // filterExtensions are the filters and what routes may say of them.
 func filterExtensions() []extension {
 	return []extension{
+		{httpFilter, "envoy.filters.http.admission_control", func() proto.Message { return &admissionv3.AdmissionControl{} }},
 		{httpFilter, "envoy.filters.http.api_key_auth", func() proto.Message { return &apikeyv3.ApiKeyAuth{} }},
 		{routeFilter, "envoy.filters.http.api_key_auth", func() proto.Message { return &apikeyv3.ApiKeyAuthPerRoute{} }},
 		{httpFilter, "envoy.filters.http.bandwidth_limit", func() proto.Message { return &bandwidthv3.BandwidthLimit{} }},
@@ -113,7 +115,7 @@ func filterTables() []table {
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
+		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
 		metadataFilterTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
 	)
@@ -122,6 +124,8 @@ func filterTables() []table {
 // filterConfig reads a filter's configuration.
 func (d *decoder) filterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
+	case *admissionv3.AdmissionControl:
+		return d.admission(p, m)
 	case *apikeyv3.ApiKeyAuth:
 		return d.apiKeyAuth(p, m, nil)
 	case *bandwidthv3.BandwidthLimit:
