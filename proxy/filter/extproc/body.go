@@ -96,8 +96,8 @@ func (s *side) showPart(of filter.Body) bool {
 			return false
 		}
 		if a != nil && a.changes != nil {
-			if err := s.change(a.changes, false, true); err != nil {
-				s.c.mistake(err.Error())
+			if why := s.change(a.changes, false, true); why != "" {
+				s.c.mistake(why)
 				return false
 			}
 		}

@@ -4,7 +4,6 @@ package extproc
 // (Envoy source/extensions/filters/common/mutation_rules).
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -15,20 +14,20 @@ import (
 func field(name, value string) http1.Header { return callout.Field(name, value) }
 
 // change makes the changes (MutationUtils::applyHeaderMutations). keepsLength leaves
-// content-length as it is: the body has no known length. An error is the service's
-// mistake.
-func (s *side) change(x *changes, replacing, keepsLength bool) error {
+// content-length as it is: the body has no known length. What it gives, in Envoy's words,
+// is the service's mistake; "" for none.
+func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 	c := s.c
 	most := s.r.MaxHeaders()
 	if len(x.remove) > most || len(x.set) > most {
 		c.n.rejected++
-		return errors.New("Header mutation remove header count " + strconv.Itoa(len(x.remove)) + " or set header count " +
+		return ("Header mutation remove header count " + strconv.Itoa(len(x.remove)) + " or set header count " +
 			strconv.Itoa(len(x.set)) + " exceed the HCM header countlimit " + strconv.Itoa(most))
 	}
 	for _, name := range x.remove {
 		if !validName(name) {
 			c.n.rejected++
-			return errors.New("Invalid character in remove_headers mutation.")
+			return ("Invalid character in remove_headers mutation.")
 		}
 		name = strings.ToLower(name)
 		if name[0] != ':' && name != "host" && c.mayTouch(name, false) {
@@ -37,7 +36,7 @@ func (s *side) change(x *changes, replacing, keepsLength bool) error {
 		}
 		c.n.rejected++
 		if c.f.cfg.Rules.Strict {
-			return errors.New("Invalid attempt to remove " + name)
+			return ("Invalid attempt to remove " + name)
 		}
 	}
 	for i := range x.set {
@@ -47,7 +46,7 @@ func (s *side) change(x *changes, replacing, keepsLength bool) error {
 		}
 		if !validName(h.name) || strings.ContainsAny(h.value, "\r\n\x00") {
 			c.n.rejected++
-			return errors.New("Invalid character in set_headers mutation.")
+			return ("Invalid character in set_headers mutation.")
 		}
 		name, allowed := c.settable(h, s.has(h.name))
 		if allowed || replacing && name == ":method" {
@@ -56,14 +55,14 @@ func (s *side) change(x *changes, replacing, keepsLength bool) error {
 		}
 		c.n.rejected++
 		if c.f.cfg.Rules.Strict {
-			return errors.New("Invalid attempt to modify " + name)
+			return ("Invalid attempt to modify " + name)
 		}
 	}
 	if n := s.lines().Len(); n > most {
 		c.n.rejected++
-		return errors.New("Header mutation causes end result header count " + strconv.Itoa(n) + ", exceeding the count limit " + strconv.Itoa(most))
+		return ("Header mutation causes end result header count " + strconv.Itoa(n) + ", exceeding the count limit " + strconv.Itoa(most))
 	}
-	return nil
+	return ""
 }
 
 // settable says whether a header may be set; there says that it is there already.

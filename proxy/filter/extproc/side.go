@@ -138,8 +138,8 @@ func (s *side) showHead(content filter.Body) (goes, whole bool) {
 	_, how, _ := s.mode()
 	free := how == config.BodySendStreamed || how == config.BodySendPartial
 	if a.changes != nil {
-		if err := s.change(a.changes, a.replace, free); err != nil {
-			s.c.mistake(err.Error())
+		if why := s.change(a.changes, a.replace, free); why != "" {
+			s.c.mistake(why)
 			return false, true
 		}
 	}
@@ -200,8 +200,8 @@ func (s *side) showWhole(headSkipped bool) bool {
 	}
 	if a != nil {
 		if a.changes != nil {
-			if err := s.change(a.changes, false, headSkipped); err != nil {
-				c.mistake(err.Error())
+			if why := s.change(a.changes, false, headSkipped); why != "" {
+				c.mistake(why)
 				return false
 			}
 		}
