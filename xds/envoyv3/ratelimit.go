@@ -40,8 +40,6 @@ func rateLimitTables() []table {
 			noEffect: notes{"default_value": literal}, strict: true,
 		},
 		{of: &routev3.RateLimit_Action_MetaData{}, honoured: "descriptor_key metadata_key default_value source skip_if_absent", strict: true},
-		{of: &metadatav3.MetadataKey{}, honoured: "key path", strict: true},
-		{of: &metadatav3.MetadataKey_PathSegment{}, honoured: "key", strict: true},
 	}
 }
 

@@ -21,13 +21,13 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 	most := s.r.MaxHeaders()
 	if len(x.remove) > most || len(x.set) > most {
 		c.n.rejected++
-		return ("Header mutation remove header count " + strconv.Itoa(len(x.remove)) + " or set header count " +
-			strconv.Itoa(len(x.set)) + " exceed the HCM header countlimit " + strconv.Itoa(most))
+		return "Header mutation remove header count " + strconv.Itoa(len(x.remove)) + " or set header count " +
+			strconv.Itoa(len(x.set)) + " exceed the HCM header countlimit " + strconv.Itoa(most)
 	}
 	for _, name := range x.remove {
 		if !validName(name) {
 			c.n.rejected++
-			return ("Invalid character in remove_headers mutation.")
+			return "Invalid character in remove_headers mutation."
 		}
 		name = strings.ToLower(name)
 		if name[0] != ':' && name != "host" && c.mayTouch(name, false) {
@@ -36,7 +36,7 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 		}
 		c.n.rejected++
 		if c.f.cfg.Rules.Strict {
-			return ("Invalid attempt to remove " + name)
+			return "Invalid attempt to remove " + name
 		}
 	}
 	for i := range x.set {
@@ -46,7 +46,7 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 		}
 		if !validName(h.name) || strings.ContainsAny(h.value, "\r\n\x00") {
 			c.n.rejected++
-			return ("Invalid character in set_headers mutation.")
+			return "Invalid character in set_headers mutation."
 		}
 		name, allowed := c.settable(h, s.has(h.name))
 		if allowed || replacing && name == ":method" {
@@ -55,12 +55,12 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 		}
 		c.n.rejected++
 		if c.f.cfg.Rules.Strict {
-			return ("Invalid attempt to modify " + name)
+			return "Invalid attempt to modify " + name
 		}
 	}
 	if n := s.lines().Len(); n > most {
 		c.n.rejected++
-		return ("Header mutation causes end result header count " + strconv.Itoa(n) + ", exceeding the count limit " + strconv.Itoa(most))
+		return "Header mutation causes end result header count " + strconv.Itoa(n) + ", exceeding the count limit " + strconv.Itoa(most)
 	}
 	return ""
 }
