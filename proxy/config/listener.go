@@ -137,6 +137,21 @@ type TCP struct {
 	// AccessLogs are written when a connection has ended, and as LogOptions say.
 	AccessLogs []AccessLog
 	LogOptions AccessLogOptions
+	// Tunnel, unless nil, carries the bytes to the host in HTTP.
+	Tunnel *Tunnel
+}
+
+// Tunnel is an HTTP tunnel (Envoy TcpProxy.TunnelingConfig).
+type Tunnel struct {
+	// Host is where the tunnel goes: the target of CONNECT.
+	Host Format
+	// Post asks by POST for Path instead.
+	Post bool
+	Path string
+	// Headers are added to the request.
+	Headers []HeaderValue
+	// KeepHeaders and KeepTrailers keep the answer's as filter state.
+	KeepHeaders, KeepTrailers bool
 }
 
 // WeightedCluster is a share of traffic.

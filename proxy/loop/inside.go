@@ -21,6 +21,7 @@ type inside struct {
 	twin   *Conn // the other end; nil once that is closed
 	torn   bool  // which was reset
 	passed any
+	onPart func()
 }
 
 // Pair makes two connections, each the other's peer. Their addresses are not valid.
@@ -62,11 +63,21 @@ func (c *Conn) Passed() any {
 	return c.inside.passed
 }
 
+// OnPart has f called when the other end of a pair is closed, which a reader may not
+// notice for long. f must not wait.
+func (c *Conn) OnPart(f func()) { c.inside.onPart = f }
+
+// Torn reports whether the other end of a pair was reset.
+func (c *Conn) Torn() bool { return c.inside != nil && c.inside.torn }
+
 // part tells the other end of a pair that this one is closed.
 func (c *Conn) part(reset bool) {
 	if t := c.inside.twin; t != nil {
 		t.inside.torn, t.inside.twin = reset, nil
 		c.inside.twin = nil
+		if f := t.inside.onPart; f != nil && !t.closed {
+			f()
+		}
 	}
 }
 

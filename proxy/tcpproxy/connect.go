@@ -90,16 +90,24 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		s.log.info.Upstream.Cluster, s.log.info.Upstream.Host = c.Config(), h.Endpoint()
 		s.log.info.Times.ConnectBegan = s.w.Now()
 	}
-	lease, err := host.Exclusive.GetFor(s.want(h.Target()), b, false, 0)
-	if err != nil {
+	if s.room.tunnel != nil {
+		o = s.dig(c, host, h.Target(), b)
+	} else {
+		var lease *pool.Lease
+		var err error
+		if lease, err = host.Exclusive.GetFor(s.want(h.Target()), b, false, 0); err == nil {
+			s.lease, s.up = lease, lease.Conn
+		}
+		o = pool.Outcome(err)
+	}
+	if o != outcome.OK {
 		p.Avoid = h
 		host.Count.CxConnectFail++
-		o := pool.Outcome(err)
 		blame(host, o)
 		return o, o != outcome.Overflow
 	}
 	host.Report(outlier.ConnectedFinal, 0)
-	s.lease, s.cluster, s.host = lease, here, host
+	s.cluster, s.host = here, host
 	s.begin()
 	return outcome.OK, false
 }
@@ -153,20 +161,27 @@ func (s *session) want(t *pool.Target) *pool.Want {
 // one session and is not used again.
 func (s *session) begin() {
 	s.host.Begin()
-	s.host.Count.CxTotal++
-	s.host.Count.CxActive++
+	if s.lease != nil {
+		s.host.Count.CxTotal++
+		s.host.Count.CxActive++
+	}
 	s.cluster.Count.RqTotal++
 	s.cluster.Count.RqActive++
 }
 
 func (s *session) drop() {
-	if s.lease == nil {
+	if s.up == nil {
 		return
 	}
-	s.lease.Drop()
-	s.lease = nil
+	if s.lease != nil {
+		s.lease.Drop()
+		s.lease = nil
+		s.host.Count.CxActive--
+	} else {
+		s.up.Close()
+	}
+	s.up = nil
 	s.host.End()
-	s.host.Count.CxActive--
 	s.cluster.Count.RqActive--
 	if s.reply.ended || s.lost {
 		s.cluster.Count.CxDestroyRemote++

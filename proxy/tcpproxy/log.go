@@ -20,7 +20,7 @@ type logged struct {
 // noteBegin opens the account, if there is a log to write it to.
 func (s *session) noteBegin() {
 	r := s.room
-	if r.env.Logs == nil {
+	if r.env.Logs == nil && r.tunnel == nil {
 		return
 	}
 	c, l := s.request.from, s.local
@@ -74,7 +74,7 @@ func (s *session) noteJoined() {
 	if s.log == nil {
 		return
 	}
-	i, c := &s.log.info, s.lease.Conn
+	i, c := &s.log.info, s.up
 	i.Times.ConnectEnd = s.w.Now()
 	i.Upstream.Remote, i.Upstream.Local, i.Upstream.TLS = c.Peer(), c.Local(), transport.Of(c)
 	if s.room.logOptions.OnConnected {
@@ -99,6 +99,9 @@ func (s *session) logAgain() {
 
 // write writes an entry of what is known by now.
 func (s *session) write(t streaminfo.LogType) {
+	if s.room.env.Logs == nil {
+		return
+	}
 	i := &s.log.info
 	i.Metadata = i.Conn.Metadata // what network filters have noted
 	i.Flags |= i.Conn.Flags

@@ -33,6 +33,7 @@ type Room struct {
 	idleTimeout time.Duration // 0: never
 	maxDuration time.Duration // 0: never
 	resolve     func(cluster string) *upstream.Cluster
+	tunnel      *tunneling // nil: bytes go as they are
 	names       [counters]string
 	env         Env
 	logOptions  config.AccessLogOptions
@@ -84,6 +85,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 		names:       counterNames(c.StatPrefix),
 		env:         env,
 		logOptions:  c.LogOptions,
+		tunnel:      newTunneling(c.Tunnel),
 	}
 	if r.env.Wall == nil {
 		r.env.Wall = time.Now

@@ -23,7 +23,9 @@ type session struct {
 	ending         bool // end, abort or finish was called
 	lost           bool // the host's connection broke
 
-	lease   *pool.Lease
+	lease   *pool.Lease // nil of a stream
+	up      *loop.Conn  // the host's, nil before it stands
+	cut     func()      // ends the wait for a tunnel, if there is one
 	cluster *upstream.Local
 	host    *upstream.HostLocal
 
@@ -45,7 +47,7 @@ func newSession(r *Room, l *local, c *loop.Conn, bufferLimit int) *session {
 
 // join begins to copy: the host's connection stands.
 func (s *session) join() {
-	up := s.lease.Conn
+	up := s.up
 	s.open = 2
 	s.request.to, s.reply.from = up, up
 	s.request.limit = int(s.cluster.Config().BufferLimit)
@@ -91,6 +93,9 @@ func (s *session) closed() {
 	s.open--
 	switch {
 	case s.open == 0:
+		if s.cut != nil {
+			s.cut()
+		}
 		s.w.ClearTimer(&s.timer)
 		s.local.leave(s)
 		s.noteEnd()

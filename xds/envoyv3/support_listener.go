@@ -75,10 +75,19 @@ func listenerTables() []table {
 		{
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
-				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options",
+				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config",
 			never: notes{
-				"tunneling_config": "bytes are passed on as they are",
-				"on_demand":        "the cluster has to be there when the listener is",
+				"on_demand": "the cluster has to be there when the listener is",
+			},
+		},
+		{
+			of:       &tcpv3.TcpProxy_TunnelingConfig{},
+			honoured: "hostname post_path headers_to_add propagate_response_headers propagate_response_trailers",
+			partly:   notes{"use_post": "to hosts that speak HTTP/2"},
+			refused: notes{
+				"request_id_extension":    "tunnels have no request ID",
+				"request_id_header":       "tunnels have no request ID",
+				"request_id_metadata_key": "tunnels have no request ID",
 			},
 		},
 		{of: &tcpv3.TcpProxy_WeightedCluster{}, honoured: "clusters"},

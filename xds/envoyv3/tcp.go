@@ -24,6 +24,7 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 		Clusters:           d.tcpClusters(p, m),
 	}
 	d.required(p.dot("stat_prefix"), t.StatPrefix)
+	t.Tunnel = d.tunnel(p.dot("tunneling_config"), m.GetTunnelingConfig())
 	if m.GetMaxConnectAttempts() != nil && t.MaxConnectAttempts == 0 {
 		d.refuse(p.dot("max_connect_attempts"), "value must be greater than or equal to 1")
 	}
@@ -40,6 +41,27 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 		}
 		o.FlushInterval = d.duration(p.dot("access_log_options").dot("access_log_flush_interval"), a.GetAccessLogFlushInterval(), 0)
 		o.OnConnected = a.GetFlushAccessLogOnConnected()
+	}
+	return t
+}
+
+func (d *decoder) tunnel(p path, m *tcpv3.TcpProxy_TunnelingConfig) *config.Tunnel {
+	if m == nil {
+		return nil
+	}
+	t := &config.Tunnel{
+		Host: d.format(p.dot("hostname"), m.GetHostname()), Post: m.GetUsePost(), Path: m.GetPostPath(),
+		Headers:     d.headersToAdd(p.dot("headers_to_add"), m.GetHeadersToAdd()),
+		KeepHeaders: m.GetPropagateResponseHeaders(), KeepTrailers: m.GetPropagateResponseTrailers(),
+	}
+	d.required(p.dot("hostname"), m.GetHostname())
+	switch {
+	case t.Path != "" && !t.Post:
+		d.refuse(p.dot("post_path"), "Can't set a post path when POST method isn't used")
+	case t.Path == "":
+		t.Path = "/"
+	case t.Path[0] != '/':
+		d.refuse(p.dot("post_path"), "must begin with /")
 	}
 	return t
 }
