@@ -140,6 +140,6 @@ func sameButRoutes(a, b config.Handler) bool {
 // bare is h without its routes.
 func bare(h *config.HTTP) config.HTTP {
 	b := *h
-	b.Routes, b.RouteTableName, b.RouteSource = nil, "", config.Source{}
+	b.Routes, b.RouteTableName, b.RouteSource, b.Scopes = nil, "", config.Source{}, nil
 	return b
 }

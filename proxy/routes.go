@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
+	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
@@ -12,6 +14,10 @@ import (
 type routes struct {
 	asked *config.RouteTable
 	table *httpproxy.Table
+	// scopes are what the parts, by their names, were joined from; of a connection
+	// manager with scopes, whose own asked is nil.
+	scopes []*config.Scope
+	parts  map[string]*routes
 }
 
 // compile builds a table, or gives old if that still stands. Of old, which may be
@@ -25,7 +31,7 @@ func (a *update) compile(asked *config.RouteTable, old *routes) (*routes, error)
 		}
 	}
 	table, err := httpproxy.Recompile(before, asked, a.regroup, a.Cluster)
-	return &routes{asked, table}, err
+	return &routes{asked: asked, table: table}, err
 }
 
 // stands reports whether each cluster of a table is still the one of its name.
@@ -84,6 +90,9 @@ func (a *update) routesOf(h *config.HTTP, old *routes) (*routes, error) {
 		}
 		return a.compile(h.Routes, old)
 	}
+	if h.Scopes != nil {
+		return a.scoped(h, old)
+	}
 	if t := a.tables[h.RouteTableName]; t != nil {
 		return t, nil
 	}
@@ -104,9 +113,51 @@ func (a *update) swapTables() {
 }
 
 func (a *update) swapTable(r *room) {
-	if h, ok := r.asked.(*config.HTTP); ok && h.Routes == nil {
+	h, ok := r.asked.(*config.HTTP)
+	switch {
+	case !ok || h.Routes != nil:
+	case h.Scopes != nil:
+		if t, err := a.scoped(h, r.routes); err == nil { // what was good for an update of its listener is
+			r.take(t)
+		}
+	default:
 		if t := a.tables[h.RouteTableName]; t != nil {
 			r.take(t)
 		}
 	}
+}
+
+// scoped joins the tables of a connection manager's scopes, or gives old, which may
+// be nil, if nothing has changed.
+func (a *update) scoped(h *config.HTTP, old *routes) (*routes, error) {
+	now := &routes{scopes: a.snap.ScopesOf(h), parts: map[string]*routes{}}
+	if old == nil {
+		old = &routes{}
+	}
+	tables := make(map[string]*httpproxy.Table, len(now.scopes))
+	same := slices.Equal(now.scopes, old.scopes)
+	for _, s := range now.scopes {
+		part, err := a.scope(s, old.parts[s.Name])
+		if err != nil {
+			return nil, fmt.Errorf("scope %s: %w", s.Name, err)
+		}
+		same = same && part == old.parts[s.Name]
+		now.parts[s.Name], tables[route.KeyOf(s.Key)] = part, part.table
+	}
+	if same && old.table != nil {
+		return old, nil
+	}
+	now.table = httpproxy.Scoped(h.Scopes.Key, tables)
+	return now, nil
+}
+
+// scope is the table of one scope.
+func (a *update) scope(s *config.Scope, old *routes) (*routes, error) {
+	if s.Routes != nil {
+		return a.compile(s.Routes, old)
+	}
+	if t := a.tables[s.Table]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("route table %q does not stand", s.Table)
 }

@@ -34,7 +34,7 @@ func dynamic(b *bootstrap.Bootstrap) bool {
 			return true
 		}
 		for h := range l.Handlers {
-			if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
+			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && (h.Scopes == nil || h.Scopes.Inline == nil) {
 				return true
 			}
 		}

@@ -42,6 +42,8 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 		a.joinClusters(&now)
 	}
 	a.addTables(now.RouteTables)
+	a.unscoped = now.Scopes == nil && previous.Scopes == nil
+	a.addScopes(now.Scopes)
 	a.addListeners(now.Listeners)
 	a.keepWhatIsNamed()
 	a.addMaterials()
@@ -59,8 +61,12 @@ type assembly struct {
 	secrets   map[string]*Secret // by key
 	mistaken  map[*Secret]bool   // those that were refused for their kind
 	entries   uint64             // of hash tables, all clusters together
-	pending   []Pending
-	problems  []Problem
+	// Scopes by key; unscoped says that it is not known which there are, lacking that
+	// a new one has no table yet.
+	keys              map[string]*Scope
+	unscoped, lacking bool
+	pending           []Pending
+	problems          []Problem
 }
 
 func (a *assembly) refuse(resource, format string, args ...any) {
@@ -148,6 +154,7 @@ func (a *assembly) keepWhatIsNamed() {
 			}
 		}
 	}
+	a.keepTablesOfScopes()
 	gone := a.goneClusters()
 	if len(gone) == 0 {
 		return
@@ -158,6 +165,7 @@ func (a *assembly) keepWhatIsNamed() {
 	for _, t := range a.s.RouteTables {
 		a.keepClusters(&a.s.tables[t.Name].names, gone)
 	}
+	a.keepClustersOfScopes(gone)
 }
 
 // goneClusters are those that stood before and are not asked for.

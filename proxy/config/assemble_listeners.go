@@ -45,7 +45,7 @@ func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[
 	switch {
 	case text != "":
 		a.refuse(listenerName(l.Name), "%s", text)
-	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names) && a.contextsStand(l):
+	case a.complete(listenerName(l.Name), &st.names) && a.tablesStand(l, &st.names) && a.scopesStand(l, old != nil) && a.contextsStand(l):
 		return st
 	}
 	if old == nil || taken(old.value, addresses) != "" {
@@ -59,6 +59,21 @@ func (a *assembly) tablesStand(l *Listener, n *names) bool {
 	for _, name := range n.tables {
 		if a.s.tables[name] == nil && a.before.tables[name] == nil {
 			a.wait(listenerName(l.Name), tableName(name))
+			return false
+		}
+	}
+	return true
+}
+
+// scopesStand reports whether the scopes of SRDS are there, if l has any: for a
+// listener that is new with all their tables.
+func (a *assembly) scopesStand(l *Listener, old bool) bool {
+	for h := range l.Handlers {
+		if h, ok := h.(*HTTP); !ok || h.Scopes == nil || h.Scopes.Inline != nil {
+			continue
+		}
+		if a.unscoped || a.lacking && !old {
+			a.wait(listenerName(l.Name), "scopes")
 			return false
 		}
 	}

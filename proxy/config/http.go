@@ -16,6 +16,9 @@ type HTTP struct {
 	// finds it. RouteSource is where it comes from (RDS).
 	RouteTableName string
 	RouteSource    Source
+	// Scopes, unless it is nil, is in place of both: a request's key chooses its
+	// table.
+	Scopes *Scopes
 
 	// ServerName is the value of the server header; "attache" if unset.
 	ServerName string

@@ -101,9 +101,14 @@ func (n *names) addHandler(h Handler) {
 			n.required = append(n.required, h.CatchAll)
 		}
 	case *HTTP:
-		if h.Routes != nil {
+		switch {
+		case h.Routes != nil:
 			n.addTable(h.Routes)
-		} else {
+		case h.Scopes != nil:
+			for _, s := range h.Scopes.Inline {
+				n.addTable(s.Routes)
+			}
+		default:
 			n.tables = append(n.tables, h.RouteTableName)
 		}
 	}

@@ -21,6 +21,8 @@ type Resources struct {
 	Endpoints   []*Endpoints  // those that EDS clusters name
 	Collections []*Collection // those that localities name
 	Secrets     []*Secret     // those that contexts name, by SDS, static or their own
+	// Scopes are those of SRDS; nil until it is known which there are.
+	Scopes []*Scope
 }
 
 // Snapshot is closed: every cluster and route table that must be there for a
@@ -31,6 +33,8 @@ type Snapshot struct {
 	Listeners   []*Listener
 	Clusters    []*Cluster
 	RouteTables []*RouteTable
+	// Scopes are those of SRDS that stand.
+	Scopes []*Scope
 	// Kept names the clusters that are not asked for any more and that a listener
 	// or route table still names: they go when it does.
 	Kept []string

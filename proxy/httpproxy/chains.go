@@ -6,6 +6,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/route"
 )
 
 // Chains are a room's filters, compiled; the zero value has none.
@@ -40,6 +41,18 @@ type served struct {
 	*Table
 	filters  *filter.Bound // nil: none
 	upgrades []upgradeFilters
+	scopes   map[string]*served // by key, of a table that has scopes
+}
+
+// scoped is what a request of a table with scopes follows.
+func (s *served) scoped(r *route.Request) *served {
+	var buf [128]byte
+	if key, ok := s.Table.scopes.key.Append(buf[:0], r); ok {
+		if found := s.scopes[string(key)]; found != nil {
+			return found
+		}
+	}
+	return s
 }
 
 type upgradeFilters struct {
@@ -51,6 +64,12 @@ func (c *Chains) bind(t *Table) *served {
 	s := &served{Table: t}
 	if t == nil {
 		return s
+	}
+	if t.scopes != nil {
+		s.scopes = make(map[string]*served, len(t.scopes.tables))
+		for key, one := range t.scopes.tables {
+			s.scopes[key] = c.bind(one)
+		}
 	}
 	if c.Main != nil {
 		s.filters = c.Main.Bind(t.compiled.Overrides)

@@ -100,6 +100,9 @@ func (x *exchange) stripPort() {
 // match finds the route and what it chooses.
 func (x *exchange) match() {
 	x.served = x.here.room.table.Load()
+	if x.served.scopes != nil {
+		x.served = x.served.scoped(&x.view)
+	}
 	x.random = x.rng.Uint64()
 	x.from = route.Conn{Remote: x.conn.info.Peer, Local: x.conn.info.Local, Client: x.from.Client}
 	x.choose()

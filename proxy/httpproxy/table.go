@@ -16,6 +16,22 @@ import (
 type Table struct {
 	compiled *route.Table[*upstream.Cluster]
 	asked    *config.RouteTable
+	// scopes, unless it is nil, has the tables; this one is empty then.
+	scopes *scopes
+}
+
+// scopes are tables by key.
+type scopes struct {
+	key    *route.Key
+	tables map[string]*Table
+}
+
+// Scoped joins tables, by the keys that requests have for them (route.KeyOf): a
+// request that has no such key has no route.
+func Scoped(key []config.KeyPart, tables map[string]*Table) *Table {
+	none := &config.RouteTable{}
+	compiled, _ := route.Compile(none, known(nil)) // nothing in it can be refused
+	return &Table{compiled, none, &scopes{route.NewKey(key), tables}}
 }
 
 // Compile builds a table. resolve gives the living cluster of a name, nil if
@@ -37,7 +53,7 @@ func Recompile(before *Table, t *config.RouteTable, moved bool, resolve func(clu
 	if err != nil {
 		return nil, err
 	}
-	return &Table{compiled, t}, checkTable(before.asked, t)
+	return &Table{compiled, t, nil}, checkTable(before.asked, t)
 }
 
 func known(resolve func(string) *upstream.Cluster) func(string) (*upstream.Cluster, bool) {
@@ -49,12 +65,30 @@ func known(resolve func(string) *upstream.Cluster) func(string) (*upstream.Clust
 
 // Stands reports whether every cluster that routes name is still what resolve says.
 func (t *Table) Stands(resolve func(cluster string) *upstream.Cluster) bool {
+	if t.scopes != nil {
+		for _, one := range t.scopes.tables {
+			if !one.Stands(resolve) {
+				return false
+			}
+		}
+	}
 	return t.compiled.Stands(known(resolve))
 }
 
 // Clusters yields those that routes name and that there are, each as often as it is
 // named.
-func (t *Table) Clusters(yield func(*upstream.Cluster) bool) { t.compiled.Clusters(yield) }
+func (t *Table) Clusters(yield func(*upstream.Cluster) bool) {
+	if t.scopes != nil {
+		for _, one := range t.scopes.tables {
+			for c := range one.compiled.Clusters {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+	t.compiled.Clusters(yield)
+}
 
 // checkTable refuses operations on what frames a message or belongs to one
 // connection only: the codec alone writes these. What stands in the table before

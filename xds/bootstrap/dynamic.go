@@ -176,6 +176,9 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {
 				yield(listenerPath(i), &h.RouteSource)
+			} else if ok && h.Scopes != nil && h.Scopes.Inline == nil {
+				yield(listenerPath(i), &h.Scopes.Source)
+				yield(listenerPath(i), &h.Scopes.RouteSource)
 			}
 		}
 	}

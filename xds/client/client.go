@@ -98,6 +98,9 @@ type Client struct {
 	held     map[string]*held    // secrets, by key
 	files    *secretfile.Watcher // nil until a secret is in a file
 
+	// scopes and scopedRoutes are where SRDS and its tables come from.
+	scopes, scopedRoutes config.Source
+
 	dirty bool
 	// renamed: what static resources and those that are gone name may have changed;
 	// asked: which kinds subscribe asked for. See asksTheSame.

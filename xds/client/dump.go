@@ -137,12 +137,17 @@ func (c *Client) Dumps(endpoints bool) []proto.Message {
 	c.mu.Lock()
 	d.clusters.VersionInfo = c.world[cds].version
 	d.listeners.VersionInfo = c.world[lds].version
+	d.scopes.VersionInfo = c.world[srds].version
 	c.mu.Unlock()
 	all := []proto.Message{&d.clusters}
 	if endpoints {
 		all = append(all, &d.endpoints)
 	}
-	return append(all, &d.listeners, &d.routes, &d.secrets, &d.extensions)
+	all = append(all, &d.listeners)
+	if len(d.scopes.ScopedRouteConfigs) > 0 {
+		all = append(all, &adminv3.ScopedRoutesConfigDump{DynamicScopedRouteConfigs: []*adminv3.ScopedRoutesConfigDump_DynamicScopedRouteConfigs{&d.scopes}})
+	}
+	return append(all, &d.routes, &d.secrets, &d.extensions)
 }
 
 // dumps are the messages being filled.
@@ -150,6 +155,7 @@ type dumps struct {
 	clusters   adminv3.ClustersConfigDump
 	endpoints  adminv3.EndpointsConfigDump
 	listeners  adminv3.ListenersConfigDump
+	scopes     adminv3.ScopedRoutesConfigDump_DynamicScopedRouteConfigs
 	routes     adminv3.RoutesConfigDump
 	secrets    adminv3.SecretsConfigDump
 	extensions adminv3.EcdsConfigDump
@@ -171,6 +177,8 @@ func (d *dumps) add(s *resourceState) {
 		}
 	case lds:
 		d.listeners.DynamicListeners = append(d.listeners.DynamicListeners, s.listener())
+	case srds:
+		d.scopes.ScopedRouteConfigs, d.scopes.LastUpdated = append(d.scopes.ScopedRouteConfigs, body), at
 	case rds:
 		d.routes.DynamicRouteConfigs = append(d.routes.DynamicRouteConfigs, &adminv3.RoutesConfigDump_DynamicRouteConfig{
 			VersionInfo: v.version, RouteConfig: body, LastUpdated: at, ErrorState: s.failure(), ClientStatus: s.status,

@@ -29,6 +29,7 @@ const (
 	eds
 	leds
 	lds
+	srds
 	rds
 	ecds
 	kindCount
@@ -74,6 +75,12 @@ var kinds = [kindCount]struct {
 		stream: "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
 		delta:  "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners",
 		read:   readListener,
+	},
+	srds: {
+		name: "srds", word: "scope", url: typePrefix + "envoy.config.route.v3.ScopedRouteConfiguration", whole: true,
+		stream: "/envoy.service.route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
+		delta:  "/envoy.service.route.v3.ScopedRoutesDiscoveryService/DeltaScopedRoutes",
+		read:   readScope,
 	},
 	rds: {
 		name: "rds", word: "route table", url: typePrefix + "envoy.config.route.v3.RouteConfiguration",
@@ -155,6 +162,16 @@ func readListener(r *reading) (string, any) {
 	l, problems := envoyv3.Listener("", m, o)
 	r.problems = problems
 	return m.GetName(), l
+}
+
+func readScope(r *reading) (string, any) {
+	m := &routev3.ScopedRouteConfiguration{}
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	s, problems := envoyv3.Scope("", m, r.options)
+	r.problems = problems
+	return m.GetName(), s
 }
 
 func readRoutes(r *reading) (string, any) {

@@ -22,7 +22,7 @@ func (c *Client) may(k kind) bool {
 		return true
 	case sds, cds, eds, leds:
 		return c.complete(rtds)
-	case lds, rds: // but for secrets: a static listener may wait for one, and holds up no other
+	case lds, srds, rds: // but for secrets: a static listener may wait for one, and holds up no other
 		return c.complete(rtds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
 	}
 	return false
@@ -44,8 +44,11 @@ func (c *Client) complete(k kind) bool {
 }
 
 func (c *Client) sourceOf(k kind) *config.Source {
-	if k == cds {
+	switch k {
+	case cds:
 		return &c.o.CDS
+	case srds:
+		return &c.scopes
 	}
 	return &c.o.LDS
 }
@@ -102,7 +105,7 @@ func (c *Client) standsFor(k kind, name string) bool {
 	if c.snapshot == nil {
 		return false
 	}
-	for _, by := range map[kind][]kind{eds: {cds}, rds: {lds}, sds: {cds, lds}}[k] {
+	for _, by := range map[kind][]kind{eds: {cds}, rds: {lds, srds}, sds: {cds, lds}}[k] {
 		for _, e := range c.world[by].entries {
 			if e.now == nil || e.used == nil || e.now == e.used {
 				continue
@@ -113,6 +116,8 @@ func (c *Client) standsFor(k kind, name string) bool {
 				n.addCluster(c, v)
 			case *config.Listener:
 				n.addListener(c, v)
+			case *config.Scope:
+				n.addScope(v, &c.scopedRoutes)
 			}
 			if n.of[k][name] != nil {
 				return true
@@ -133,7 +138,7 @@ func (c *Client) becomeReady() {
 }
 
 func (c *Client) allComplete() bool {
-	for _, k := range []kind{rtds, sds, cds, eds, leds, lds, rds} {
+	for _, k := range []kind{rtds, sds, cds, eds, leds, lds, srds, rds} {
 		if !c.may(k) || !c.complete(k) {
 			return false
 		}

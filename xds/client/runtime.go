@@ -45,7 +45,7 @@ func (c *Client) reread(now time.Time) {
 	}
 	c.options.Runtime = runtime
 	c.static, c.renamed = c.o.Static(runtime), true
-	for _, k := range []kind{cds, eds, lds, rds} {
+	for _, k := range []kind{cds, eds, lds, srds, rds} {
 		s := &c.world[k]
 		for _, e := range s.sorted() {
 			if e.now != nil {

@@ -30,7 +30,7 @@ func (c *Client) Stats(sum *stats.Sum) {
 	now := time.Now()
 	c.controlPlaneStats(sum, now)
 	c.cacheStats(sum, now)
-	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", rds: "xds.rds", sds: "xds.sds"} {
+	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", srds: "xds.srds", rds: "xds.rds", sds: "xds.sds"} {
 		s := &c.world[k]
 		if s.asked || len(s.entries) > 0 || s.figures.attempt > 0 {
 			f := s.figures

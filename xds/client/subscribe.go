@@ -17,6 +17,8 @@ import (
 type naming struct {
 	of  [kindCount]map[string]*config.Source
 	own map[string]*config.SecretSpec // secrets that do not come by SDS
+	// scopes are those of the first connection manager that has them by SRDS.
+	scopes *config.Scopes
 }
 
 func (n *naming) add(k kind, name string, s *config.Source) {
@@ -42,9 +44,20 @@ func (n *naming) addListener(by *Client, l *config.Listener) {
 		n.addSecret(by, r)
 	}
 	for h := range l.Handlers {
-		if h, ok := h.(*config.HTTP); ok && h.Routes == nil {
+		h, ok := h.(*config.HTTP)
+		switch {
+		case !ok || h.Routes != nil:
+		case h.Scopes == nil:
 			n.add(rds, h.RouteTableName, &h.RouteSource)
+		case h.Scopes.Inline == nil && n.scopes == nil:
+			n.scopes = h.Scopes
 		}
+	}
+}
+
+func (n *naming) addScope(s *config.Scope, from *config.Source) {
+	if s.Routes == nil {
+		n.add(rds, s.Table, from)
 	}
 }
 
@@ -78,6 +91,15 @@ func (c *Client) named() *naming {
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
 				n.addListener(c, v.value.(*config.Listener))
+			}
+		}
+	}
+	if n.scopes != nil {
+		for _, e := range c.world[srds].sorted() {
+			for _, v := range []*version{e.now, e.used} {
+				if v != nil {
+					n.addScope(v.value.(*config.Scope), &n.scopes.RouteSource)
+				}
 			}
 		}
 	}
@@ -124,6 +146,7 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 		return true
 	}
 	n := c.named()
+	c.useScopes(n.scopes)
 	for k := range kindCount { // in this order: whether lds may be asked for depends on eds
 		if !c.may(k) {
 			continue
@@ -144,6 +167,14 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 	for _, f := range slices.Clone(c.feeds) {
 		f.ask(wants[f])
 	}
+}
+
+// useScopes sets where scopes and their tables come from; nil for nowhere.
+func (c *Client) useScopes(s *config.Scopes) {
+	if s == nil {
+		s = &config.Scopes{}
+	}
+	c.scopes, c.scopedRoutes = s.Source, s.RouteSource
 }
 
 // ask tells the machine what is wanted, and stops a feed that nothing uses.

@@ -301,6 +301,10 @@ func (c *Client) resources() config.Resources {
 	collect(&c.world[eds], &now.Endpoints)
 	now.Collections = c.collections()
 	collect(&c.world[rds], &now.RouteTables)
+	if s := &c.world[srds]; c.scopes.Kind != config.SourceInline && (s.answered || s.timedOut || len(s.entries) > 0) {
+		now.Scopes = []*config.Scope{}
+		collect(s, &now.Scopes)
+	}
 	collect(&c.world[lds], &now.Listeners)
 	now.Secrets = c.secrets()
 	return now

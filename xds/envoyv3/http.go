@@ -67,16 +67,15 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	h.UpgradeFilters = d.upgradeFilters(p.dot("upgrade_configs"), m.GetUpgradeConfigs())
 	switch {
 	case m.GetRouteConfig() != nil:
-		h.Routes = &config.RouteTable{Name: m.GetRouteConfig().GetName()}
-		if d.tableFits(p.dot("route_config"), m.GetRouteConfig()) {
-			h.Routes = d.routeTable(p.dot("route_config"), m.GetRouteConfig(), true)
-		}
+		h.Routes = d.inlineTable(p.dot("route_config"), m.GetRouteConfig())
 	case m.GetRds() != nil:
 		d.required(p.dot("rds").dot("route_config_name"), m.GetRds().GetRouteConfigName())
 		h.RouteTableName = m.GetRds().GetRouteConfigName()
 		h.RouteSource = d.source(p.dot("rds").dot("config_source"), m.GetRds().GetConfigSource())
+	case m.GetScopedRoutes() != nil:
+		h.Scopes = d.scopedRoutes(p.dot("scoped_routes"), m.GetScopedRoutes())
 	case m.GetRouteSpecifier() == nil:
-		d.refuse(p, "one of rds or route_config is required")
+		d.refuse(p, "one of rds, route_config or scoped_routes is required")
 	}
 	return h
 }

@@ -36,6 +36,7 @@ import (
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	ondemandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -95,6 +96,8 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
 		{httpFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimit{} }},
 		{routeFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimitPerRoute{} }},
+		{httpFilter, "envoy.filters.http.on_demand", func() proto.Message { return &ondemandv3.OnDemand{} }},
+		{routeFilter, "envoy.filters.http.on_demand", func() proto.Message { return &ondemandv3.PerRouteConfig{} }},
 		{httpFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBAC{} }},
 		{routeFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBACPerRoute{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
@@ -113,6 +116,8 @@ func filterTables() []table {
 	return concat(
 		[]table{
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
+			{of: &ondemandv3.OnDemand{}, never: notes{"odcds": "clusters come by CDS"}},
+			{of: &ondemandv3.PerRouteConfig{}, never: notes{"odcds": "clusters come by CDS"}},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
@@ -244,6 +249,7 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 			d.refuse(p.at(i), "Error: non-terminal filter named %s of type %s is the last filter in a http filter chain.", f.GetName(), extensionName(m))
 		case terminal && f.GetDisabled():
 			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
+		case isOnDemand(m):
 		case terminal:
 			router = r
 			d.watched(pc.dot("upstream_log"), r.GetUpstreamLog(), "the connection manager's access log has the host too")
@@ -252,6 +258,12 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 		}
 	}
 	return all, router
+}
+
+// isOnDemand reports the filter that has nothing to do: what it would fetch is there.
+func isOnDemand(m proto.Message) bool {
+	_, is := m.(*ondemandv3.OnDemand)
+	return is
 }
 
 // overrides reads typed_per_filter_config.

@@ -37,6 +37,14 @@ func (d *decoder) routeTable(p path, m *routev3.RouteConfiguration, inline bool)
 	return t
 }
 
+// inlineTable reads a table that stands in what names it.
+func (d *decoder) inlineTable(p path, m *routev3.RouteConfiguration) *config.RouteTable {
+	if !d.tableFits(p, m) {
+		return &config.RouteTable{Name: m.GetName()}
+	}
+	return d.routeTable(p, m, true)
+}
+
 // uniqueDomains reports domains that stand twice in a table
 // (router/config_impl.cc, RouteMatcher).
 func (d *decoder) uniqueDomains(p path, domains []string, table string, seen map[string]bool) {

@@ -12,7 +12,7 @@ func httpTables() []table {
 	return []table{
 		{
 			of: &hcmv3.HttpConnectionManager{},
-			honoured: "stat_prefix route_config rds http_filters common_http_protocol_options http_protocol_options " +
+			honoured: "stat_prefix route_config rds scoped_routes http_filters common_http_protocol_options http_protocol_options " +
 				"server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout " +
 				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
@@ -35,7 +35,6 @@ func httpTables() []table {
 				"path_normalization_options": "use normalize_path and merge_slashes",
 			},
 			never: notes{
-				"scoped_routes":                    "use rds",
 				"original_ip_detection_extensions": "use xff_num_trusted_hops",
 				"early_header_mutation_extensions": "use request_headers_to_add",
 				"typed_header_validation_config":   "headers are always checked as RFC 9110 says",
