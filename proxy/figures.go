@@ -81,6 +81,9 @@ func addListener(l serving, w *loop.Worker, add func(string, uint64)) {
 	add(prefix+"no_filter_chain_match", n.NoChain)
 	add(prefix+"accept_paused", n.AcceptPaused)
 	add(prefix+"downstream_pre_cx_timeout", l.On(w).Inspected.PreCxTimeout)
+	for i, on := 0, l.Plan().Inspect.Limits; i < len(on); i++ {
+		add("listener_local_ratelimit."+on[i].Name+".rate_limited", *on[i].Limited.On(w))
+	}
 	addTLS(l, w, prefix, add)
 	addInspected(l, w, add)
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/ratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
+	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
 	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
 	"github.com/attache-mesh/attache/proxy/filter/statefulsession"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
@@ -115,6 +116,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = ratelimit.New(cfg, env), ratelimit.Own
 	case *config.RBAC:
 		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
+	case *config.SetFilterState:
+		p.Filter, p.Own = setfilterstate.New(cfg), setfilterstate.Own
 	case *config.SetMetadata:
 		p.Filter = setmetadata.New(cfg)
 	case *config.StatefulSession:

@@ -2,14 +2,19 @@ package proxy
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 	"weak"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/filter/connectionlimit"
+	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/rbac"
+	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
 	"github.com/attache-mesh/attache/proxy/filter/snicluster"
+	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/netfilter"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
@@ -41,6 +46,12 @@ func (a *update) netFilter(cfg any, env netfilter.Env) (netfilter.Filter, error)
 		return connectionlimit.New(cfg, env), nil
 	case *config.ConnectionRateLimit:
 		return localratelimit.NewConnections(cfg, a.buckets.of(cfg), env), nil
+	case *config.ConnectionRBAC:
+		return rbac.NewConnections(cfg, env), nil
+	case *config.ConnectionAuthz:
+		return extauthz.NewConnections(cfg, env), nil
+	case *config.SetConnectionState:
+		return setfilterstate.NewConnections(cfg, env), nil
 	case *config.SNICluster:
 		return snicluster.Filter{}, nil
 	}
@@ -76,4 +87,19 @@ func (b *buckets) of(cfg *config.ConnectionRateLimit) *filter.Bucket {
 	own := localratelimit.NewBucket(&cfg.Bucket)
 	(*b)[key] = weak.Make(own)
 	return own
+}
+
+// acceptLimits are the limits of a listener: those that it had, if they are the same.
+func (a *update) acceptLimits(asked *config.Listener, before *serving) (all []listener.Limit) {
+	if before != nil && reflect.DeepEqual(before.asked.Limits, asked.Limits) {
+		return before.Plan().Inspect.Limits
+	}
+	for i := range asked.Limits {
+		if c := &asked.Limits[i]; !c.Off {
+			all = append(all, listener.Limit{
+				Name: c.StatPrefix, Bucket: localratelimit.NewBucket(&c.Bucket), Late: c.Late, Limited: filter.NewPerWorker[uint64](len(a.workers)),
+			})
+		}
+	}
+	return all
 }

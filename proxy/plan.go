@@ -49,6 +49,7 @@ func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
 	if asked.HandOff {
 		p.plan.HandOff = &a.directory
 	}
+	p.plan.Inspect.Limits = a.acceptLimits(asked, before)
 	p.contexts, p.tally = map[string]*tlsContext{}, transport.NewTally(len(a.workers))
 	old := map[string]*room{}
 	if before != nil {

@@ -33,6 +33,9 @@ type Listener struct {
 	// all; HandOff gives it to the listener of that address, if there is one.
 	OriginalDst, HandOff bool
 	TLSInspector         *TLSInspector
+	// Limits bound how many connections come in a time, before all of that or, if they
+	// are Late, after it.
+	Limits []AcceptLimit
 	// FiltersTimeout bounds what they may take; 0 does not; default 15 s. Then the
 	// connection is closed, or goes on without if ContinueOnTimeout.
 	FiltersTimeout    time.Duration

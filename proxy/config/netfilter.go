@@ -33,6 +33,12 @@ type ConnectionRateLimit struct {
 	Off      bool // by runtime_enabled
 }
 
+// AcceptLimit is a ConnectionRateLimit of a listener.
+type AcceptLimit struct {
+	ConnectionRateLimit
+	Late bool // after the inspections, else before
+}
+
 // SNICluster has the TCP proxy connect to the cluster that the SNI names
 // (filters.network.sni_cluster.v3.SniCluster).
 type SNICluster struct{}

@@ -8,12 +8,31 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
 // wantName settles the name while the request's own head is there. A text that
 // stays the same from one request to the next is not made again.
 func (x *exchange) wantName(up *config.UpstreamHTTP) {
+	x.wantByHost(up)
+	x.want.ALPN = ""
+	if x.info.Left() {
+		x.wantByState()
+	}
+}
+
+// wantByState is what filters have left for the connection.
+func (x *exchange) wantByState() {
+	if o := x.info.Object(streaminfo.UpstreamServerName); o != nil {
+		x.want.ServerName = o.Text
+	}
+	if o := x.info.Object(streaminfo.UpstreamProtocols); o != nil {
+		x.want.ALPN = o.Text
+	}
+}
+
+func (x *exchange) wantByHost(up *config.UpstreamHTTP) {
 	w := &x.want
 	if !up.AutoSNI && !up.AutoSANValidation {
 		w.ServerName, w.SAN = "", ""

@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/codec/clienthello"
 	"github.com/attache-mesh/attache/proxy/codec/proxyproto"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
@@ -25,6 +26,31 @@ type Inspect struct {
 	// with what is known if Continue.
 	Timeout  time.Duration
 	Continue bool
+	// Limits bound how many connections come in a time.
+	Limits []Limit
+}
+
+// Limit bounds how many connections come in a time. What it counts is each
+// worker's.
+type Limit struct {
+	Name string // in statistics
+	// Bucket has a token for each; Late: only when it was looked at.
+	Bucket  *filter.Bucket
+	Late    bool
+	Limited filter.PerWorker[uint64]
+}
+
+// takes takes a token of each limit; it is false, and the connection is closed, if
+// one has none.
+func (i *Inspect) takes(c *loop.Conn, late bool) bool {
+	for k := range i.Limits {
+		if l := &i.Limits[k]; l.Late == late && !l.Bucket.Take(1, c.Worker().Now()) {
+			*l.Limited.On(c.Worker())++
+			c.Close()
+			return false
+		}
+	}
+	return true
 }
 
 // looks reports whether a connection has to be looked at.
@@ -177,6 +203,9 @@ func (x *inspection) done(c *loop.Conn) {
 	x.destination, x.source = c.Local(), c.Peer()
 	if !x.direct.IsValid() {
 		x.direct = x.source
+	}
+	if !x.plan.Inspect.takes(c, true) {
+		return
 	}
 	x.tell(c)
 	x.l.serve(x.local, x.plan, x.plan.choose(&x.origin), c)

@@ -130,6 +130,9 @@ func (l *Listener) accepted(local *Local, c *loop.Conn) {
 // handed on is not handed on again.
 func (l *Listener) take(local *Local, plan *Plan, c *loop.Conn, handed bool) {
 	local.Count.CxTotal++
+	if !plan.Inspect.takes(c, false) {
+		return
+	}
 	if plan.OriginalDst {
 		if at := c.OriginalDst(); at.IsValid() {
 			c.Restore(at)

@@ -224,7 +224,7 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 	}
 	p.inUse++
 	p.look()
-	return &Lease{Conn: c, Uses: 1, made: Want{ServerName: want.ServerName, SAN: want.SAN}, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
+	return &Lease{Conn: c, Uses: 1, made: Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN}, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
 // Adopt takes a connection that another pool of the host has made, counted as

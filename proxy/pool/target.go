@@ -115,7 +115,9 @@ type Want struct {
 }
 
 // like reports whether a connection that was made for w serves for x.
-func (w *Want) like(x *Want) bool { return w.ServerName == x.ServerName && w.SAN == x.SAN }
+func (w *Want) like(x *Want) bool {
+	return w.ServerName == x.ServerName && w.SAN == x.SAN && w.ALPN == x.ALPN
+}
 
 // Outcome sorts an error of a pool or of Dial.
 func Outcome(err error) outcome.Outcome {

@@ -78,6 +78,11 @@ func (s *State) reset() {
 	s.objects = s.objects[:0]
 }
 
+// Left reports whether filters have left any object for the request.
+func (i *Info) Left() bool {
+	return len(i.State.objects) > 0 || i.Conn != nil && len(i.Conn.State.objects) > 0
+}
+
 // Object finds an object of the request, else of its connection; nil if there is
 // none.
 func (i *Info) Object(name string) *Object {

@@ -150,11 +150,19 @@ func blame(host *upstream.HostLocal, o outcome.Outcome) {
 // want is what the session asks of its connection: to tell the host for whom it
 // is, if the host is told at all.
 func (s *session) want(t *pool.Target) *pool.Want {
-	if t.Path == nil || !t.Path.Own() {
-		return &pool.Want{}
+	w, from := &pool.Want{}, s.request.from
+	if known := streaminfo.Known(from); known != nil {
+		if o := known.State.Get(streaminfo.UpstreamServerName); o != nil {
+			w.ServerName = o.Text
+		}
+		if o := known.State.Get(streaminfo.UpstreamProtocols); o != nil {
+			w.ALPN = o.Text
+		}
 	}
-	from := s.request.from
-	return &pool.Want{Origin: &transport.Origin{Source: from.Peer(), Destination: from.Local(), TLVs: from.OriginTLVs()}}
+	if t.Path != nil && t.Path.Own() {
+		w.Origin = &transport.Origin{Source: from.Peer(), Destination: from.Local(), TLVs: from.OriginTLVs()}
+	}
+	return w
 }
 
 // begin counts a session of the host's, drop its end: the connection served

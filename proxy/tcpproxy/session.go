@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -31,18 +32,32 @@ type session struct {
 
 	timer   loop.Timer
 	onTimer func()
-	active  int64   // when bytes last moved, ns; 0: not joined yet
-	stop    int64   // when the session has lasted long enough, ns; 0: never
-	unsent  int     // queued when timeUp last looked
-	log     *logged // nil: nobody asks
+	idle    time.Duration // after which the session is closed; 0: never
+	active  int64         // when bytes last moved, ns; 0: not joined yet
+	stop    int64         // when the session has lasted long enough, ns; 0: never
+	unsent  int           // queued when timeUp last looked
+	log     *logged       // nil: nobody asks
 }
 
 func newSession(r *Room, l *local, c *loop.Conn, bufferLimit int) *session {
-	s := &session{room: r, local: l, w: c.Worker(), open: 1}
+	s := &session{room: r, local: l, w: c.Worker(), open: 1, idle: r.idleOf(c)}
 	s.request = flow{s: s, from: c, seen: &l.count[cxRxBytes]}
 	s.reply = flow{s: s, to: c, limit: bufferLimit, seen: &l.count[cxTxBytes]}
 	s.onTimer = s.timeUp
 	return s
+}
+
+// idleOf is how long a connection's session may be idle: as a filter has said
+// (PerConnectionIdleTimeoutMs), else as all may.
+func (r *Room) idleOf(c *loop.Conn) time.Duration {
+	if known := streaminfo.Known(c); known != nil {
+		if o := known.State.Get(streaminfo.TCPIdleTimeout); o != nil {
+			if ms, err := strconv.ParseUint(o.Text, 10, 32); err == nil {
+				return time.Duration(ms) * time.Millisecond
+			}
+		}
+	}
+	return r.idleTimeout
 }
 
 // join begins to copy: the host's connection stands.
@@ -111,8 +126,8 @@ func (s *session) closed() {
 // timer looks for it when it fires.
 func (s *session) arm() {
 	at := s.stop
-	if s.active > 0 && s.room.idleTimeout > 0 {
-		if idle := s.active + int64(s.room.idleTimeout); at == 0 || idle < at {
+	if s.active > 0 && s.idle > 0 {
+		if idle := s.active + int64(s.idle); at == 0 || idle < at {
 			at = idle
 		}
 	}
@@ -135,7 +150,7 @@ func (s *session) timeUp() {
 		if n := s.request.to.Unsent() + s.reply.to.Unsent(); n != s.unsent {
 			s.unsent, s.active = n, now
 		}
-		if now >= s.active+int64(s.room.idleTimeout) && s.room.idleTimeout > 0 {
+		if now >= s.active+int64(s.idle) && s.idle > 0 {
 			s.local.count[idleTimeouts]++
 			s.end()
 			return

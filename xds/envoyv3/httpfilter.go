@@ -40,6 +40,7 @@ import (
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	setstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
 	sessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/stateful_session/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -81,6 +82,8 @@ func filterExtensions() []extension {
 		{sessionState, "envoy.http.stateful_session.cookie", func() proto.Message { return &cookiesessionv3.CookieBasedSessionState{} }},
 		{sessionState, "envoy.http.stateful_session.header", func() proto.Message { return &headersessionv3.HeaderBasedSessionState{} }},
 		{sessionState, "envoy.http.stateful_session.envelope", func() proto.Message { return &envelopesessionv3.EnvelopeSessionState{} }},
+		{httpFilter, "envoy.filters.http.set_filter_state", func() proto.Message { return &setstatev3.Config{} }},
+		{routeFilter, "envoy.filters.http.set_filter_state", func() proto.Message { return &setstatev3.Config{} }},
 		{httpFilter, "envoy.filters.http.set_metadata", func() proto.Message { return &setv3.Config{} }},
 		{httpFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.Compressor{} }},
 		{routeFilter, "envoy.filters.http.compressor", func() proto.Message { return &compressorv3.CompressorPerRoute{} }},
@@ -122,7 +125,7 @@ func filterTables() []table {
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
-		metadataFilterTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
+		metadataFilterTables(), filterStateTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
 	)
 }
 
@@ -173,6 +176,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.healthFilter(p, m)
 	case *localv3.LocalRateLimit:
 		return d.localRateLimit(p, m)
+	case *setstatev3.Config:
+		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *setv3.Config:
 		return d.setMetadata(p, m)
 	case *sessionv3.StatefulSession:
@@ -216,6 +221,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.mutationsOf(p.dot("mutations"), m.GetMutations())
 	case *headerv3.Config:
 		return d.headerToMetadata(p, m, true)
+	case *setstatev3.Config:
+		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *localv3.LocalRateLimit:
 		return d.localRateLimit(p, m)
 	}

@@ -10,7 +10,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	listenlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/local_ratelimit/v3"
 	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	originalsrcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_src/v3"
 	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 
@@ -44,6 +46,16 @@ func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.List
 				d.refuse(p, "must come before the PROXY header, which may say otherwise")
 			}
 			l.OriginalDst = true
+		case *listenlimitv3.LocalRateLimit:
+			l.Limits = append(l.Limits, config.AcceptLimit{
+				ConnectionRateLimit: config.ConnectionRateLimit{
+					StatPrefix: t.GetStatPrefix(), Bucket: d.tokenBucket(p.dot("token_bucket"), t.GetTokenBucket()), Off: d.switchedOff(t.GetRuntimeEnabled()),
+				},
+				Late: l.TLSInspector != nil || l.ProxyProtocol != nil,
+			})
+			d.required(p.dot("stat_prefix"), t.GetStatPrefix())
+		case *originalsrcv3.OriginalSrc:
+			d.never(p, "a connection to a host has this machine's address: to have the client's needs CAP_NET_ADMIN and routes of its own")
 		case *httpinspectorv3.HttpInspector: // what it tells is found without it
 		}
 	}

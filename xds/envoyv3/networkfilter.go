@@ -5,10 +5,15 @@ package envoyv3
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/local_ratelimit/v3"
+	originalsrcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_src/v3"
 	connlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
 	directv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	echov3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/echo/v3"
+	netauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ext_authz/v3"
 	netlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/local_ratelimit/v3"
+	netrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
+	netstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
 	sniclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/sni_cluster/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
@@ -19,9 +24,14 @@ import (
 
 func networkFilterExtensions() []extension {
 	return []extension{
+		{listenerFilter, "envoy.filters.listener.local_ratelimit", func() proto.Message { return &listenlimitv3.LocalRateLimit{} }},
+		{listenerFilter, "envoy.filters.listener.original_src", func() proto.Message { return &originalsrcv3.OriginalSrc{} }},
 		{networkFilter, "envoy.filters.network.connection_limit", func() proto.Message { return &connlimitv3.ConnectionLimit{} }},
 		{networkFilter, "envoy.filters.network.direct_response", func() proto.Message { return &directv3.Config{} }},
 		{networkFilter, "envoy.filters.network.echo", func() proto.Message { return &echov3.Echo{} }},
+		{networkFilter, "envoy.filters.network.ext_authz", func() proto.Message { return &netauthzv3.ExtAuthz{} }},
+		{networkFilter, "envoy.filters.network.rbac", func() proto.Message { return &netrbacv3.RBAC{} }},
+		{networkFilter, "envoy.filters.network.set_filter_state", func() proto.Message { return &netstatev3.Config{} }},
 		{networkFilter, "envoy.filters.network.local_ratelimit", func() proto.Message { return &netlimitv3.LocalRateLimit{} }},
 		{networkFilter, "envoy.filters.network.sni_cluster", func() proto.Message { return &sniclusterv3.SniCluster{} }},
 	}
@@ -30,10 +40,26 @@ func networkFilterExtensions() []extension {
 func networkFilterTables() []table {
 	return []table{
 		{of: &connlimitv3.ConnectionLimit{}, honoured: "stat_prefix max_connections delay runtime_enabled", strict: true},
+		{of: &listenlimitv3.LocalRateLimit{}, honoured: "stat_prefix token_bucket runtime_enabled", strict: true},
+		{of: &originalsrcv3.OriginalSrc{}, noEffect: notes{"bind_port": "the filter is refused", "mark": "the filter is refused"}},
 		{of: &directv3.Config{}, honoured: "response"},
 		{of: &echov3.Echo{}},
 		{of: &netlimitv3.LocalRateLimit{}, honoured: "stat_prefix token_bucket runtime_enabled share_key", strict: true},
 		{of: &sniclusterv3.SniCluster{}},
+		{
+			of: &netrbacv3.RBAC{}, honoured: "rules shadow_rules shadow_rules_stat_prefix stat_prefix delay_deny", strict: true,
+			partly: notes{"enforcement_type": "what is known of a connection does not change: it is decided once, and counted once"},
+			never:  notes{"matcher": "use rules", "shadow_matcher": "use shadow_rules"},
+		},
+		{
+			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session", strict: true,
+			noEffect: notes{"transport_api_version": "V3 is what there is"},
+			refused:  notes{"send_tls_alert_on_denial": "the connection is closed without an alert"},
+			never: notes{
+				"filter_enabled_metadata": "the filter always asks", "bootstrap_metadata_labels_key": "",
+				"metadata_context_namespaces": "no network filter here has metadata to send", "typed_metadata_context_namespaces": "",
+			},
+		},
 	}
 }
 
@@ -44,6 +70,16 @@ func (d *decoder) networkFilter(p path, m proto.Message) any {
 		return d.connectionLimit(p, m)
 	case *netlimitv3.LocalRateLimit:
 		return d.connectionRate(p, m)
+	case *netrbacv3.RBAC:
+		return d.connectionRBAC(p, m)
+	case *netauthzv3.ExtAuthz:
+		d.required(p.dot("stat_prefix"), m.GetStatPrefix())
+		return &config.ConnectionAuthz{
+			StatPrefix: m.GetStatPrefix(), Service: *d.grpcService(p.dot("grpc_service"), m.GetGrpcService(), authzTimeout),
+			FailureAllow: m.GetFailureModeAllow(), Certificate: m.GetIncludePeerCertificate(), TLSSession: m.GetIncludeTlsSession(),
+		}
+	case *netstatev3.Config:
+		return d.setConnectionState(p, m)
 	case *sniclusterv3.SniCluster:
 		return &config.SNICluster{}
 	}
@@ -68,6 +104,42 @@ func (d *decoder) connectionRate(p path, m *netlimitv3.LocalRateLimit) *config.C
 		StatPrefix: m.GetStatPrefix(), Bucket: d.tokenBucket(p.dot("token_bucket"), m.GetTokenBucket()),
 		ShareKey: m.GetShareKey(), Off: d.switchedOff(m.GetRuntimeEnabled()),
 	}
+}
+
+// connectionRBAC reads policies; those on heads of requests are refused, in Envoy's
+// words (network/rbac/config.cc).
+func (d *decoder) connectionRBAC(p path, m *netrbacv3.RBAC) *config.ConnectionRBAC {
+	d.required(p.dot("stat_prefix"), m.GetStatPrefix())
+	c := &config.ConnectionRBAC{StatPrefix: m.GetStatPrefix(), Delay: d.duration(p.dot("delay_deny"), m.GetDelayDeny(), 0)}
+	c.Rules, c.Shadow = d.rbacRules(p.dot("rules"), m.GetRules()), d.rbacRules(p.dot("shadow_rules"), m.GetShadowRules())
+	c.ShadowPrefix = m.GetShadowRulesStatPrefix()
+	for i, set := range []*config.RBACRules{c.Rules, c.Shadow} {
+		ps := p.dot([]string{"rules", "shadow_rules"}[i]).dot("policies")
+		if set == nil {
+			continue
+		}
+		for j := range set.Policies {
+			if name := headRule(set.Policies[j].Permissions, set.Policies[j].Principals); name != "" {
+				d.refuse(ps.key(set.Policies[j].Name), "Found header(%s) rule,not supported by RBAC network filter", name)
+			}
+		}
+	}
+	return c
+}
+
+// headRule names a header that one of the rules is about, "" if none is.
+func headRule(lists ...[]config.RBACRule) string {
+	for _, list := range lists {
+		for i := range list {
+			if list[i].Kind == config.RBACHeader {
+				return list[i].Header.Name
+			}
+			if name := headRule(list[i].Of); name != "" {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // tokenBucket reads a bucket that has to be there.

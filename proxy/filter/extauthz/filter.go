@@ -45,14 +45,7 @@ type counters struct {
 func New(cfg *config.ExtAuthz, env filter.Env) *Filter {
 	f := &Filter{cfg: cfg, env: env, allowed: compileNames(cfg.Allowed), hidden: compileNames(cfg.Disallowed), limited: cfg.HasAllowed, local: filter.NewPerWorker[counters](env.Workers)}
 	if g := cfg.GRPC; g != nil {
-		f.method = callout.Method{
-			Authority: []byte(g.Authority), Path: []byte("/envoy.service.auth.v3.Authorization/Check"),
-			Timeout: g.Timeout, MaxMessage: int(g.MaxMessage),
-		}
-		for _, m := range g.Metadata {
-			f.method.Metadata = append(f.method.Metadata, callout.Field(m.Key, m.Value))
-		}
-		f.method.Ready()
+		f.method = checkMethod(g)
 		return f
 	}
 	// A service that speaks HTTP is always told these, and no others unless they
@@ -62,6 +55,19 @@ func New(cfg *config.ExtAuthz, env filter.Env) *Filter {
 		f.allowed = append(f.allowed, route.CompileText(&config.StringMatch{Value: name}))
 	}
 	return f
+}
+
+// checkMethod is how a service is asked.
+func checkMethod(g *config.GRPCService) callout.Method {
+	m := callout.Method{
+		Authority: []byte(g.Authority), Path: []byte("/envoy.service.auth.v3.Authorization/Check"),
+		Timeout: g.Timeout, MaxMessage: int(g.MaxMessage),
+	}
+	for _, x := range g.Metadata {
+		m.Metadata = append(m.Metadata, callout.Field(x.Key, x.Value))
+	}
+	m.Ready()
+	return m
 }
 
 // Own compiles what a route says of it.
