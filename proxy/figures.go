@@ -56,6 +56,7 @@ func (s *Server) Figures() *stats.Sum {
 	for _, c := range clusters {
 		prefix := "cluster." + stats.Clean(c.StatName) + "."
 		c.Stats(func(name string, v uint64) { sum.Add(prefix+name, kindOf(name), v) })
+		c.NameStats(func(name string, v uint64) { sum.Add(name, kindOf(name), v) })
 	}
 	s.logs.Stats(func(name string, v uint64) { sum.Add(name, kindOf(name), v) })
 	s.addExpiry(sum, time.Now())
@@ -148,7 +149,7 @@ func addWorker(w *loop.Worker, add func(string, uint64)) {
 func kindOf(name string) stats.Kind {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	if strings.HasSuffix(last, "_active") || last == "active" || last == "active_connections" || strings.HasPrefix(last, "membership_") && last != "membership_change" ||
-		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || strings.Contains(name, ".circuit_breakers.") {
+		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || last == "num_hosts" || strings.Contains(name, ".circuit_breakers.") {
 		return stats.Gauge
 	}
 	return stats.Counter

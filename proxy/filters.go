@@ -15,6 +15,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/cors"
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
 	"github.com/attache-mesh/attache/proxy/filter/decompress"
+	"github.com/attache-mesh/attache/proxy/filter/dynamicforward"
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
 	"github.com/attache-mesh/attache/proxy/filter/extproc"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
@@ -96,6 +97,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = csrf.New(cfg, env), csrf.Own
 	case *config.Decompressor:
 		p.Filter = decompress.New(cfg, env)
+	case *config.DynamicForward:
+		p.Filter, p.Own = dynamicforward.New(cfg), dynamicforward.Own
 	case *config.Fault:
 		p.Filter, p.Own = fault.New(c.Name, cfg, env), fault.Own
 	case *config.HeaderMutationFilter:

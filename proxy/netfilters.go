@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
 	"github.com/attache-mesh/attache/proxy/filter/snicluster"
+	"github.com/attache-mesh/attache/proxy/filter/sniforward"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/netfilter"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -52,6 +53,8 @@ func (a *update) netFilter(cfg any, env netfilter.Env) (netfilter.Filter, error)
 		return extauthz.NewConnections(cfg, env), nil
 	case *config.SetConnectionState:
 		return setfilterstate.NewConnections(cfg, env), nil
+	case *config.SNIForward:
+		return sniforward.New(cfg), nil
 	case *config.SNICluster:
 		return snicluster.Filter{}, nil
 	}

@@ -64,6 +64,8 @@ type Cluster struct {
 	// Aggregate names the clusters of DiscoveryAggregate, the preferred one first. A
 	// name that no cluster has counts as one without hosts.
 	Aggregate []string
+	// Names is read for DiscoveryDynamic.
+	Names NameCache
 }
 
 // Discovery says where a cluster's hosts come from.
@@ -80,6 +82,8 @@ const (
 	// DiscoveryAggregate has the hosts of other clusters, one cluster's after the
 	// other's.
 	DiscoveryAggregate
+	// DiscoveryDynamic has a host for each name that is asked for.
+	DiscoveryDynamic
 )
 
 // Provides reports whether the cluster chooses its hosts itself (CLUSTER_PROVIDED).

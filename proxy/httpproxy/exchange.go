@@ -269,6 +269,9 @@ func (x *exchange) pick() outcome.Outcome {
 	c.Count.RqTotal++
 	p := x.wish()
 	p.Override = x.override()
+	if o := x.lookUp(&p); o != outcome.OK {
+		return o
+	}
 	h, o := c.Pick(&p)
 	if o != outcome.OK {
 		return o
@@ -354,6 +357,9 @@ func (x *exchange) forward() outcome.Outcome {
 	}
 	x.hostOn.Report(outlier.Connected, 0)
 	x.noteConnected()
+	if d := x.owner.Config().HTTP.MaxStream; d > 0 {
+		x.retry.dies = x.w.Now() + int64(d)
+	}
 	if x.pumpEnd != outcome.OK { // the client went while a connection was made
 		return x.pumpEnd
 	}

@@ -46,6 +46,7 @@ type retrying struct {
 	perTry, idle time.Duration
 	timed        bool
 	began        int64
+	dies         int64 // when the attempt has lived too long; 0: never
 
 	tried  upstream.Tried
 	count  [10]byte // x-envoy-attempt-count
@@ -381,7 +382,7 @@ func (x *exchange) abort() {
 	x.drop()
 	x.leave()
 	x.vacate()
-	x.retry.timed, x.interims = false, 0
+	x.retry.timed, x.retry.dies, x.interims = false, 0, 0
 	x.tries, x.upErr, x.untaken, x.gone = 0, nil, false, false
 	x.resp.Reset()
 }
@@ -427,6 +428,9 @@ func (x *exchange) pause(d time.Duration) outcome.Outcome {
 // pickAgain chooses a host for the next attempt.
 func (x *exchange) pickAgain(hosts *config.RetryHosts, every uint32) outcome.Outcome {
 	p := x.wish()
+	if o := x.lookUp(&p); o != outcome.OK {
+		return o
+	}
 	h, o := x.cluster.PickAgain(&p, hosts, every, &x.retry.tried)
 	if o != outcome.OK {
 		return o

@@ -101,6 +101,9 @@ func (x *exchange) patience() time.Duration {
 	if x.retry.timed {
 		d = x.tryLeft(d, now)
 	}
+	if x.retry.dies != 0 {
+		d = min(d, time.Duration(x.retry.dies-now))
+	}
 	return max(d, 1)
 }
 
@@ -130,6 +133,9 @@ func (x *exchange) overdue() outcome.Outcome {
 		return outcome.Timeout
 	case x.idle > 0 && now-x.moved >= int64(x.idle):
 		return outcome.IdleTimeout
+	case x.retry.dies != 0 && now >= x.retry.dies && !x.retry.pausing:
+		x.owner.Count.RqMaxDuration++
+		return outcome.UpstreamStreamTooLong
 	case perTry:
 		return outcome.PerTryTimeout
 	case perTryIdle:

@@ -13,8 +13,11 @@ import (
 // wish is what the balancer is told.
 func (x *exchange) wish() upstream.Pick {
 	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
-	if c := x.cluster.Config(); c.Discovery == config.DiscoveryOriginalDst {
+	switch c := x.cluster.Config(); c.Discovery {
+	case config.DiscoveryOriginalDst:
 		p.To = x.destination(c)
+	case config.DiscoveryDynamic:
+		p.To = upstream.AppendName(x.text[:0], x.view.Host, c, &x.info)
 	}
 	return p
 }

@@ -50,6 +50,9 @@ const (
 	PerTryIdleTimeout             // UT: an attempt stood still for too long
 	RetryBufferFull               // the request's body does not fit what is kept for a retry
 	UpstreamStreamTooLong         // UMSDR: an attempt lived too long
+	NameFailure                   // DF: the name that the request is for has no address
+	NamesOverflow                 // there are too many names
+	NamesPending                  // too many requests wait for a name
 	count
 )
 

@@ -83,5 +83,8 @@ var entries = [count]entry{
 	PerTryTimeout:         {"upstream_per_try_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
 	PerTryIdleTimeout:     {"upstream_per_try_idle_timeout", "UT", 504, "upstream request timeout", "SERVER_ERROR timeout"},
 	RetryBufferFull:       {"request_payload_exceeded_retry_buffer_limit", "", 507, "exceeded request buffer limit while retrying upstream", "SERVER_ERROR object too large for cache"},
+	NameFailure:           {"dns_resolution_failure", "DF", 503, "DNS resolution failure", ""},
+	NamesOverflow:         {"dns_cache_overflow", "", 503, "DNS cache overflow", ""},
+	NamesPending:          {"dynamic_forward_proxy_pending_request_overflow", "", 503, "Dynamic forward proxy pending request overflow", ""},
 	UpstreamStreamTooLong: {"upstream_max_stream_duration_reached", "UMSDR", 504, "upstream max stream duration reached", "SERVER_ERROR timeout"},
 }

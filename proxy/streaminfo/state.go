@@ -42,6 +42,15 @@ const (
 // ORIGINAL_DST cluster: an address with a port.
 const OriginalDst = "envoy.network.transport_socket.original_dst_address"
 
+// DynamicHost and DynamicPort name the objects that say which host and port a
+// request of a dynamic forward proxy cluster is for; UpstreamAddress is what they
+// were found to be.
+const (
+	DynamicHost     = "envoy.upstream.dynamic_host"
+	DynamicPort     = "envoy.upstream.dynamic_port"
+	UpstreamAddress = "envoy.stream.upstream_address"
+)
+
 // ErrReadOnly says that an object may not be set again.
 var ErrReadOnly = errors.New("filter state is read-only")
 

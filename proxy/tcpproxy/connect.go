@@ -68,8 +68,18 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		return outcome.Overflow, false
 	}
 	asked := c.Config()
-	if asked.Discovery == config.DiscoveryOriginalDst {
+	switch asked.Discovery {
+	case config.DiscoveryOriginalDst:
 		p.To = s.destination(asked)
+	case config.DiscoveryDynamic:
+		p.To = s.name(asked)
+		_, k, o := here.Find(p.To)
+		if o != outcome.OK {
+			return o, false
+		}
+		if k != nil {
+			k.Wait() // a look-up ends; the client may have gone by then
+		}
 	}
 	if p.Avoid != nil && p.Avoid.Cluster != c && asked.Discovery != config.DiscoveryAggregate {
 		p.Avoid = nil
@@ -124,6 +134,15 @@ func (s *session) target() (*upstream.Cluster, config.Criteria) {
 		}
 	}
 	return s.room.cluster(s.w.Rand())
+}
+
+// name is whom the connection is for, by its SNI or as filters say.
+func (s *session) name(c *config.Cluster) []byte {
+	known := streaminfo.Known(s.request.from)
+	if known == nil {
+		return nil
+	}
+	return upstream.AppendName(nil, []byte(known.SNI()), c, &streaminfo.Info{Conn: known})
 }
 
 // destination is where the connection goes in a cluster that has a host for each

@@ -97,6 +97,7 @@ type Counters struct {
 	Rq1xx, Rq2xx, Rq3xx, Rq4xx      uint64
 	Rq5xx                           uint64
 	RqTimeout, RqRetry, RqRetryOK   uint64
+	RqMaxDuration                   uint64
 	RqRetryOverflow, RqRetryLimit   uint64
 	RetryBackoff                    uint64
 	RetryBackoffLimited             uint64
@@ -124,8 +125,8 @@ type Pick struct {
 	Attempt int
 	// Match is what the hosts' metadata must have, where the cluster has subsets.
 	Match config.Criteria
-	// To is the address that the request is for, "10.0.0.1:80", in a cluster that
-	// provides its hosts itself. Empty: none.
+	// To is the address that the request is for, "10.0.0.1:80", or the name with its
+	// port, in a cluster that provides its hosts itself. Empty: none.
 	To []byte
 	// High is the request's priority.
 	High bool
@@ -187,7 +188,7 @@ func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 		}
 	}
 	switch v.asked.Discovery {
-	case config.DiscoveryOriginalDst:
+	case config.DiscoveryOriginalDst, config.DiscoveryDynamic:
 		return l.pickProvided(v.provided, p)
 	case config.DiscoveryAggregate:
 		return l.pickAmong(v, p)

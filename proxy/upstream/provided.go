@@ -10,6 +10,7 @@ package upstream
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -30,7 +31,9 @@ type provided struct {
 	asked *config.Cluster
 	path  *transport.Path
 	hosts map[string]*Host
-	list  []*Host // in the order in which they came
+	list  []*Host                    // in the order in which they came
+	names *nameCache                 // of a dynamic forward proxy cluster; set once
+	moved map[*Host]*config.Endpoint // where names have moved to, for the next view
 	shut  bool
 }
 
@@ -38,21 +41,45 @@ type provided struct {
 // that there are as members. c.mu is held.
 func (c *Cluster) provide(asked *config.Cluster, paths paths) []member {
 	p := c.provided
-	if asked.Discovery != config.DiscoveryOriginalDst {
+	byName := asked.Discovery == config.DiscoveryDynamic
+	if !byName && asked.Discovery != config.DiscoveryOriginalDst {
 		c.endProviding()
 		return nil
+	}
+	if p != nil && (byName != (p.names != nil) || byName && !reflect.DeepEqual(p.names.conf, asked.Names)) {
+		c.endProviding() // names are looked up in another way: all anew
+		p = nil
 	}
 	if p == nil || p.every != asked.OriginalDst.Cleanup {
 		p = &provided{
 			every: asked.OriginalDst.Cleanup, wake: make(chan struct{}, 1), end: make(chan struct{}), hosts: map[string]*Host{},
+			moved: map[*Host]*config.Endpoint{},
 		}
 		if old := c.provided; old != nil {
 			p.hosts, p.list = old.stop()
 		}
+		if byName {
+			p.names = newNames(asked.Names)
+		}
 		c.provided = p
 		go c.tend(p)
 	}
-	return p.use(asked, paths.of(asked, &config.Endpoint{}))
+	all := p.use(asked, paths.of(asked, &config.Endpoint{}))
+	if byName {
+		c.preresolve(p)
+	}
+	return all
+}
+
+// preresolve begins to look up the names that are known from the start.
+func (c *Cluster) preresolve(p *provided) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range p.names.conf.Preresolve {
+		if p.names.entries[name] == nil {
+			c.follow(p, name)
+		}
+	}
 }
 
 // use notes what new hosts are made from. Hosts of another path are no hosts any
@@ -66,6 +93,11 @@ func (p *provided) use(asked *config.Cluster, path *transport.Path) []member {
 		}
 		clear(p.hosts)
 		p.list = nil
+		if p.names != nil {
+			for _, e := range p.names.entries { // the next look-up makes others
+				e.is, e.known = nil, false
+			}
+		}
 	}
 	p.asked, p.path = asked, path
 	return p.members()
@@ -74,8 +106,15 @@ func (p *provided) use(asked *config.Cluster, path *transport.Path) []member {
 // members are the hosts as members. p.mu is held.
 func (p *provided) members() []member {
 	all := make([]member, len(p.list))
+	defer clear(p.moved)
 	for i, h := range p.list {
 		all[i] = member{endpoint: h.Endpoint(), locality: &p.place, path: h.path, host: h}
+		if h.Address.Host != "" {
+			all[i].logical = &h.Address
+		}
+		if to := p.moved[h]; to != nil {
+			all[i].endpoint = to
+		}
 	}
 	return all
 }
@@ -105,43 +144,64 @@ func (l *Local) pickProvided(p *provided, q *Pick) (*Host, outcome.Outcome) {
 // meet gives the host of an address, a new one if need be; nil if it is none. It
 // blocks no longer than it takes another worker to do the same.
 func (c *Cluster) meet(p *provided, to []byte) *Host {
-	at, err := netip.ParseAddrPort(string(to))
-	if err != nil {
-		return nil
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shut {
+	if p.names != nil {
+		return p.hosts[string(to)] // Find makes them
+	}
+	at, err := netip.ParseAddrPort(string(to))
+	if err != nil || p.shut {
 		return nil
 	}
 	e := &config.Endpoint{Address: config.Address{IP: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, Weight: 1}
 	if h := p.hosts[e.Address.String()]; h != nil {
 		return h
 	}
-	h := newHost(c, p.asked, &member{endpoint: e, locality: &p.place, path: p.path})
-	h.met = true
+	h := p.add(c, &member{endpoint: e, locality: &p.place, path: p.path}, e.Address.String())
+	p.tell()
+	return h
+}
+
+// add makes a host that is found by name. p.mu is held.
+func (p *provided) add(c *Cluster, m *member, name string) *Host {
+	h := newHost(c, p.asked, m)
+	h.met, h.name = true, name
 	h.used.Store(true)
-	p.hosts[h.name] = h
+	p.hosts[name] = h
 	p.list = append(p.list, h)
+	return h
+}
+
+// remove lets a host go; the next view has it no more. p.mu is held.
+func (p *provided) remove(h *Host) {
+	delete(p.hosts, h.name)
+	p.list = slices.DeleteFunc(p.list, func(o *Host) bool { return o == h })
+}
+
+// tell has a view made of what there is now.
+func (p *provided) tell() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
-	return h
 }
 
 // tend is the goroutine that lists new hosts and lets old ones go. It ends with
 // the cluster.
 func (c *Cluster) tend(p *provided) {
-	t := time.NewTicker(p.every)
-	defer t.Stop()
+	var sweep <-chan time.Time // names go by themselves
+	if p.every > 0 {
+		t := time.NewTicker(p.every)
+		defer t.Stop()
+		sweep = t.C
+	}
 	for {
 		select {
 		case <-p.end:
 			return
 		case <-p.wake:
 			c.list(p, false)
-		case <-t.C:
+		case <-sweep:
 			c.list(p, true)
 		}
 	}
@@ -184,6 +244,9 @@ func (p *provided) sweep() bool {
 // stop ends the providing and gives the hosts.
 func (p *provided) stop() (map[string]*Host, []*Host) {
 	close(p.end)
+	if p.names != nil {
+		p.names.cancel()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shut = true

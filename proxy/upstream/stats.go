@@ -27,6 +27,7 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_rq_5xx", n.Rq5xx},
 		{"upstream_rq_active", gauge(n.RqActive)},
 		{"upstream_rq_timeout", n.RqTimeout},
+		{"upstream_rq_max_duration_reached", n.RqMaxDuration},
 		{"upstream_rq_retry", n.RqRetry},
 		{"upstream_rq_retry_success", n.RqRetryOK},
 		{"upstream_rq_retry_overflow", n.RqRetryOverflow},

@@ -70,7 +70,7 @@ func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
 }
 
 func clusterTypeName(from config.Discovery) string {
-	return [...]string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.eds", "envoy.cluster.original_dst", "envoy.clusters.aggregate"}[from]
+	return [...]string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.eds", "envoy.cluster.original_dst", "envoy.clusters.aggregate", "envoy.clusters.dynamic_forward_proxy"}[from]
 }
 
 func (d *decoder) legacyBalance(p path, m *clusterv3.Cluster, c *config.Cluster) {

@@ -12,6 +12,7 @@ import (
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	commondnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	forwardclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -34,7 +35,7 @@ func (d *decoder) discovery(p path, m *clusterv3.Cluster, c *config.Cluster) boo
 	}
 	custom := m.GetClusterType()
 	if custom != nil && custom.GetTypedConfig() != nil {
-		reads := d.customCluster(p.dot("cluster_type").dot("typed_config"), custom, c)
+		reads := d.customCluster(p.dot("cluster_type").dot("typed_config"), m, c)
 		if c.Discovery.Provides() && m.GetLoadAssignment() != nil {
 			d.refuse(p.dot("load_assignment"), "this type of cluster finds its hosts itself")
 		}
@@ -99,21 +100,13 @@ func (d *decoder) legacyDNS(p path, m *clusterv3.Cluster, c *config.Cluster) {
 	if f := m.GetDnsFailureRefreshRate(); f != nil {
 		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)
 	}
-	switch m.GetDnsLookupFamily() {
-	case clusterv3.Cluster_V4_ONLY:
-		c.DNS.Family = config.DNSV4Only
-	case clusterv3.Cluster_V6_ONLY:
-		c.DNS.Family = config.DNSV6Only
-	case clusterv3.Cluster_V4_PREFERRED:
-		c.DNS.Family = config.DNSV4Preferred
-	case clusterv3.Cluster_ALL:
-		c.DNS.Family = config.DNSAll
-	}
+	c.DNS.Family = lookupFamily(m.GetDnsLookupFamily())
 }
 
 // customCluster reads a cluster by the type of its configuration; false if there
 // are no endpoints to be read.
-func (d *decoder) customCluster(p path, custom *clusterv3.Cluster_CustomClusterType, c *config.Cluster) bool {
+func (d *decoder) customCluster(p path, of *clusterv3.Cluster, c *config.Cluster) bool {
+	custom := of.GetClusterType()
 	if typeName, _, bad := unwrap(custom.GetTypedConfig()); bad == "" && !implements(clusterKind, typeName) {
 		d.refuse(p, "Didn't find a registered cluster factory implementation for type: '%s'", typeName)
 		return false
@@ -124,6 +117,8 @@ func (d *decoder) customCluster(p path, custom *clusterv3.Cluster_CustomClusterT
 		return true
 	case *aggregatev3.ClusterConfig:
 		c.Discovery, c.Aggregate = config.DiscoveryAggregate, m.GetClusters()
+	case *forwardclusterv3.ClusterConfig:
+		d.forwardCluster(p, m, of, c)
 	}
 	return false
 }

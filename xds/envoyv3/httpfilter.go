@@ -25,6 +25,7 @@ import (
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
+	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_forward_proxy/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
@@ -125,7 +126,7 @@ func filterTables() []table {
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
-		metadataFilterTables(), filterStateTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
+		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
 	)
 }
 
@@ -180,6 +181,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *setv3.Config:
 		return d.setMetadata(p, m)
+	case *forwardv3.FilterConfig:
+		return d.forwardFilter(p, m)
 	case *sessionv3.StatefulSession:
 		return d.session(p, m)
 	}
@@ -201,6 +204,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.extAuthzRoute(p, m)
 	case *procv3.ExtProcPerRoute:
 		return d.extProcRoute(p, m)
+	case *forwardv3.PerRouteConfig:
+		return d.forwardRoute(m)
 	case *jwtv3.PerRouteConfig:
 		return d.jwtRoute(p, m)
 	case *compressorv3.CompressorPerRoute:

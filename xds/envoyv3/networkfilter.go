@@ -15,6 +15,7 @@ import (
 	netrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	netstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
 	sniclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/sni_cluster/v3"
+	sniforwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -80,6 +81,8 @@ func (d *decoder) networkFilter(p path, m proto.Message) any {
 		}
 	case *netstatev3.Config:
 		return d.setConnectionState(p, m)
+	case *sniforwardv3.FilterConfig:
+		return d.sniForward(p, m)
 	case *sniclusterv3.SniCluster:
 		return &config.SNICluster{}
 	}

@@ -75,9 +75,8 @@ func httpTables() []table {
 		},
 		{
 			of:       &corev3.HttpProtocolOptions{},
-			honoured: "idle_timeout max_connection_duration max_headers_count max_requests_per_connection",
+			honoured: "idle_timeout max_stream_duration max_connection_duration max_headers_count max_requests_per_connection",
 			partly: notes{
-				"max_stream_duration":             "on listeners only",
 				"max_response_headers_kb":         "on clusters only",
 				"headers_with_underscores_action": "on listeners only",
 			},

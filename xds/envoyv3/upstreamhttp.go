@@ -92,6 +92,7 @@ func (d *decoder) upstreamCommon(p path, m *corev3.HttpProtocolOptions, c *confi
 	c.HTTP.MaxRequests = m.GetMaxRequestsPerConnection().GetValue()
 	c.HTTP.MaxHeaders = d.between(p.dot("max_headers_count"), orUint32(m.GetMaxHeadersCount(), defaultHeaders), 1, 1<<32-1)
 	c.HTTP.MaxHeadersKB = d.between(p.dot("max_response_headers_kb"), orUint32(m.GetMaxResponseHeadersKb(), defaultHeadersKB), 1, maxHeadersKB)
+	c.HTTP.MaxStream = d.duration(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), 0)
 	c.HTTP.MaxConnAge = d.duration(p.dot("max_connection_duration"), m.GetMaxConnectionDuration(), 0)
 	if m.GetHeadersWithUnderscoresAction() != corev3.HttpProtocolOptions_ALLOW {
 		d.unsupported(p.dot("headers_with_underscores_action"), "on listeners only")
