@@ -26,12 +26,13 @@ func (b *Bootstrap) ResourcesWith(r envoyv3.Runtime) config.Resources {
 	for _, c := range b.Resources.Clusters {
 		again.Clusters = append(again.Clusters, latest(c, read[c.Name]))
 	}
-	for i, m := range b.proto.GetStaticResources().GetListeners() {
-		l, problems := envoyv3.Listener(listenerPath(i), m, o)
+	all := b.proto.GetStaticResources().GetListeners()
+	for at, i := range b.static.listeners {
+		l, problems := envoyv3.Listener(listenerPath(i), all[i], o)
 		if load.Refused(problems) {
 			l = nil
 		}
-		again.Listeners = append(again.Listeners, latest(b.Resources.Listeners[i], l))
+		again.Listeners = append(again.Listeners, latest(b.Resources.Listeners[at], l))
 	}
 	return again
 }

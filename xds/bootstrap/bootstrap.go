@@ -69,6 +69,8 @@ type static struct {
 	clusters []*config.Cluster
 	problems [][]Problem
 	index    []int // the place of each of Resources.Clusters
+	// listeners are the places of Resources.Listeners.
+	listeners []int
 }
 
 // Node is who this program says it is (Envoy core.v3.Node).
@@ -116,7 +118,8 @@ func byLine(a, b Problem) int {
 func read(doc []byte, name string, o Options) (*bootstrapv3.Bootstrap, []Problem) {
 	m := &bootstrapv3.Bootstrap{}
 	// What decoding says of an unsupported extension says more than loading can.
-	opts := load.Options{AllowUnknownStatic: o.AllowUnknownStatic, AllowUnsupported: true}
+	// Of a key that stands twice Envoy takes the last (yaml_utility.cc); we say so.
+	opts := load.Options{AllowUnknownStatic: o.AllowUnknownStatic, AllowUnsupported: true, AllowDuplicateKeys: true}
 	var problems []Problem
 	if len(doc) > 0 || len(o.ConfigYAML) == 0 {
 		problems = load.Into(doc, name, m, protoregistry.GlobalTypes, opts)

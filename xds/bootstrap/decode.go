@@ -37,14 +37,27 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	}
 	for i, l := range m.GetStaticResources().GetListeners() {
 		listener, found := envoyv3.Listener(listenerPath(i), l, o)
-		b.Resources.Listeners = append(b.Resources.Listeners, listener)
-		problems = append(problems, found...)
+		problems = append(append(problems, found...), b.addListener(i, listener)...)
 	}
 	named, found := b.unreachable()
 	problems = append(problems, found...)
 	problems = append(problems, b.controlPlanes(named, o)...)
 	b.readSecrets()
 	return unique(append(problems, b.unassembled()...))
+}
+
+// addListener adds static listener number i. As in Envoy it takes the place of one that
+// had its name before (listener_manager_impl.cc, addOrUpdateListenerInternal).
+func (b *Bootstrap) addListener(i int, l *config.Listener) []Problem {
+	for at, before := range b.Resources.Listeners {
+		if before.Name == l.Name && l.Name != "" {
+			first := b.static.listeners[at]
+			b.Resources.Listeners[at], b.static.listeners[at] = l, i
+			return []Problem{{Path: listenerPath(first), Warning: true, Text: "has no effect: " + listenerPath(i) + " has its name and takes its place"}}
+		}
+	}
+	b.Resources.Listeners, b.static.listeners = append(b.Resources.Listeners, l), append(b.static.listeners, i)
+	return nil
 }
 
 func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }
@@ -115,7 +128,7 @@ func (b *Bootstrap) pathOf(resource string, seen map[string]int) string {
 	if name, ok := strings.CutPrefix(resource, "listener "); ok {
 		for i, l := range b.Resources.Listeners {
 			if l.Name == name {
-				at = append(at, listenerPath(i))
+				at = append(at, listenerPath(b.static.listeners[i]))
 			}
 		}
 	}

@@ -170,15 +170,15 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 	for i, l := range b.Resources.Listeners {
 		for r := range l.SecretRefs {
 			if r.Source.Kind != config.SourceInline {
-				yield(listenerPath(i)+": secret "+r.Name, &r.Source)
+				yield(listenerPath(b.static.listeners[i])+": secret "+r.Name, &r.Source)
 			}
 		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {
-				yield(listenerPath(i), &h.RouteSource)
+				yield(listenerPath(b.static.listeners[i]), &h.RouteSource)
 			} else if ok && h.Scopes != nil && h.Scopes.Inline == nil {
-				yield(listenerPath(i), &h.Scopes.Source)
-				yield(listenerPath(i), &h.Scopes.RouteSource)
+				yield(listenerPath(b.static.listeners[i]), &h.Scopes.Source)
+				yield(listenerPath(b.static.listeners[i]), &h.Scopes.RouteSource)
 			}
 		}
 	}

@@ -177,7 +177,7 @@ func (r *reading) message(path string, n *yaml.Node, name string) {
 		return
 	}
 	// What decoding finds of an extension says more than loading can.
-	opts := load.Options{AllowUnsupported: true, AllowUnknownStatic: !r.static(), AllowDuplicateKeys: !r.static()}
+	opts := load.Options{AllowUnsupported: true, AllowUnknownStatic: !r.static(), AllowDuplicateKeys: true}
 	msg, found := load.Named(nil, name, name, protoregistry.GlobalTypes, opts)
 	if msg == nil {
 		for _, p := range found {

@@ -58,10 +58,11 @@ func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource
 	if v := m.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
 		d.refuse(p.dot("transport_api_version"), "%s", oldTransport)
 	}
-	if len(m.GetClusterNames()) > 0 {
+	rest := m.GetApiType() == corev3.ApiConfigSource_REST // it has clusters, not services
+	if len(m.GetClusterNames()) > 0 && !rest {
 		d.refuse(p.dot("cluster_names"), "%s", clusterForGRPC)
 	}
-	if len(m.GetGrpcServices()) == 0 {
+	if len(m.GetGrpcServices()) == 0 && !rest {
 		d.refuse(p.dot("grpc_services"), "%s", noService)
 	}
 	for i, g := range m.GetGrpcServices() {
