@@ -17,6 +17,7 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d.check("", m)
 	d.dnsResolver(root("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	d.bootstrapExtensions(m.GetBootstrapExtensions())
+	d.internalListeners(m)
 	d.overload(m)
 	d.applicationLog(root("application_log_config").dot("log_format"), m.GetApplicationLogConfig().GetLogFormat())
 	for i, h := range m.GetInlineHeaders() {
@@ -25,4 +26,20 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 		}
 	}
 	return d.problems
+}
+
+// internalListeners refuses the bootstrap's internal listeners where it does not have the extension that Envoy needs
+// for them (listener_impl.cc).
+func (d *decoder) internalListeners(m *bootstrapv3.Bootstrap) {
+	for _, e := range m.GetBootstrapExtensions() {
+		if name, _, _ := unwrap(e.GetTypedConfig()); implements(bootstrapExtension, name) {
+			return
+		}
+	}
+	for i, l := range m.GetStaticResources().GetListeners() {
+		if l.GetInternalListener() != nil {
+			d.refuse(root("static_resources.listeners").at(i).dot("internal_listener"),
+				"error adding listener named '%s': InternalListener bootstrap extension is mandatory", l.GetName())
+		}
+	}
 }
