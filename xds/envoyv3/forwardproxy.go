@@ -2,6 +2,8 @@ package envoyv3
 
 // The dynamic forward proxy: its cluster, its HTTP filter and its network filter.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"net"
 	"strconv"
