@@ -91,6 +91,16 @@ func TestRulesBite(t *testing.T) {
 			[]string{"rule 4"},
 		},
 		{
+			"CEL run by two", brokenRules,
+			map[string]string{"proxy/route/r.go": imports("route", "github.com/google/cel-go/cel")},
+			[]string{"rule 5"},
+		},
+		{
+			"CEL where it is run", brokenRules,
+			map[string]string{"proxy/match/cel/c.go": imports("cel", "github.com/google/cel-go/cel")},
+			nil,
+		},
+		{
 			"a joint outside cmd", brokenRules,
 			map[string]string{"xds/server/s.go": imports("server", ours+"discovery", ours+"proxy/upstream")},
 			[]string{"rule 4, only cmd joins"},

@@ -27,6 +27,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/matched"
 	"github.com/attache-mesh/attache/proxy/filter/ratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
@@ -117,6 +118,10 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter = grpcweb.New()
 	case *config.RateLimitFilter:
 		p.Filter, p.Own = ratelimit.New(cfg, env), ratelimit.Own
+	case *config.Composite:
+		p.Filter = matched.Composite{}
+	case *config.Matched:
+		return matchedPlace(c, cfg, env, group)
 	case *config.RBAC:
 		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
 	case *config.SetFilterState:

@@ -10,6 +10,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/match"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -27,6 +28,7 @@ type Filter struct {
 	exclude  bool
 	metadata *match.Metadata
 	missing  bool
+	cel      *cel.Program
 	needs    format.Needs
 }
 
@@ -41,6 +43,9 @@ func NewFilter(f *config.LogFilter) *Filter {
 		c.header, c.needs = match.NewHeader(&f.Header), format.NeedsRequest
 	case config.LogGRPCStatus:
 		c.needs = format.NeedsResponse | format.NeedsTrailers
+	case config.LogCEL:
+		c.cel = cel.Compile(f.CEL)
+		c.needs = format.NeedsRequest | format.NeedsResponse | format.NeedsTrailers | format.NeedsLocal
 	case config.LogMetadata:
 		if f.Metadata != nil {
 			c.metadata = match.NewMetadata(f.Metadata)
@@ -116,7 +121,7 @@ func (f *Filter) Pass(v *streaminfo.View, rng *rand.Rand) bool {
 		}
 		return f.missing
 	case config.LogCEL:
-		return false // refused when it is read
+		return f.cel.Match(v)
 	}
 	return false
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -44,7 +45,7 @@ func New(asked []config.AccessLog, files *Files) (*Log, error) {
 			l.Close()
 			return nil, err
 		}
-		g := logger{body: format.CompileBody(&a.Format, nil), file: f}
+		g := logger{body: format.CompileBody(&a.Format, cel.Format), file: f}
 		if a.Filter != nil {
 			g.filter = NewFilter(a.Filter)
 			l.needs |= g.filter.needs

@@ -17,6 +17,16 @@ type RBAC struct {
 type RBACRules struct {
 	Action   RBACAction
 	Policies []RBACPolicy // in the order of their names
+	// Matcher, unless it is nil, decides in their place: an action of it is an index
+	// in Verdicts, and none denies.
+	Matcher  *Matcher
+	Verdicts []RBACVerdict
+}
+
+// RBACVerdict is what a tree says: as if a policy of that name had fitted.
+type RBACVerdict struct {
+	Name   string
+	Action RBACAction
 }
 
 // RBACAction is what is done to a request that a policy fits.
@@ -33,6 +43,8 @@ const (
 type RBACPolicy struct {
 	Name                    string
 	Permissions, Principals []RBACRule
+	// Condition is a CEL expression that has to be true, too; "" for none.
+	Condition string
 }
 
 // RBACRule is a condition on a request.
@@ -48,6 +60,9 @@ type RBACRule struct {
 	// From and To bound a port, both included.
 	From, To uint16
 	Key      string // RBACState
+	// Metadata is that of RBACMetadata and, of the request's route,
+	// RBACRouteMetadata.
+	Metadata *MetadataMatch
 }
 
 // RBACKind is the kind of a condition.
@@ -68,4 +83,6 @@ const (
 	RBACServerName    // that TLS asked for
 	RBACAuthenticated // by a certificate; String is on its names
 	RBACState         // an object of filter state, by its text
+	RBACMetadata
+	RBACRouteMetadata
 )

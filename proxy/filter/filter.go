@@ -102,7 +102,12 @@ type Chain struct {
 type setting struct {
 	on  bool
 	own []any // of all levels, most specific first
+	// around is what is said of a filter around this one, and not for this one.
+	around Around
 }
+
+// Around is what a Place.Own gives for a filter that is put around another.
+type Around interface{ Around() }
 
 // NewChain makes a chain; nil if there are no places.
 func NewChain(places []Place) *Chain {
@@ -163,7 +168,14 @@ func (c *Chain) settings(levels [][]config.FilterOverride) []setting {
 				if o.Config == nil || p.Own == nil {
 					continue
 				}
-				if own := p.Own(o.Config); own != nil {
+				own := p.Own(o.Config)
+				if a, ok := own.(Around); ok {
+					if s.around == nil {
+						s.around = a
+					}
+					continue
+				}
+				if own != nil {
 					s.own = append(s.own, own)
 				}
 			}

@@ -91,6 +91,8 @@ type Request struct {
 	answered bool      // there is an answer, or there will be none
 	gone     bool      // nobody is left to work for
 	enders   []Ender
+	gate     func(*Request) bool // of the filter that runs; nil: none
+	queue    []Filter            // of Through
 }
 
 // Begin makes r ready to pass a chain. The room's alone.
@@ -123,7 +125,14 @@ func (r *Request) Answered() { r.show(-1) }
 // on, and false if there is none that is this filter's business: the client has
 // gone, or a filter behind has replaced an answer that had already come past it.
 func (r *Request) Next() bool {
-	at := r.at
+	at, gate := r.at, r.gate
+	r.gate = nil
+	if len(r.queue) > 0 {
+		f := r.queue[0]
+		r.queue = r.queue[1:]
+		f.Serve(r)
+		return r.passed(gate)
+	}
 	places := r.bound.chain.places
 	for r.at++; r.at < len(places); r.at++ {
 		if !r.first[r.at].on {
@@ -135,11 +144,25 @@ func (r *Request) Next() bool {
 			panic("filter " + p.Name + " has neither gone on nor answered")
 		}
 		r.at = at
-		return !r.gone
+		return r.passed(gate)
 	}
 	r.gone = !r.room.Ask()
 	r.at, r.answered = at, true
-	return !r.gone
+	return r.passed(gate)
+}
+
+// passed says whether an answer is the business of the filter whose Next returns.
+func (r *Request) passed(gate func(*Request) bool) bool { return !r.gone && (gate == nil || gate(r)) }
+
+// Gate lets ask decide, when the head of an answer is there, whether that is the filter's business: if not, the
+// filter's next Next is false. It is for a filter around another.
+func (r *Request) Gate(ask func(*Request) bool) { r.gate = ask }
+
+// Through runs filters in this filter's place, and then what is behind it. Called instead of Next.
+func (r *Request) Through(filters []Filter) {
+	r.queue = filters
+	r.Next()
+	r.queue = nil
 }
 
 // Reply answers the request here. Called instead of Next, the answer goes through
@@ -182,6 +205,9 @@ func (r *Request) Own() any {
 	}
 	return nil
 }
+
+// Around is what the route says, most specifically, of a filter around this one; nil if nothing.
+func (r *Request) Around() Around { return r.set[r.at].around }
 
 // Owns are all levels, most specific first.
 func (r *Request) Owns() []any { return r.set[r.at].own }

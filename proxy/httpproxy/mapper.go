@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/route"
 )
 
@@ -28,7 +29,7 @@ type mapper struct {
 func compileReplies(asked *config.LocalReplies) *replies {
 	r := &replies{}
 	if asked.Format != nil {
-		r.format = format.CompileBody(asked.Format, nil)
+		r.format = format.CompileBody(asked.Format, cel.Format)
 		r.needs |= r.format.Needs()
 	}
 	for i := range asked.Mappers {
@@ -36,7 +37,7 @@ func compileReplies(asked *config.LocalReplies) *replies {
 		m := mapper{filter: accesslog.NewFilter(&a.Filter), status: a.Status, body: a.Body}
 		r.needs |= m.filter.Needs()
 		if a.Format != nil {
-			m.format = format.CompileBody(a.Format, nil)
+			m.format = format.CompileBody(a.Format, cel.Format)
 			r.needs |= m.format.Needs()
 		}
 		var n format.Needs

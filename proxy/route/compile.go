@@ -11,6 +11,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 )
 
 func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
@@ -33,7 +34,7 @@ func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
 		r.Kind, r.Status, r.Body = Direct, a.Status, a.Body
 		r.ResponseOps, r.Needs = c.responseOps(levels)
 		if a.Format != nil {
-			r.Format = format.CompileBody(a.Format, c.cel)
+			r.Format = format.CompileBody(a.Format, cel.Format)
 		}
 		if uint64(len(a.Body)) > uint64(c.table.MaxDirectBody) {
 			return refuse("response body size is %d bytes; maximum is %d", len(a.Body), c.table.MaxDirectBody)
@@ -73,7 +74,7 @@ func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels
 		r.IdleTimeout, r.HasIdleTimeout = *a.IdleTimeout, true
 	}
 	r.AutoHostRewrite, r.AppendXForwardedHost = a.AutoHostRewrite, a.AppendXForwardedHost
-	r.Limits, r.HostLimits, r.BothLimits = CompileRateLimits(a.RateLimits, c.cel), c.common.limits, a.HostLimits
+	r.Limits, r.HostLimits, r.BothLimits = CompileRateLimits(a.RateLimits, cel.Format), c.common.limits, a.HostLimits
 	r.resolve = c.resolve
 	if a.PrefixRewrite != "" && a.RegexRewrite != nil {
 		return refusal("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")

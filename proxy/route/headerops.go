@@ -8,6 +8,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -115,7 +116,7 @@ func (c *compiler[C]) appendLevel(ops []Op, remove []string, add []config.Header
 	for _, name := range remove {
 		ops = append(ops, Op{Kind: OpRemove, Name: strings.ToLower(name)})
 	}
-	if l := compileLevel(add, c.cel); l != nil {
+	if l := compileLevel(add, cel.Format); l != nil {
 		return append(ops, Op{Kind: OpLevel, level: l})
 	}
 	done := map[string]bool{}

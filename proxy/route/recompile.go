@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/attache-mesh/attache/proxy/config"
-	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/match/tree"
 )
 
@@ -95,7 +95,6 @@ type hostCommon[C comparable] struct {
 // compiler is one virtual host being compiled.
 type compiler[C comparable] struct {
 	table   *config.RouteTable
-	cel     format.CEL
 	host    *config.VirtualHost
 	common  *hostCommon[C]
 	resolve func(string) (C, bool)
@@ -117,7 +116,7 @@ func (c *compiler[C]) compile(before *virtualHost[C]) (*virtualHost[C], error) {
 		c.common = before.common
 	} else {
 		c.common = &hostCommon[C]{asked: &bare, virtual: compileVirtualClusters(c.host.VirtualClusters)}
-		c.common.limits = CompileRateLimits(c.host.RateLimits, c.cel)
+		c.common.limits = CompileRateLimits(c.host.RateLimits, cel.Format)
 		c.common.toTLS = &Route[C]{
 			Kind: Redirect, VirtualHost: c.host.Name, Host: &bare, Status: 301, toTLS: true, Overrides: c.override(), virtual: c.common.virtual,
 		}

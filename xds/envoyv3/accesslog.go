@@ -113,8 +113,7 @@ func (d *decoder) logFilter(p path, m *accesslogv3.AccessLogFilter) *config.LogF
 	case *accesslogv3.AccessLogFilter_ExtensionFilter:
 		pe := p.dot("extension_filter").dot("typed_config")
 		if c, ok := d.extension(pe, logFilterKind, s.ExtensionFilter.GetName(), s.ExtensionFilter.GetTypedConfig()).(*celfilterv3.ExpressionFilter); ok {
-			f.Kind, f.CEL = config.LogCEL, c.GetExpression()
-			d.never(pe.dot("expression"), "CEL is not supported yet")
+			f.Kind, f.CEL = config.LogCEL, d.celText(pe.dot("expression"), c.GetExpression())
 		}
 	case nil:
 		d.refuse(p, "a filter is required")

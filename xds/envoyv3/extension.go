@@ -110,6 +110,8 @@ const (
 	customTree   kind = "custom matcher"
 	routeAction  kind = "matcher action, of a virtual host"
 	chainAction  kind = "matcher action, of a listener"
+	rbacAction   kind = "matcher action, of RBAC"
+	filterAction kind = "matcher action, of an HTTP filter"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.

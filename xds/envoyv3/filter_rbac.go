@@ -7,6 +7,8 @@ package envoyv3
 import (
 	"net/netip"
 
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
@@ -20,28 +22,31 @@ func rbacTables() []table {
 	const later = "a policy that cannot be held would let pass what it must not"
 	return []table{
 		{
-			of: &rbacv3.RBAC{}, honoured: "rules rules_stat_prefix shadow_rules shadow_rules_stat_prefix track_per_rule_stats",
-			never: notes{"matcher": "use rules", "shadow_matcher": "use shadow_rules"},
+			of: &rbacv3.RBAC{}, honoured: "rules rules_stat_prefix shadow_rules shadow_rules_stat_prefix track_per_rule_stats matcher shadow_matcher",
 		},
 		{of: &rbacv3.RBACPerRoute{}, honoured: "rbac"},
 		{of: &rbacconfigv3.RBAC{}, honoured: "action policies", refused: notes{"audit_logging_options": "there are no audit loggers"}},
 		{
 			of: &rbacconfigv3.Policy{}, honoured: "permissions principals", strict: true,
-			never: notes{"condition": later, "checked_condition": later},
+			partly: notes{"condition": noteCEL, "checked_condition": noteCEL},
+			never:  notes{"cel_config": later},
 		},
 		{
 			of: &rbacconfigv3.Permission{}, strict: true,
-			honoured: "and_rules or_rules any header url_path destination_ip destination_port destination_port_range not_rule requested_server_name",
-			never:    notes{"metadata": later, "matcher": later, "uri_template": later, "sourced_metadata": later},
+			honoured: "and_rules or_rules any header url_path destination_ip destination_port destination_port_range not_rule requested_server_name " +
+				"metadata sourced_metadata",
+			never: notes{"matcher": later, "uri_template": later},
 		},
 		{of: &rbacconfigv3.Permission_Set{}, honoured: "rules"},
 		{
 			of: &rbacconfigv3.Principal{}, strict: true,
-			honoured: "and_ids or_ids any authenticated source_ip direct_remote_ip remote_ip header url_path filter_state not_id",
-			never:    notes{"metadata": later, "sourced_metadata": later, "custom": later},
+			honoured: "and_ids or_ids any authenticated source_ip direct_remote_ip remote_ip header url_path filter_state not_id metadata sourced_metadata",
+			never:    notes{"custom": later},
 		},
 		{of: &rbacconfigv3.Principal_Set{}, honoured: "ids"},
 		{of: &rbacconfigv3.Principal_Authenticated{}, honoured: "principal_name"},
+		{of: &rbacconfigv3.SourcedMetadata{}, honoured: "metadata_matcher metadata_source", strict: true},
+		{of: &rbacconfigv3.Action{}, honoured: "name action", strict: true},
 		{of: &matcherv3.PathMatcher{}, honoured: "path"},
 		{of: &matcherv3.FilterStateMatcher{}, honoured: "key string_match address_match"},
 		{of: &typev3.Int32Range{}, honoured: "start end"},
@@ -49,23 +54,76 @@ func rbacTables() []table {
 }
 
 func (d *decoder) rbac(p path, m *rbacv3.RBAC) *config.RBAC {
-	return &config.RBAC{
+	r := &config.RBAC{
 		Rules: d.rbacRules(p.dot("rules"), m.GetRules()), Shadow: d.rbacRules(p.dot("shadow_rules"), m.GetShadowRules()),
 		RulesPrefix: m.GetRulesStatPrefix(), ShadowPrefix: m.GetShadowRulesStatPrefix(), PerPolicy: m.GetTrackPerRuleStats(),
 	}
+	if m.GetMatcher() != nil {
+		if m.GetRules() != nil {
+			d.warn(p.dot("rules"), "RBAC rules are ignored when matcher is configured")
+		}
+		r.Rules = d.rbacTree(p.dot("matcher"), m.GetMatcher())
+	}
+	if m.GetShadowMatcher() != nil {
+		if m.GetShadowRules() != nil {
+			d.warn(p.dot("shadow_rules"), "RBAC shadow rules are ignored when shadow matcher is configured")
+		}
+		r.Shadow = d.rbacTree(p.dot("shadow_matcher"), m.GetShadowMatcher())
+	}
+	return r
+}
+
+// rbacTree reads a tree; what it may look at is that of rbac_filter.cc, ActionValidationVisitor.
+func (d *decoder) rbacTree(p path, m *xdsmatcherv3.Matcher) *config.RBACRules {
+	const network, ssl = "envoy.extensions.matching.common_inputs.network.v3.", "envoy.extensions.matching.common_inputs.ssl.v3."
+	r := &config.RBACRules{}
+	at := &treePlace{
+		input: requestInput,
+		allowed: []string{
+			network + "DestinationIPInput", network + "DestinationPortInput", network + "SourceIPInput", network + "SourcePortInput",
+			network + "DirectSourceIPInput", network + "ServerNameInput", network + "DynamicMetadataInput", network + "FilterStateInput",
+			ssl + "UriSanInput", ssl + "DnsSanInput", ssl + "SubjectInput",
+			"envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "xds.type.matcher.v3.HttpAttributesCelMatchInput",
+		},
+		refusal: "requirement violation while creating RBAC match tree: INVALID_ARGUMENT: RBAC HTTP filter cannot match on '%s'",
+	}
+	at.action = func(p path, a *xdscorev3.TypedExtensionConfig) int {
+		v := config.RBACVerdict{}
+		if m, ok := d.extension(p, rbacAction, a.GetName(), a.GetTypedConfig()).(*rbacconfigv3.Action); ok {
+			d.required(p.dot("name"), m.GetName())
+			v = config.RBACVerdict{Name: m.GetName(), Action: rbacActionOf(m.GetAction())}
+		}
+		r.Verdicts = append(r.Verdicts, v)
+		return len(r.Verdicts) - 1
+	}
+	r.Matcher = d.matcher(p, m, at)
+	return r
+}
+
+func rbacActionOf(a rbacconfigv3.RBAC_Action) config.RBACAction {
+	switch a {
+	case rbacconfigv3.RBAC_DENY:
+		return config.RBACDeny
+	case rbacconfigv3.RBAC_LOG:
+		return config.RBACLog
+	}
+	return config.RBACAllow
+}
+
+// rbacMetadata is a condition on metadata of filters, or of the route.
+func (d *decoder) rbacMetadata(p path, m *matcherv3.MetadataMatcher, from rbacconfigv3.MetadataSource) config.RBACRule {
+	c := config.RBACRule{Kind: config.RBACMetadata, Metadata: d.metadataMatch(p, m)}
+	if from == rbacconfigv3.MetadataSource_ROUTE {
+		c.Kind = config.RBACRouteMetadata
+	}
+	return c
 }
 
 func (d *decoder) rbacRules(p path, m *rbacconfigv3.RBAC) *config.RBACRules {
 	if m == nil {
 		return nil
 	}
-	r := &config.RBACRules{}
-	switch m.GetAction() {
-	case rbacconfigv3.RBAC_DENY:
-		r.Action = config.RBACDeny
-	case rbacconfigv3.RBAC_LOG:
-		r.Action = config.RBACLog
-	}
+	r := &config.RBACRules{Action: rbacActionOf(m.GetAction())}
 	for _, name := range sortedKeys(m.GetPolicies()) {
 		pp, policy := p.dot("policies").key(name), m.GetPolicies()[name]
 		one := config.RBACPolicy{Name: name}
@@ -78,9 +136,21 @@ func (d *decoder) rbacRules(p path, m *rbacconfigv3.RBAC) *config.RBACRules {
 		if len(one.Permissions) == 0 || len(one.Principals) == 0 {
 			d.refuse(pp, "a policy has at least one of permissions and one of principals")
 		}
+		one.Condition = d.rbacCondition(pp, policy)
 		r.Policies = append(r.Policies, one)
 	}
 	return r
+}
+
+// rbacCondition is the text of a policy's expression, "" if it has none (SharedConditionsManager, engine_impl.cc).
+func (d *decoder) rbacCondition(p path, m *rbacconfigv3.Policy) string {
+	switch {
+	case m.GetCheckedCondition() != nil:
+		return d.celExpr(p.dot("checked_condition"), m.GetCheckedCondition().GetExpr())
+	case m.GetCondition() != nil:
+		return d.celExpr(p.dot("condition"), m.GetCondition())
+	}
+	return ""
 }
 
 func (d *decoder) permission(p path, m *rbacconfigv3.Permission) (c config.RBACRule) {
@@ -100,6 +170,10 @@ func (d *decoder) permission(p path, m *rbacconfigv3.Permission) (c config.RBACR
 		set(config.RBACNot, p.dot("not_rule"), []*rbacconfigv3.Permission{r.NotRule})
 	case *rbacconfigv3.Permission_Header:
 		c.Kind, c.Header = config.RBACHeader, d.headerMatch(p.dot("header"), r.Header)
+	case *rbacconfigv3.Permission_Metadata:
+		return d.rbacMetadata(p.dot("metadata"), r.Metadata, rbacconfigv3.MetadataSource_DYNAMIC)
+	case *rbacconfigv3.Permission_SourcedMetadata:
+		return d.rbacMetadata(p.dot("sourced_metadata").dot("metadata_matcher"), r.SourcedMetadata.GetMetadataMatcher(), r.SourcedMetadata.GetMetadataSource())
 	case *rbacconfigv3.Permission_UrlPath:
 		c.Kind, c.String = config.RBACPath, d.stringMatch(p.dot("url_path").dot("path"), r.UrlPath.GetPath())
 	case *rbacconfigv3.Permission_DestinationIp:
@@ -149,6 +223,10 @@ func (d *decoder) principal(p path, m *rbacconfigv3.Principal) (c config.RBACRul
 		c.Kind, c.CIDR = config.RBACRemote, d.cidr(p.dot("remote_ip"), r.RemoteIp)
 	case *rbacconfigv3.Principal_Header:
 		c.Kind, c.Header = config.RBACHeader, d.headerMatch(p.dot("header"), r.Header)
+	case *rbacconfigv3.Principal_Metadata:
+		return d.rbacMetadata(p.dot("metadata"), r.Metadata, rbacconfigv3.MetadataSource_DYNAMIC)
+	case *rbacconfigv3.Principal_SourcedMetadata:
+		return d.rbacMetadata(p.dot("sourced_metadata").dot("metadata_matcher"), r.SourcedMetadata.GetMetadataMatcher(), r.SourcedMetadata.GetMetadataSource())
 	case *rbacconfigv3.Principal_UrlPath:
 		c.Kind, c.String = config.RBACPath, d.stringMatch(p.dot("url_path").dot("path"), r.UrlPath.GetPath())
 	case *rbacconfigv3.Principal_FilterState:

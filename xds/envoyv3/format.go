@@ -30,7 +30,7 @@ func (d *decoder) format(p path, s string) config.Format {
 func (d *decoder) expressions(p path, f config.Format) {
 	for i := range f {
 		if f[i].Op == config.OpCEL || f[i].Op == config.OpTypedCEL {
-			d.never(p, "CEL is not supported yet")
+			d.celText(p, f[i].Text)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	brotliv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/compressor/v3"
 	brotlidv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/decompressor/v3"
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
@@ -21,6 +22,7 @@ import (
 	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
 	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
@@ -102,6 +104,9 @@ func filterExtensions() []extension {
 		{routeFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimitPerRoute{} }},
 		{httpFilter, "envoy.filters.http.on_demand", func() proto.Message { return &ondemandv3.OnDemand{} }},
 		{routeFilter, "envoy.filters.http.on_demand", func() proto.Message { return &ondemandv3.PerRouteConfig{} }},
+		{httpFilter, "envoy.filters.http.match_delegate", func() proto.Message { return &matchingv3.ExtensionWithMatcher{} }},
+		{routeFilter, "envoy.filters.http.match_delegate", func() proto.Message { return &matchingv3.ExtensionWithMatcherPerRoute{} }},
+		{httpFilter, "envoy.filters.http.composite", func() proto.Message { return &compositev3.Composite{} }},
 		{httpFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBAC{} }},
 		{routeFilter, "envoy.filters.http.rbac", func() proto.Message { return &rbacv3.RBACPerRoute{} }},
 		{httpFilter, "envoy.filters.http.buffer", func() proto.Message { return &bufferv3.Buffer{} }},
@@ -126,7 +131,7 @@ func filterTables() []table {
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
-		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), sessionTables(),
+		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), matchedTables(), sessionTables(),
 	)
 }
 
@@ -159,6 +164,10 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.decompressor(p, m)
 	case *ratelimitv3.RateLimit:
 		return d.rateLimitFilter(p, m)
+	case *matchingv3.ExtensionWithMatcher:
+		return d.matched(p, m)
+	case *compositev3.Composite:
+		return &config.Composite{}
 	case *rbacv3.RBAC:
 		return d.rbac(p, m)
 	case *webv3.GrpcWeb:
@@ -214,6 +223,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.sessionRoute(p, m)
 	case *ratelimitv3.RateLimitPerRoute:
 		return d.rateLimitRoute(p, m)
+	case *matchingv3.ExtensionWithMatcherPerRoute:
+		return d.matchedRoute(p, m)
 	case *rbacv3.RBACPerRoute:
 		return d.rbac(p.dot("rbac"), m.GetRbac())
 	case *corsv3.CorsPolicy:

@@ -8,6 +8,7 @@ import (
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	commonmatcherv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
@@ -32,6 +33,19 @@ type treePlace struct {
 	action func(p path, m *xdscorev3.TypedExtensionConfig) int
 
 	depth, branches int
+}
+
+// commonMatcher reads Envoy's copy of the message, which is the same on the wire.
+func (d *decoder) commonMatcher(p path, m *commonmatcherv3.Matcher, at *treePlace) *config.Matcher {
+	if m == nil {
+		return nil
+	}
+	same := &xdsmatcherv3.Matcher{}
+	if !d.recast(p, m, same) {
+		return nil
+	}
+	d.check(p, same)
+	return d.matcher(p, same, at)
 }
 
 // recast reads a message as one that is the same on the wire.

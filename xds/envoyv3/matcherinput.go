@@ -39,12 +39,8 @@ func (d *decoder) matchInput(p path, m *xdscorev3.TypedExtensionConfig, at *tree
 	switch m := d.extension(p, k, m.GetName(), m.GetTypedConfig()).(type) {
 	case *matcherv3.HttpRequestHeaderMatchInput:
 		header(config.InputRequestHeader, m.GetHeaderName())
-	case *matcherv3.HttpRequestTrailerMatchInput:
-		header(config.InputRequestTrailer, m.GetHeaderName())
 	case *matcherv3.HttpResponseHeaderMatchInput:
 		header(config.InputResponseHeader, m.GetHeaderName())
-	case *matcherv3.HttpResponseTrailerMatchInput:
-		header(config.InputResponseTrailer, m.GetHeaderName())
 	case *matcherv3.HttpRequestQueryParamMatchInput:
 		d.required(p.dot("query_param"), m.GetQueryParam())
 		in.Kind, in.Name = config.InputQuery, m.GetQueryParam()
@@ -55,6 +51,8 @@ func (d *decoder) matchInput(p path, m *xdscorev3.TypedExtensionConfig, at *tree
 	case *networkinputv3.FilterStateInput:
 		d.required(p.dot("key"), m.GetKey())
 		in.Kind, in.Name = config.InputFilterState, m.GetKey()
+	case *xdsmatcherv3.HttpAttributesCelMatchInput:
+		in.Kind = config.InputCEL
 	case *networkinputv3.DynamicMetadataInput:
 		d.required(p.dot("filter"), m.GetFilter())
 		in.Kind, in.Namespace = config.InputMetadata, m.GetFilter()
@@ -143,6 +141,8 @@ func (d *decoder) inputTest(p path, m *xdscorev3.TypedExtensionConfig) (t config
 		if len(m.GetCidrRanges()) == 0 {
 			d.refuse(p.dot("cidr_ranges"), "value must contain at least 1 item(s)")
 		}
+	case *xdsmatcherv3.CelMatcher:
+		t.Kind, t.CEL = config.TestCEL, d.celExpression(p.dot("expr_match"), m.GetExprMatch())
 	case *metadatatestv3.Metadata:
 		t.Kind, t.Value, t.Invert = config.TestValue, d.valueMatch(p.dot("value"), m.GetValue()), m.GetInvert()
 	case *fractiontestv3.RuntimeFraction:

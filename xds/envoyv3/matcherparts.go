@@ -5,12 +5,17 @@ package envoyv3
 import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	actionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	environmentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/environment_variable/v3"
 	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	sslinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/ssl/v3"
 	hashtestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/consistent_hashing/v3"
 	iptestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/ip/v3"
+	metadatatestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/metadata/v3"
 	fractiontestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/runtime_fraction/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
@@ -20,6 +25,17 @@ import (
 func matcherExtensions() []extension {
 	all := []extension{
 		{requestInput, "envoy.matching.inputs.request_headers", func() proto.Message { return &matcherv3.HttpRequestHeaderMatchInput{} }},
+		{requestInput, "envoy.matching.inputs.response_headers", func() proto.Message { return &matcherv3.HttpResponseHeaderMatchInput{} }},
+		{requestInput, "query_params", func() proto.Message { return &matcherv3.HttpRequestQueryParamMatchInput{} }},
+		{requestInput, "envoy.matching.inputs.status_code_input", func() proto.Message { return &matcherv3.HttpResponseStatusCodeMatchInput{} }},
+		{requestInput, "envoy.matching.inputs.status_code_class_input", func() proto.Message { return &matcherv3.HttpResponseStatusCodeClassMatchInput{} }},
+		{requestInput, "envoy.matching.inputs.dynamic_metadata", func() proto.Message { return &networkinputv3.DynamicMetadataInput{} }},
+		{requestInput, "envoy.matching.inputs.cel_data_input", func() proto.Message { return &xdsmatcherv3.HttpAttributesCelMatchInput{} }},
+		{inputTest, "envoy.matching.matchers.metadata_matcher", func() proto.Message { return &metadatatestv3.Metadata{} }},
+		{inputTest, "envoy.matching.matchers.cel_matcher", func() proto.Message { return &xdsmatcherv3.CelMatcher{} }},
+		{rbacAction, "envoy.filters.rbac.action", func() proto.Message { return &rbacconfigv3.Action{} }},
+		{filterAction, "skip", func() proto.Message { return &actionv3.SkipFilter{} }},
+		{filterAction, "composite-action", func() proto.Message { return &compositev3.ExecuteFilterAction{} }},
 		{connInput, "envoy.matching.inputs.transport_protocol", func() proto.Message { return &networkinputv3.TransportProtocolInput{} }},
 		{connInput, "envoy.matching.inputs.application_protocol", func() proto.Message { return &networkinputv3.ApplicationProtocolInput{} }},
 		{commonInput, "envoy.matching.common_inputs.environment_variable", func() proto.Message { return &environmentv3.Config{} }},
@@ -72,6 +88,18 @@ func matcherTables() []table {
 		strict(&xdsmatcherv3.ServerNameMatcher{}, "domain_matchers"),
 		strict(&xdsmatcherv3.ServerNameMatcher_DomainMatcher{}, "domains on_match"),
 		{of: &iptestv3.Ip{}, honoured: "cidr_ranges", noEffect: notes{"stat_prefix": "what is no address is not counted"}, strict: true},
+		strict(&metadatatestv3.Metadata{}, "value invert"),
+		{of: &xdsmatcherv3.HttpAttributesCelMatchInput{}},
+		{of: &xdsmatcherv3.CelMatcher{}, honoured: "expr_match", noEffect: notes{"description": labelOnly}, strict: true},
+		{of: &xdstypev3.CelExpression{}, honoured: "cel_expr_string", partly: notes{
+			"cel_expr_parsed": noteCEL, "cel_expr_checked": noteCEL, "parsed_expr": noteCEL, "checked_expr": noteCEL,
+		}, strict: true},
+		strict(&matcherv3.HttpResponseHeaderMatchInput{}, "header_name"),
+		strict(&matcherv3.HttpRequestQueryParamMatchInput{}, "query_param"),
+		{of: &matcherv3.HttpResponseStatusCodeMatchInput{}},
+		{of: &matcherv3.HttpResponseStatusCodeClassMatchInput{}},
+		strict(&networkinputv3.DynamicMetadataInput{}, "filter path"),
+		strict(&networkinputv3.DynamicMetadataInput_PathSegment{}, "key"),
 		strict(&fractiontestv3.RuntimeFraction{}, "runtime_fraction seed"),
 		strict(&hashtestv3.ConsistentHashing{}, "threshold modulo seed"),
 		{of: &wrapperspb.StringValue{}, honoured: "value"},

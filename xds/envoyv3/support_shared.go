@@ -100,7 +100,7 @@ func sharedTables() []table {
 		{of: &accesslogv3.MetadataFilter{}, honoured: "matcher match_if_key_not_found"},
 		{of: &accesslogv3.LogTypeFilter{}, honoured: "types exclude"},
 		{of: &accesslogv3.ExtensionFilter{}, honoured: "typed_config", noEffect: notes{"name": "an extension is found by its type"}},
-		{of: &celfilterv3.ExpressionFilter{}, never: notes{"expression": "CEL is not supported yet"}},
+		{of: &celfilterv3.ExpressionFilter{}, partly: notes{"expression": noteCEL}, strict: true},
 		{of: &corev3.RuntimeUInt32{}, honoured: "default_value runtime_key"},
 		{of: &matcherv3.MetadataMatcher{}, honoured: "filter path value invert", strict: true},
 		{of: &matcherv3.MetadataMatcher_PathSegment{}, honoured: "key", strict: true},

@@ -117,7 +117,13 @@ func (t *trail) below(f protoreflect.FieldDescriptor, v protoreflect.Value) {
 // opened reports whether the walk goes into messages of this type. Listeners
 // and clusters are walked by themselves; Google's own types are values.
 func opened(m protoreflect.MessageDescriptor) bool {
-	if m == nil || m.ParentFile().Package() == "google.protobuf" {
+	if m == nil {
+		return false
+	}
+	switch m.ParentFile().Package() {
+	case "google.protobuf", "google.api.expr.v1alpha1", "cel.expr": // values, and expressions, which are read whole
+		return false
+	case "envoy.config.common.matcher.v3": // the same as xDS's, and read as that
 		return false
 	}
 	switch m.FullName() {

@@ -5,7 +5,6 @@
 package expression
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"sync"
@@ -137,6 +136,6 @@ func (c *checker) regex(f ast.CallExpr) {
 		return
 	}
 	if _, err := regexp.Compile(string(pattern)); err != nil {
-		c.refuse("the pattern of matches: %v", errors.Unwrap(fmt.Errorf("%w", err)))
+		c.refuse("the pattern of matches: %v", err)
 	}
 }

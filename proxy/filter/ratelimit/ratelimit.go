@@ -16,6 +16,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/stats"
@@ -46,7 +47,7 @@ type own struct {
 // New compiles it.
 func New(cfg *config.RateLimitFilter, env filter.Env) *Filter {
 	f := &Filter{
-		cfg: cfg, env: env, limits: route.CompileRateLimits(cfg.Limits, nil),
+		cfg: cfg, env: env, limits: route.CompileRateLimits(cfg.Limits, cel.Format),
 		answer: route.CompileOps(nil, cfg.ResponseAdd), local: filter.NewPerWorker[local](env.Workers),
 	}
 	s := &cfg.Service
@@ -64,7 +65,7 @@ func New(cfg *config.RateLimitFilter, env filter.Env) *Filter {
 // Own compiles what a route says of it.
 func Own(cfg any) any {
 	if r, ok := cfg.(*config.RateLimitRoute); ok {
-		return &own{r, route.CompileRateLimits(r.Limits, nil)}
+		return &own{r, route.CompileRateLimits(r.Limits, cel.Format)}
 	}
 	return nil
 }

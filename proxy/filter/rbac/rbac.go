@@ -9,6 +9,8 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match/cel"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
 
@@ -40,11 +42,18 @@ type engines struct {
 type engine struct {
 	action   config.RBACAction
 	policies []policy
+	// tree decides in their place, if it is not nil; logs says that a verdict of it
+	// is to log.
+	tree     *tree.Tree
+	verdicts []config.RBACVerdict
+	logs     bool
 }
 
 type policy struct {
 	name                    string
 	permissions, principals []rule
+	conditional             bool
+	condition               *cel.Program
 }
 
 // New compiles it.
@@ -68,10 +77,17 @@ func compileEngine(cfg *config.RBACRules) *engine {
 	if cfg == nil {
 		return nil
 	}
-	e := &engine{action: cfg.Action}
+	e := &engine{action: cfg.Action, tree: tree.New(cfg.Matcher), verdicts: cfg.Verdicts}
+	for i := range e.verdicts {
+		e.logs = e.logs || e.verdicts[i].Action == config.RBACLog
+	}
 	for i := range cfg.Policies {
 		p := &cfg.Policies[i]
-		e.policies = append(e.policies, policy{p.Name, compileRules(p.Permissions), compileRules(p.Principals)})
+		one := policy{name: p.Name, permissions: compileRules(p.Permissions), principals: compileRules(p.Principals)}
+		if p.Condition != "" {
+			one.conditional, one.condition = true, cel.Compile(p.Condition)
+		}
+		e.policies = append(e.policies, one)
 	}
 	return e
 }
@@ -79,9 +95,12 @@ func compileEngine(cfg *config.RBACRules) *engine {
 // decide says whether a request may pass, and which policy fitted it, "" for none
 // (RoleBasedAccessControlEngineImpl::handleAction).
 func (e *engine) decide(r *filter.Request) (allowed bool, by string) {
+	if e.tree != nil {
+		return e.follow(r)
+	}
 	fits := false
 	for i := range e.policies {
-		if p := &e.policies[i]; anyOf(p.permissions, r) && anyOf(p.principals, r) {
+		if p := &e.policies[i]; p.fits(r) {
 			fits, by = true, p.name
 			break
 		}
@@ -92,9 +111,32 @@ func (e *engine) decide(r *filter.Request) (allowed bool, by string) {
 	case config.RBACDeny:
 		return !fits, by
 	case config.RBACLog:
-		r.Info.Metadata.SetValue("envoy.common", "access_log_hint", config.Value{Kind: config.ValueBool, Bool: fits})
+		hint(r, fits)
 	}
 	return true, by
+}
+
+// hint tells access logs whether to log.
+func hint(r *filter.Request, log bool) {
+	r.Info.Metadata.SetValue("envoy.common", "access_log_hint", config.Value{Kind: config.ValueBool, Bool: log})
+}
+
+// follow asks the tree; what it says nothing of is denied (RoleBasedAccessControlMatcherEngineImpl).
+func (e *engine) follow(r *filter.Request) (allowed bool, by string) {
+	f := tree.Facts{View: *r.Look()}
+	action, found := e.tree.Match(&f)
+	if found != tree.Found {
+		return false, ""
+	}
+	v := &e.verdicts[action]
+	if e.logs {
+		hint(r, v.Action == config.RBACLog)
+	}
+	return v.Action != config.RBACDeny, v.Name
+}
+
+func (p *policy) fits(r *filter.Request) bool {
+	return anyOf(p.permissions, r) && anyOf(p.principals, r) && (!p.conditional || p.condition.Match(r.Look()))
 }
 
 // Serve lets the request pass or answers it.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/match"
 	"github.com/attache-mesh/attache/proxy/route"
 )
 
@@ -18,11 +19,15 @@ type rule struct {
 	of     []rule
 	header route.Conditions
 	text   route.Text
+	meta   *match.Metadata
 }
 
 func compileRules(all []config.RBACRule) (list []rule) {
 	for i := range all {
 		c := rule{RBACRule: all[i], of: compileRules(all[i].Of), text: route.CompileText(&all[i].String)}
+		if c.Metadata != nil {
+			c.meta = match.NewMetadata(c.Metadata)
+		}
 		if c.Kind == config.RBACHeader {
 			c.header = route.CompileConditions([]config.HeaderMatch{c.Header})
 		}
@@ -76,6 +81,10 @@ func (c *rule) match(r *filter.Request) bool {
 	case config.RBACState:
 		o := r.Info.Object(c.Key)
 		return o != nil && c.text.Match([]byte(o.Text))
+	case config.RBACMetadata:
+		return c.meta.Match(r.Info.Metadata.All())
+	case config.RBACRouteMetadata:
+		return r.Info.Route != nil && c.meta.Match(r.Info.RouteMetadata())
 	}
 	return false
 }

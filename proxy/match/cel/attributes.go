@@ -40,31 +40,30 @@ func newActivation() *activation {
 // ResolveName finds what stands at the beginning of an attribute.
 func (a *activation) ResolveName(name string) (any, bool) {
 	var k kind
-	ok := false
+	ok := true
 	switch name {
 	case "request":
-		k, ok = ofRequest, true
+		k = ofRequest
 	case "response":
-		k, ok = ofResponse, true
+		k = ofResponse
 	case "connection":
-		k, ok = ofConnection, true
+		k = ofConnection
 	case "upstream":
-		k, ok = ofUpstream, true
+		k = ofUpstream
 	case "source":
-		k, ok = ofSource, true
+		k = ofSource
 	case "destination":
-		k, ok = ofDestination, true
+		k = ofDestination
 	case "metadata":
-		k, ok = ofMetadata, true
+		k = ofMetadata
 	case "filter_state":
-		k, ok = ofState, true
+		k = ofState
 	case "xds":
-		k, ok = ofXDS, true
+		k = ofXDS
+	default:
+		ok = false
 	}
-	if !ok {
-		return nil, false
-	}
-	return &a.maps[k], true
+	return &a.maps[k], ok
 }
 
 // Parent is none.

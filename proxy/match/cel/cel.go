@@ -23,7 +23,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
-// Program is a compiled expression. The nil Program has no value.
+// Program is a compiled expression. The nil Program has no value, and nothing has one if nothing is known.
 type Program struct {
 	run  cel.Program
 	pool sync.Pool // of *activation
@@ -54,7 +54,7 @@ func Format(text string) func(dst []byte, v *streaminfo.View, json bool) ([]byte
 // eval lends the view to the expression; done gives it back when the value is not needed any more, as that may be
 // part of the request.
 func (p *Program) eval(v *streaminfo.View) (value ref.Val, done func()) {
-	if p == nil {
+	if p == nil || v.Info == nil {
 		return nil, func() {}
 	}
 	a, ok := p.pool.Get().(*activation)

@@ -9,6 +9,8 @@ type Facts struct {
 	// RequestTrailers are there if they have come.
 	RequestTrailers    []streaminfo.Header
 	HasRequestTrailers bool
+	// Code is the status of an answer that is on its way; 0: that of View.
+	Code int
 	// HasTrailers says that the answer's trailers, in View, have come.
 	HasTrailers bool
 	// Transport is "tls" or "raw_buffer", Protocols those that ALPN offered, of a connection whose chain is chosen.
@@ -19,6 +21,14 @@ type Facts struct {
 // OfRequest are the facts when only the head of a request is there.
 func OfRequest(r *streaminfo.Request) Facts {
 	return Facts{View: streaminfo.View{Info: r.Info, Request: r}}
+}
+
+// status is the answer's.
+func (f *Facts) status() int {
+	if f.Code != 0 || f.Info == nil {
+		return f.Code
+	}
+	return f.Status
 }
 
 // conn is the client's connection; nil: not known.

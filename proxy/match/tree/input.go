@@ -65,9 +65,9 @@ func (i *input) make(dst []byte, f *Facts) ([]byte, known) {
 			return dst, notYet
 		}
 		if i.Kind != config.InputStatusClass {
-			return strconv.AppendInt(dst, int64(f.Status), 10), there
+			return strconv.AppendInt(dst, int64(f.status()), 10), there
 		}
-		if class := f.Status / 100; 1 <= class && class <= 5 {
+		if class := f.status() / 100; 1 <= class && class <= 5 {
 			return append(dst, byte('0'+class), 'x', 'x'), there
 		}
 	}
@@ -90,7 +90,7 @@ func (i *input) end(f *Facts) netip.AddrPort {
 
 // source is who the client is believed to be.
 func source(f *Facts, c *streaminfo.Conn) netip.AddrPort {
-	if f.Remote.IsValid() {
+	if f.Info != nil && f.Remote.IsValid() {
 		return f.Remote
 	}
 	return c.Peer

@@ -8,6 +8,7 @@ import (
 	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/match"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 )
 
 // predicate is a compiled config.Predicate.
@@ -23,6 +24,7 @@ type test struct {
 	config.InputTest
 	text  match.String
 	value match.Value
+	cel   *cel.Program
 }
 
 func newPredicate(m *config.Predicate) predicate {
@@ -31,6 +33,9 @@ func newPredicate(m *config.Predicate) predicate {
 		p.of = append(p.of, newPredicate(&m.Of[i]))
 	}
 	p.test = test{InputTest: m.Test, text: match.NewString(&m.Test.String), value: match.NewValue(&m.Test.Value)}
+	if m.Test.Kind == config.TestCEL {
+		p.test.cel = cel.Compile(m.Test.CEL)
+	}
 	return p
 }
 
@@ -81,7 +86,10 @@ func (p *predicate) single(f *Facts) Verdict {
 			return Unknown
 		}
 		return verdict(known == there && inAny(p.test.Ranges, addr))
-	case config.TestString, config.TestFraction, config.TestHash, config.TestCEL:
+	case config.TestCEL:
+		view := f.View // a copy: what is given to CEL is not on the stack
+		return verdict(p.test.cel.Match(&view))
+	case config.TestString, config.TestFraction, config.TestHash:
 	}
 	if p.input.made() {
 		var text [maxMade]byte
