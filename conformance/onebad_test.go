@@ -142,8 +142,8 @@ func oneBad(t *testing.T, control *stockxds.Server, admin, version string, bad m
 		t.Errorf("the bad version was sent %d times within %v, want at most %d", sent, time.Since(begin), most)
 	}
 	mustHave(t, refusals[0], "cluster '"+badOne+"': lb_policy: ")
-	if others := strings.Count(refusals[0], "cluster 'c"); others != 1 {
-		t.Errorf("the refusal names %d clusters, want one: %s", others, refusals[0])
+	if others := strings.ReplaceAll(refusals[0], "cluster '"+badOne+"'", ""); strings.Contains(others, "cluster 'c") {
+		t.Errorf("the refusal names other clusters too: %s", refusals[0])
 	}
 	return took
 }

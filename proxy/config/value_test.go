@@ -2,8 +2,8 @@ package config
 
 import "testing"
 
-// TestValue finds, compares and prints.
-func TestValue(t *testing.T) {
+// TestValues finds, compares and prints.
+func TestValues(t *testing.T) {
 	text := func(s string) Value { return Value{Kind: ValueText, Text: s} }
 	inner := Value{Kind: ValueStruct, Fields: map[string]Value{
 		"b": {Kind: ValueList, List: []Value{{Kind: ValueNumber, Number: 1.5}, {Kind: ValueBool, Bool: true}, {}}},
