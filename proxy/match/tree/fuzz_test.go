@@ -147,8 +147,8 @@ func plain(m *config.Matcher, f *Facts) (int, Verdict) {
 	case known == there:
 		tries = candidates(m, value)
 	}
-	for _, o := range append(tries, m.Else) {
-		if o == nil && m.Kind == config.MatchInOrder && o != m.Else {
+	for i, o := range append(tries, m.Else) {
+		if o == nil && i < len(tries) {
 			return 0, Unknown
 		}
 		if o == nil {
