@@ -93,7 +93,7 @@ func (c *checker) attribute(s ast.SelectExpr) {
 		return
 	}
 	switch name := s.Operand().AsIdent() + "." + s.FieldName(); name {
-	case "xds.node", "xds.listener_direction", "xds.upstream_host_locality_metadata", "upstream.num_endpoints",
+	case "xds.node", "xds.listener_direction", "xds.upstream_host_locality_metadata", "upstream.locality", "upstream.num_endpoints",
 		"upstream.cx_pool_ready_duration", "connection.transport_failure_reason":
 		c.refuse("not supported: %s", name)
 	}
