@@ -38,6 +38,10 @@ type HTTP struct {
 	// answers on: 100, 102, 103 and 104.
 	Proxy100Continue     bool
 	AppendXForwardedPort bool
+	// Scheme replaces the scheme of every request, "" for none: "http" or "https". SchemeOfUpstream makes it that of the
+	// connection to the host.
+	Scheme           string
+	SchemeOfUpstream bool
 
 	NormalizePath  bool
 	MergeSlashes   bool

@@ -2,9 +2,11 @@ package httpproxy
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -167,5 +169,31 @@ func BenchmarkGet(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		roundTrip(b, c, in, buf)
+	}
+}
+
+// What the number of routes of a virtual host costs a whole request: every route is
+// asked for in turn, so that none of them is in the cache alone.
+func BenchmarkGetOfRoutes(b *testing.B) {
+	for _, routes := range []int{10, 1000} {
+		b.Run(strconv.Itoa(routes), func(b *testing.B) {
+			var table []*config.Route
+			var in [][]byte
+			for i := range routes {
+				path := fmt.Sprintf("/service-%04d/v%d/", i*7919%routes, i%3)
+				table = append(table, prefix(path, toCluster("c")))
+				in = append(in, []byte("GET "+path+"item HTTP/1.1\r\nHost: example.com\r\n\r\n"))
+			}
+			_, _, addr := realProxy(b, testHTTP(table...))
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			buf := make([]byte, 4096)
+			for n := 0; b.Loop(); n++ {
+				roundTrip(b, c, in[n%routes], buf)
+			}
+		})
 	}
 }

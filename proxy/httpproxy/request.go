@@ -401,7 +401,11 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 	if cfg.UseRemoteAddress && !cfg.SkipXffAppend {
 		x.appendXFF()
 	}
-	if proto == nil {
+	switch {
+	case cfg.Scheme != "":
+		proto = v.Scheme
+		lines.setBytes("x-forwarded-proto", proto)
+	case proto == nil:
 		proto = v.Scheme
 		lines.put("x-forwarded-proto", proto)
 	}

@@ -88,6 +88,9 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 	if env.Secure {
 		r.scheme = []byte("https")
 	}
+	if cfg.Scheme != "" {
+		r.scheme = []byte(cfg.Scheme)
+	}
 	if len(r.server) == 0 {
 		r.server = []byte("attache")
 	}

@@ -299,6 +299,12 @@ func (x *exchange) writeBlock(s *h2.Stream) {
 	v, req := &x.view, &x.req
 	method, path, scheme := req.Method, v.Path, v.Scheme
 	var protocol []byte
+	if x.here.room.cfg.SchemeOfUpstream {
+		scheme = bytesOf("http")
+		if p := x.host.Target().Path; p != nil && p.Secured() {
+			scheme = bytesOf("https")
+		}
+	}
 	switch {
 	case x.extended():
 		method, protocol = methodConnect, req.Upgrade

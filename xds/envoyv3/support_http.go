@@ -17,7 +17,8 @@ func httpTables() []table {
 				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
-				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port proxy_100_continue " +
+				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
+				"proxy_100_continue scheme_header_transformation " +
 				"http2_protocol_options set_current_client_cert_details access_log access_log_flush_interval " +
 				"flush_access_log_on_new_request access_log_options local_reply_config",
 			partly: notes{
@@ -44,6 +45,7 @@ func httpTables() []table {
 			of:       &hcmv3.HttpConnectionManager_HcmAccessLogOptions{},
 			honoured: "access_log_flush_interval flush_access_log_on_new_request flush_log_on_tunnel_successfully_established",
 		},
+		{of: &corev3.SchemeHeaderTransformation{}, honoured: "scheme_to_overwrite match_upstream"},
 		{of: &hcmv3.LocalReplyConfig{}, honoured: "mappers body_format"},
 		{of: &hcmv3.ResponseMapper{}, honoured: "filter status_code body body_format_override headers_to_add"},
 		{of: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{}, honoured: "subject cert chain dns uri"},
