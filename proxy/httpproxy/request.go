@@ -408,6 +408,11 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 	case proto == nil:
 		proto = v.Scheme
 		lines.put("x-forwarded-proto", proto)
+	case x.down.s != nil: // it has a :scheme of its own
+	case equalFold(proto, "https"):
+		v.Scheme = bytesOf("https")
+	default:
+		v.Scheme = bytesOf("http")
 	}
 	v.ForwardedProto = proto
 	if cfg.AppendXForwardedPort && lines.find("x-forwarded-port") < 0 {
