@@ -52,7 +52,7 @@ func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 		},
 		Static: func(envoyv3.Runtime) config.Resources { return b.Resources },
 		Planes: b.ControlPlanes, Secrets: b.Secrets,
-		Decode: envoyv3.Options{AllowUnsupported: p.f.allowUnsupported, Runtime: b.Runtime, ServiceCluster: b.Node.Cluster},
+		Decode: b.Decoding(b.Runtime),
 		Apply:  p.server.Apply, MaxConnectionAge: p.f.maxConnectionAge, Log: p.log,
 		LoadReports: b.Dynamic.LoadReports, Loads: p.loads,
 	}

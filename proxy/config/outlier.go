@@ -29,6 +29,9 @@ type Outlier struct {
 	// Enforcing is the percentage of the cases, by kind, in which a host that is
 	// found to be an outlier is left out indeed.
 	Enforcing [OutlierKinds]uint32
+	// Log is the file to which a line is written for each host that is found to be an
+	// outlier, and for each that is back; "": none.
+	Log string
 }
 
 // OutlierKind is a reason to leave a host out (Envoy

@@ -76,6 +76,9 @@ func (c *Cluster) detect(asked *config.Cluster) {
 	c.endDetection()
 	if asked.Outlier != nil && len(c.workers) > 0 {
 		d := &detection{Detector: outlier.NewDetector(asked.Outlier), of: c, w: c.workers[0]}
+		if asked.Outlier.Log != "" {
+			d.Tell = outlier.Log{Path: asked.Outlier.Log, Cluster: c.Name}.Tell
+		}
 		c.detection.Store(d)
 		d.w.Post(d.arm)
 	}
@@ -111,6 +114,7 @@ func (c *Cluster) monitor() {
 		m := h.monitor.Load()
 		if m == nil {
 			m = outlier.NewMonitor(d.Asked())
+			m.Name = members[i].endpoint.Address.String()
 			h.monitor.Store(m)
 		}
 		all[i] = m

@@ -14,7 +14,7 @@ import (
 // RuntimeWith gave. What does not change has the same pointer as in
 // b.Resources; what is refused under these values stays as it is there.
 func (b *Bootstrap) ResourcesWith(r envoyv3.Runtime) config.Resources {
-	o := envoyv3.Options{AllowUnsupported: b.allowUnsupported, Runtime: r, ServiceCluster: b.Node.Cluster}
+	o := b.Decoding(r)
 	again := b.Resources
 	again.Clusters, again.Listeners = nil, nil
 	read := map[string]*config.Cluster{}

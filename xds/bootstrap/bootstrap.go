@@ -93,7 +93,9 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	m, problems := read(doc, name, o)
 	override(m, o)
 	b := &Bootstrap{proto: m, Node: node(m.GetNode()), allowUnsupported: o.AllowUnsupported}
-	found := b.decode(envoyv3.Options{AllowUnsupported: o.AllowUnsupported, Validated: true, ServiceCluster: b.Node.Cluster})
+	own := b.Decoding(nil)
+	own.Validated = true
+	found := b.decode(own)
 	b.static = static{}
 	Locate(doc, found)
 	problems = load.Join(problems, found)
@@ -104,6 +106,15 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 		}
 	}
 	return b, problems
+}
+
+// Decoding is how resources of this program are read under runtime values: those of
+// the file as those of a control plane.
+func (b *Bootstrap) Decoding(r envoyv3.Runtime) envoyv3.Options {
+	return envoyv3.Options{
+		AllowUnsupported: b.allowUnsupported, Runtime: r,
+		ServiceCluster: b.Node.Cluster, Clusters: envoyv3.ReadAllClusters(b.proto),
+	}
 }
 
 // byLine sorts what has no line last.

@@ -45,6 +45,8 @@ type Options struct {
 	// ServiceCluster is the cluster that this program says it belongs to (node.cluster):
 	// the source of rate limits.
 	ServiceCluster string
+	// Clusters is what the bootstrap says of every cluster, see ReadAllClusters.
+	Clusters AllClusters
 
 	// everything decodes what is not served yet too: for tests of that.
 	everything bool

@@ -39,6 +39,7 @@ func (d *decoder) outlier(p path, m *clusterv3.OutlierDetection) *config.Outlier
 		FailureThreshold:   d.percent(p.dot("failure_percentage_threshold"), m.GetFailurePercentageThreshold(), 85),
 		FailureHosts:       orUint32(m.GetFailurePercentageMinimumHosts(), 5),
 		FailureVolume:      orUint32(m.GetFailurePercentageRequestVolume(), 50),
+		Log:                d.opts.Clusters.OutlierLog,
 	}
 	o.MaxEjection = d.positive(p.dot("max_ejection_time"), m.GetMaxEjectionTime(), max(defaultMaxEjection, o.BaseEjection))
 	if o.MaxEjection < o.BaseEjection {

@@ -66,12 +66,16 @@ func bootstrapTables() []table {
 		},
 		{
 			of:       &bootstrapv3.ClusterManager{},
-			honoured: "load_stats_config",
+			honoured: "load_stats_config outlier_detection",
 			noEffect: notes{"enable_deferred_cluster_creation": "a cluster that nobody asks costs next to nothing"},
 			refused: notes{
 				"local_cluster_name": "zone-aware routing is not supported yet",
-				"outlier_detection":  "outlier detection is not supported yet",
 			},
+		},
+		{
+			of:       &bootstrapv3.ClusterManager_OutlierDetection{},
+			honoured: "event_log_path",
+			noEffect: notes{"event_service": "Envoy tells no service of ejections either"},
 		},
 		{of: &bootstrapv3.LayeredRuntime{}, honoured: "layers"},
 		{

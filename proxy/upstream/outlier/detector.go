@@ -16,6 +16,9 @@ type Detector struct {
 	hosts   []*Monitor
 	ejected int
 	Count   Counters
+	// Tell, if not nil, is told of each outlier and of each host that is back; it is
+	// called by whoever calls the Detector. It is set before the first call.
+	Tell func(Event)
 }
 
 // Counters are what a Detector counted.
@@ -99,6 +102,7 @@ func (d *Detector) eject(m *Monitor, k config.OutlierKind, now time.Duration, r 
 		d.Count.Total.Add(1)
 	}
 	if r.Uint32N(100) >= d.asked.Enforcing[k] {
+		d.tellOut(m, k, now, false)
 		return false
 	}
 	d.Count.Enforced[k].Add(1)
@@ -110,7 +114,22 @@ func (d *Detector) eject(m *Monitor, k config.OutlierKind, now time.Duration, r 
 	if time.Duration(m.ejections)*d.asked.BaseEjection < d.asked.MaxEjection+d.asked.BaseEjection {
 		m.ejections++
 	}
+	m.everOut++
+	d.tellOut(m, k, now, true)
 	return true
+}
+
+func (d *Detector) tellOut(m *Monitor, k config.OutlierKind, now time.Duration, enforced bool) {
+	if d.Tell == nil {
+		return
+	}
+	local := k == config.OutlierLocalSuccessRate || k == config.OutlierLocalFailurePercentage
+	e := Event{Host: m.Name, Kind: k, Enforced: enforced, Ejections: m.everOut, Since: -1, Rate: m.SuccessRate(local)}
+	e.Average, e.Least = d.Count.Rates(local)
+	if m.returned {
+		e.Since = now - m.returnedAt
+	}
+	d.Tell(e)
 }
 
 func (d *Detector) count(n int) {
@@ -129,6 +148,9 @@ func (d *Detector) restore(m *Monitor, now time.Duration) {
 		m.rows[i].calm()
 	}
 	d.count(-1)
+	if d.Tell != nil {
+		d.Tell(Event{Host: m.Name, Back: true, Ejections: m.everOut, Since: now - m.ejectedAt})
+	}
 }
 
 // Passed says that an active check of the host went well; it reports whether the

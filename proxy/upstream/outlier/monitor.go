@@ -36,12 +36,15 @@ const (
 // Monitor is what is known of one host. Put is for any goroutine; the rest is
 // its Detector's.
 type Monitor struct {
+	// Name is the host's, in events. It is set once, before Put.
+	Name  string
 	asked *config.Outlier
 	rows  [3]row // failures in a row
 	rates [2]rate
 
 	ejected    bool
 	ejections  uint32 // how often it was left out, less one for each quiet interval
+	everOut    uint32 // how often it was left out
 	ejectedAt  time.Duration
 	returnedAt time.Duration
 	returned   bool

@@ -1,0 +1,19 @@
+package envoyv3
+
+// What the bootstrap says of every cluster, those of a control plane too.
+
+import (
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+)
+
+// AllClusters is what a bootstrap's cluster_manager says of every cluster.
+type AllClusters struct {
+	// OutlierLog is the file of the event log of outlier detection; "": none.
+	OutlierLog string
+}
+
+// ReadAllClusters reads it from a bootstrap. What is wrong with it is for Bootstrap
+// to say.
+func ReadAllClusters(m *bootstrapv3.Bootstrap) AllClusters {
+	return AllClusters{OutlierLog: m.GetClusterManager().GetOutlierDetection().GetEventLogPath()}
+}
