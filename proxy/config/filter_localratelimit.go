@@ -8,8 +8,20 @@ type LocalRateLimit struct {
 	StatPrefix string
 	// Status is 429 unless it is said otherwise; one below 400 is 429 too.
 	Status int
-	// Bucket is nil if nothing is limited.
+	// Bucket is nil if nothing is limited but what has a descriptor.
 	Bucket *TokenBucket
+	// Descriptors have buckets of their own. Those of requests are made by Limits or,
+	// if there are none, by the rate limits of Stage, 0 to 10, of the route and, as
+	// Host says, of its virtual host.
+	Descriptors []LocalDescriptor
+	Limits      []RateLimit
+	Stage       uint32
+	Host        HostLimits
+	// Spare takes no token of Bucket for a request that has a descriptor.
+	Spare bool
+	// MaxDynamic bounds the buckets of one descriptor with an empty value; the least
+	// recently used goes.
+	MaxDynamic uint32
 	// Enabled and Enforced are shares of requests; nil: none.
 	Enabled, Enforced *Fraction
 	// RequestAdd is added to requests that are let pass though there is no token,

@@ -27,6 +27,9 @@ func NewBucket(max, rate, first float64) *Bucket {
 // Max is how many tokens it holds.
 func (b *Bucket) Max() float64 { return b.max }
 
+// Rate is how many tokens it is given every second.
+func (b *Bucket) Rate() float64 { return b.rate }
+
 // tokens are those at a moment, in seconds.
 func (b *Bucket) tokens(bits uint64, now float64) float64 {
 	if empty := math.Float64frombits(bits); empty == empty {

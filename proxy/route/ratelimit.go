@@ -90,7 +90,7 @@ type Asker struct {
 	// OnDone wants those that are told of when the request is over.
 	OnDone bool
 	// Local leaves out all that have a disable_key, as the local filter does, and
-	// does not look at OnDone.
+	// does not look at OnDone unless AnyStage.
 	Local bool
 	Rand  *rand.Rand
 }
@@ -114,7 +114,7 @@ func (r *rateLimit) wanted(a *Asker) bool {
 	switch {
 	case !a.AnyStage && r.Stage != a.Stage:
 		return false
-	case a.Local:
+	case a.Local && !a.AnyStage:
 		return !r.Keyed
 	case r.Share != nil && a.Rand.Uint64()%uint64(r.Share.Den) >= uint64(r.Share.Num):
 		return false
@@ -169,6 +169,9 @@ func (c *limitAction) entry(a *Asker) (e config.LimitEntry, ok bool) {
 	case config.LimitGeneric:
 		value = c.Value
 	case config.LimitDestination:
+		if a.Cluster == "" {
+			return e, false
+		}
 		value = a.Cluster
 	case config.LimitHeader:
 		v, lines := c.name.First(a.Request)

@@ -240,7 +240,7 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 	case *setstatev3.Config:
 		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *localv3.LocalRateLimit:
-		return d.localRateLimit(p, m)
+		return d.localRateLimitRoute(p, m)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (d *decoder) limitAction(p path, m *routev3.RateLimit_Action) (a config.Rat
 		a.Name = strings.ToLower(h.GetHeaderName())
 	case *routev3.RateLimit_Action_QueryParameters_:
 		q := s.QueryParameters
-		a.Kind, a.Key, a.SkipAbsent = config.LimitQuery, q.GetDescriptorKey(), q.GetSkipIfAbsent()
+		a.Kind, a.Key, a.SkipAbsent = config.LimitQuery, orText(q.GetDescriptorKey(), "query_param"), q.GetSkipIfAbsent()
 		a.Name = q.GetQueryParameterName()
 	case *routev3.RateLimit_Action_RemoteAddress_:
 		a.Kind, a.Key = config.LimitRemote, "remote_address"

@@ -1,5 +1,5 @@
 // Package localratelimit is the filter that lets so many requests pass in a time,
-// of all workers together or of one connection
+// of all workers together or of one connection, and so many of those with a descriptor
 // (Envoy source/extensions/filters/http/local_ratelimit/local_ratelimit.cc,
 // filters/common/local_ratelimit/local_ratelimit_impl.cc).
 package localratelimit
@@ -10,6 +10,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match/cel"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -18,7 +19,8 @@ import (
 // Filter is the filter of one chain, and of one route.
 type Filter struct {
 	cfg             *config.LocalRateLimit
-	bucket          *filter.Bucket // nil: nothing is limited, or each connection has its own
+	limiter         *limiter          // nil: each connection has its own
+	limits          *route.RateLimits // its own; nil: the route's count
 	request, answer []route.Op
 	count           filter.PerWorker[counters]
 }
@@ -28,11 +30,11 @@ type counters struct{ enabled, enforced, limited, ok uint64 }
 // New compiles it.
 func New(cfg *config.LocalRateLimit, env filter.Env) *Filter {
 	f := &Filter{
-		cfg: cfg, count: filter.NewPerWorker[counters](env.Workers),
+		cfg: cfg, count: filter.NewPerWorker[counters](env.Workers), limits: route.CompileRateLimits(cfg.Limits, cel.Format),
 		request: route.CompileOps(nil, cfg.RequestAdd), answer: route.CompileOps(nil, cfg.ResponseAdd),
 	}
-	if cfg.Bucket != nil && !cfg.PerConnection {
-		f.bucket = NewBucket(cfg.Bucket)
+	if !cfg.PerConnection {
+		f.limiter = newLimiter(cfg)
 	}
 	return f
 }
@@ -58,9 +60,9 @@ func (f *Filter) Serve(r *filter.Request) {
 	}
 	c := f.count.On(r.Worker)
 	c.enabled++
-	b := f.of(r)
+	b, ok := f.of(r).allow(f.descriptors(r), r.Worker.Now())
 	switch {
-	case b == nil || b.Take(1, r.Worker.Now()):
+	case ok:
 		c.ok++
 	case filter.Chosen(f.cfg.Enforced, r.Worker.Rand()):
 		c.limited++
@@ -77,27 +79,55 @@ func (f *Filter) Serve(r *filter.Request) {
 	}
 }
 
-// of gives the bucket that counts the request.
-func (f *Filter) of(r *filter.Request) *filter.Bucket {
-	if !f.cfg.PerConnection || f.cfg.Bucket == nil {
-		return f.bucket
+// descriptors are those of a request.
+func (f *Filter) descriptors(r *filter.Request) (all []route.Descriptor) {
+	if len(f.cfg.Descriptors) == 0 {
+		return nil
 	}
-	all := connBuckets(&r.Info.Conn.State)
-	if b := all[f]; b != nil {
-		return b
+	a := &route.Asker{Request: r.Matched(), View: r.Look(), Stage: f.cfg.Stage, Local: true, Rand: r.Worker.Rand()}
+	to, at := r.Route()
+	if c := r.Cluster(); c != nil {
+		a.Cluster = c.Name
 	}
-	b := NewBucket(f.cfg.Bucket)
-	all[f] = b
-	return b
+	if f.limits != nil {
+		a.AnyStage = true
+		return f.limits.Append(nil, a)
+	}
+	if to == nil || at == nil || to.Kind != route.Forward {
+		return nil
+	}
+	all = to.Limits.Append(nil, a)
+	how := f.cfg.Host
+	if to.BothLimits {
+		how = config.HostLimitsToo
+	}
+	if how == config.HostLimitsToo || how == config.HostLimitsIfNone && to.Limits == nil {
+		all = to.HostLimits.Append(all, a)
+	}
+	return all
 }
 
-// connBuckets are the buckets of a connection, by filter.
-func connBuckets(s *streaminfo.State) map[*Filter]*filter.Bucket {
+// of gives the limiter that counts the request.
+func (f *Filter) of(r *filter.Request) *limiter {
+	if !f.cfg.PerConnection {
+		return f.limiter
+	}
+	all := connLimiters(&r.Info.Conn.State)
+	if l := all[f]; l != nil {
+		return l
+	}
+	l := newLimiter(f.cfg)
+	all[f] = l
+	return l
+}
+
+// connLimiters are the limiters of a connection, by filter.
+func connLimiters(s *streaminfo.State) map[*Filter]*limiter {
 	const name = "attache.local_ratelimit"
 	if o := s.Get(name); o != nil {
-		return o.Data.(map[*Filter]*filter.Bucket)
+		return o.Data.(map[*Filter]*limiter)
 	}
-	all := map[*Filter]*filter.Bucket{}
+	all := map[*Filter]*limiter{}
 	_ = s.Set(streaminfo.Object{Name: name, Data: all, ReadOnly: true}) // it is not there yet
 	return all
 }
