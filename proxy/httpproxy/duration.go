@@ -11,32 +11,32 @@ import (
 
 // boundLife sets when the stream ends at the latest: what its grpc-timeout says,
 // if the route lets it, else the route's own bound, else the connection manager's
-// (ConnectionManagerImpl::ActiveStream::refreshDurationTimeout). The host is told
-// what is left of a grpc-timeout, as far as the configuration changes it.
+// (ConnectionManagerImpl::ActiveStream::refreshDurationTimeout). Where the route has
+// a max_stream_duration, the host of a gRPC call is told how long that is.
 func (x *exchange) boundLife() {
 	r := x.route
 	d := x.here.room.cfg.MaxStreamDuration
 	if r.HasMaxStream {
 		d = r.MaxStream
 	}
-	if h := x.grpcTimeout(); h != nil {
-		asked, ok := parseGRPCTimeout(h.Value)
-		switch {
-		case ok && r.GRPCTimeout:
+	told := d
+	if h := x.grpcTimeout(); h != nil && r.GRPCTimeout {
+		if asked, ok := parseGRPCTimeout(h.Value); ok {
 			if most := r.GRPCTimeoutMax; most > 0 {
 				asked = min(asked, most)
 			}
 			if asked > 0 {
 				asked = max(asked-r.GRPCTimeoutOffset, 0)
 			}
-			d = max(asked, 1)
-			h.Value = appendGRPCTimeout(nil, asked)
-		case ok && d > 0:
-			h.Value = appendGRPCTimeout(nil, d)
+			d, told = max(asked, 1), asked
 		}
 	}
-	if d > 0 {
-		x.until = x.since + int64(d)
+	if d <= 0 {
+		return
+	}
+	x.until = x.since + int64(d)
+	if x.grpc && r.NewTimeouts {
+		fields{&x.req.Headers}.setBytes("grpc-timeout", appendGRPCTimeout(nil, told))
 	}
 }
 

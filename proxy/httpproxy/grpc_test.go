@@ -102,13 +102,14 @@ func TestSimGRPCDeadline(t *testing.T) {
 		{"counts", func(f *config.Forward) { f.GRPCTimeoutMax = &none }, "100m", "100m", 100 * time.Millisecond},
 		{"is capped", func(f *config.Forward) { f.GRPCTimeoutMax = &second }, "1H", "1000m", time.Second},
 		{"less the offset", func(f *config.Forward) { f.GRPCTimeoutMax, f.GRPCTimeoutOffset = &none, second/2 }, "1S", "500m", time.Second / 2},
-		{"the route's own", func(f *config.Forward) { f.MaxStream = &second }, "", "", time.Second},
+		{"the route's own", func(f *config.Forward) { f.MaxStream = &second }, "", "1000m", time.Second},
 		{"the route's own tells the host", func(f *config.Forward) { f.MaxStream = &second }, "9S", "1000m", time.Second},
 		{"no number", func(f *config.Forward) { f.GRPCTimeoutMax = &none }, "soon", "soon", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := toCluster("c")
 			c.route(f)
+			f.NewTimeouts = f.MaxStream != nil || f.GRPCTimeoutMax != nil
 			k := testCluster("c", backendAddr)
 			k.HTTP.Protocol = config.UpstreamHTTP2
 			g := newStage(t, 1, testHTTP(prefix("/", f)), k)

@@ -15,7 +15,7 @@ type Counters struct {
 	CxActive, RqActive                                               int64
 	RqTotal                                                          uint64
 	Rq                                                               [6]uint64 // by class: Rq[2] is 2xx
-	RqIdleTimeout, RqHeaderTimeout, RqOverallTimeout                 uint64
+	RqIdleTimeout, RqHeaderTimeout, RqOverallTimeout, RqMaxDuration  uint64
 	RqRxReset                                                        uint64 // the client went away
 	RqTxReset                                                        uint64 // the client was cut off
 	RqTooLarge, RqNoRoute, RqNoCluster                               uint64
@@ -52,6 +52,7 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"downstream_rq_idle_timeout", c.RqIdleTimeout)
 	yield(p+"downstream_rq_header_timeout", c.RqHeaderTimeout)
 	yield(p+"downstream_rq_timeout", c.RqOverallTimeout)
+	yield(p+"downstream_rq_max_duration_reached", c.RqMaxDuration)
 	yield(p+"downstream_rq_rx_reset", c.RqRxReset)
 	yield(p+"downstream_rq_tx_reset", c.RqTxReset)
 	yield(p+"downstream_rq_too_large", c.RqTooLarge)
@@ -107,6 +108,8 @@ func (x *exchange) count(o outcome.Outcome) {
 		c.RqHeaderTimeout++
 	case outcome.RequestTimeout:
 		c.RqOverallTimeout++
+	case outcome.DurationTimeout:
+		c.RqMaxDuration++
 	case outcome.DownstreamGone:
 		c.RqRxReset++
 	}

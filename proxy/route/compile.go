@@ -59,7 +59,7 @@ func (c *compiler[C]) levels(route *config.HeaderOps) []*config.HeaderOps {
 func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
 	r.Kind = Forward
 	r.NotFoundStatus, r.Timeout, r.High = a.NotFoundStatus, a.Timeout, a.High
-	if a.NewTimeouts {
+	if r.NewTimeouts = a.NewTimeouts; r.NewTimeouts {
 		r.Timeout = 0
 	} else if a.MaxGRPC != nil {
 		r.OldGRPC, r.OldGRPCMax, r.OldGRPCOffset = true, *a.MaxGRPC, a.OldGRPCOffset

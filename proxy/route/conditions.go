@@ -64,20 +64,16 @@ func (k *known) match(r *Request) bool {
 	return true
 }
 
-// matchTLS: without TLS the condition fails if it says anything (TlsContextMatchCriteria).
+// matchTLS: a connection without TLS presented no certificate, and none was validated
+// (RouteEntryImplBase::evaluateTlsContextMatch).
 func (k *known) matchTLS(r *Request) bool {
-	if k.presented == nil && k.validated == nil {
-		return true
+	presented, validated := false, false
+	if r.Info != nil && r.Info.Conn != nil && r.Info.Conn.TLS != nil {
+		s := r.Info.Conn.TLS
+		presented = len(s.Peer) > 0
+		validated = presented && s.Verified
 	}
-	if r.Info == nil || r.Info.Conn == nil || r.Info.Conn.TLS == nil {
-		return false
-	}
-	s := r.Info.Conn.TLS
-	presented := len(s.Peer) > 0
-	if k.presented != nil && *k.presented != presented {
-		return false
-	}
-	return k.validated == nil || *k.validated == (presented && s.Verified)
+	return (k.presented == nil || *k.presented == presented) && (k.validated == nil || *k.validated == validated)
 }
 
 func (s *stateRule) match(r *Request) bool {

@@ -64,6 +64,9 @@ type Route[C comparable] struct {
 	GRPCTimeout       bool
 	GRPCTimeoutMax    time.Duration
 	GRPCTimeoutOffset time.Duration
+	// NewTimeouts: the route has a max_stream_duration, so that the host of a gRPC
+	// call is told how long the stream may live.
+	NewTimeouts bool
 	// OldGRPC lets grpc-timeout replace Timeout; see config.Forward for its bound
 	// and offset.
 	OldGRPC       bool
