@@ -44,6 +44,8 @@ func dynamic(b *bootstrap.Bootstrap) bool {
 
 // newClient makes the client that p's server is driven by.
 func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
+	decoding := b.Decoding(b.Runtime)
+	decoding.AllowUnknown = true // of what comes over xDS Envoy only warns
 	o := client.Options{
 		Node: b.NodeProto(version),
 		ADS:  b.Dynamic.ADS,
@@ -52,7 +54,7 @@ func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 		},
 		Static: func(envoyv3.Runtime) config.Resources { return b.Resources },
 		Planes: b.ControlPlanes, Secrets: b.Secrets,
-		Decode: b.Decoding(b.Runtime),
+		Decode: decoding,
 		Apply:  p.server.Apply, MaxConnectionAge: p.f.maxConnectionAge, Log: p.log,
 		LoadReports: b.Dynamic.LoadReports, Loads: p.loads,
 	}

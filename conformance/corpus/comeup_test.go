@@ -62,10 +62,9 @@ func (s *stage) askRoute(doc *yaml.Node, bound []string) string {
 	if !ok || i >= len(bound) {
 		return ""
 	}
-	name := text(at(items(at(doc, "static_resources", "listeners"))[i], "name"))
 	addr := bound[i]
 	for _, b := range bound {
-		if n, at, _ := strings.Cut(b, "::"); n == name {
+		if n, at, _ := strings.Cut(b, "::"); n == a.listener {
 			addr = at
 		}
 	}
@@ -89,7 +88,11 @@ func (s *stage) request(addr string, a ask) error {
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addr)
+			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			if err == nil && a.proxied {
+				_, err = io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n")
+			}
+			return c, err
 		},
 		TLSClientConfig: &tls.Config{
 			InsecureSkipVerify: true, // any certificate: an answer is what is asked for

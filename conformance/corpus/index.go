@@ -19,10 +19,10 @@ func readIndex(dir string) (all []entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
+	for _, line := range strings.Split(strings.TrimRight(string(data), "\n"), "\n")[1:] {
 		c := strings.Split(line, "\t")
 		e := entry{name: c[0], path: filepath.Join(dir, c[0]), kind: c[4], note: c[len(c)-1]}
-		if len(c) > 6 {
+		if len(c) > 6 { // the one of dev-invalid has no tiers
 			e.tier = c[5]
 		}
 		all = append(all, e)

@@ -6,8 +6,12 @@ package corpus
 import (
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/attache-mesh/attache/conformance/ports"
 )
 
 // loopback rewrites the addresses of a bootstrap.
@@ -31,16 +35,49 @@ func (l *loopback) rewrite(doc *yaml.Node) {
 			addresses(at(c, key), func(a *yaml.Node) { l.point(a, to) })
 		}
 	}
-	for _, listener := range items(at(top, "static_resources", "listeners")) {
+	for _, listener := range standing(top) {
 		l.asked++
 		if a := at(listener, "address"); a != nil {
-			l.point(a, "127.0.0.1:0")
+			l.point(a, "127.0.0.1:"+l.port(listener))
 		}
 		for _, more := range items(at(listener, "additional_addresses")) {
 			l.point(at(more, "address"), "127.0.0.1:0")
 		}
 	}
 	set(top, "admin", parse("{address: {socket_address: {address: 127.0.0.1, port_value: 0}}}"))
+}
+
+// standing are the listeners of a bootstrap that can be bound: of two with one name the
+// later takes the other's place, and an internal one has no address.
+func standing(top *yaml.Node) (all []*yaml.Node) {
+	last := map[string]*yaml.Node{}
+	listeners := items(at(top, "static_resources", "listeners"))
+	for _, n := range listeners {
+		last[text(at(n, "name"))] = n
+	}
+	for _, n := range listeners {
+		name := text(at(n, "name"))
+		if at(n, "internal_listener") == nil && (name == "" || last[name] == n) {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// port is any, 0, unless the listener's tree chooses chains by it: then it is one that
+// nobody has, and the tree's first is that.
+func (l *loopback) port(listener *yaml.Node) string {
+	tree := at(listener, "filter_chain_matcher", "matcher_tree")
+	keys := at(tree, "exact_match_map", "map")
+	if keys == nil || !strings.HasSuffix(text(at(tree, "input", "typed_config", "@type")), ".DestinationPortInput") {
+		return "0"
+	}
+	free, err := ports.Claim(1)
+	if err != nil {
+		l.s.t.Fatal(err)
+	}
+	keys.Content[0].Value = strconv.Itoa(free[0])
+	return keys.Content[0].Value
 }
 
 // names collects cluster_name below fields called by.
@@ -69,7 +106,7 @@ func addresses(n *yaml.Node, yield func(*yaml.Node)) {
 
 // point makes an address to. Sockets in files stay what they are.
 func (l *loopback) point(a *yaml.Node, to string) {
-	if at(a, "pipe") != nil && to == "127.0.0.1:0" || a.Kind == yaml.AliasNode {
+	if at(a, "pipe") != nil && to != l.host && to != l.plane || a.Kind == yaml.AliasNode {
 		return
 	}
 	host, port, _ := net.SplitHostPort(to)
@@ -100,17 +137,22 @@ type ask struct {
 	host, path string
 	tls        bool
 	sni        string
+	listener   string // its name
+	proxied    bool   // a PROXY header comes first
 }
 
 // firstRoute finds a request for the first route of a bootstrap's first connection
 // manager that has one; false: there is none that could be told from the outside.
 func firstRoute(doc *yaml.Node) (a ask, listener int, ok bool) {
-	for i, l := range items(at(doc, "static_resources", "listeners")) {
+	for i, l := range standing(doc) {
 		for _, chain := range items(at(l, "filter_chains")) {
 			for _, f := range items(at(chain, "filters")) {
 				for _, vh := range items(at(f, "typed_config", "route_config", "virtual_hosts")) {
 					for _, r := range items(at(vh, "routes")) {
-						a = ask{host: "example.com", path: "/", tls: at(chain, "transport_socket") != nil}
+						a = ask{host: "example.com", path: "/", tls: at(chain, "transport_socket") != nil, listener: text(at(l, "name"))}
+						for _, f := range items(at(l, "listener_filters")) {
+							a.proxied = a.proxied || strings.HasSuffix(text(at(f, "typed_config", "@type")), ".ProxyProtocol")
+						}
 						if d := items(at(vh, "domains")); len(d) > 0 && text(d[0])[0] != '*' {
 							a.host = text(d[0])
 						}

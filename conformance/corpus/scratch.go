@@ -35,6 +35,7 @@ func newScratch(t testing.TB, beside string) *scratch {
 	s.put("ca.pem", ca.PEM())
 	s.put("cert.pem", leaf.ChainPEM())
 	s.put("key.pem", leaf.KeyPEM())
+	s.put("staple.der", ca.Staple(leaf))
 	s.put("jwks.json", `{"keys":[{"kty":"oct","alg":"HS256","kid":"a","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}]}`)
 	s.put("text", "text\n")
 	s.put("secret", "secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret-secret")
@@ -83,6 +84,8 @@ func (s *scratch) file(by, key string, value *yaml.Node) {
 			set("cert.pem")
 		case "private_key":
 			set("key.pem")
+		case "ocsp_staple":
+			set("staple.der")
 		case "trusted_ca", "ca_certificate":
 			set("ca.pem")
 		case "local_jwks":

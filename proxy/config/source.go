@@ -89,8 +89,10 @@ type ControlPlane struct {
 
 // ClientTLS is how the far end is checked and what is shown to it.
 type ClientTLS struct {
-	// Roots are PEM certificates; the system's if there are none.
-	Roots Data
+	// Roots are PEM certificates; the system's if there are none. Unverified takes a
+	// chain that ends anywhere, as Envoy does without a trusted_ca.
+	Roots      Data
+	Unverified bool
 	// Cert and Key are the PEM chain and key that are shown; both or none.
 	Cert, Key Data
 	// ServerName is the SNI, and what the certificate must be for unless SANs

@@ -188,7 +188,7 @@ func (r *reading) message(path string, n *yaml.Node, name string) {
 	}
 	loaded := load.FromNode(untyped(n), path, msg, protoregistry.GlobalTypes, opts)
 	loaded = slices.DeleteFunc(loaded, func(p Problem) bool { return p.Unsupported })
-	o := envoyv3.Options{AllowUnsupported: r.o.Bootstrap.AllowUnsupported, Validated: true}
+	o := envoyv3.Options{AllowUnsupported: r.o.Bootstrap.AllowUnsupported, Validated: true, AllowUnknown: !r.static()}
 	r.problems = append(r.problems, load.Join(loaded, envoyv3.Fragment(path, msg, o))...)
 }
 

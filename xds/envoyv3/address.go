@@ -29,7 +29,9 @@ func (d *decoder) ipOrPipe(p path, m *corev3.Address) config.Address {
 }
 
 func (d *decoder) ip(p path, m *corev3.SocketAddress) config.Address {
-	d.tcpOnly(p, m)
+	if !d.tcpOnly(p, m) || m.GetNetworkNamespaceFilepath() != "" || m.GetResolverName() != "" {
+		return config.Address{} // it is refused, and not an address of TCP here
+	}
 	ip, err := netip.ParseAddr(m.GetAddress())
 	if err != nil {
 		d.refuse(p.dot("address"), "malformed IP address: %s", m.GetAddress())
@@ -63,10 +65,12 @@ func (d *decoder) hostOrIP(p path, m *corev3.Address) config.Address {
 	return config.Address{Host: s.GetAddress(), Port: port}
 }
 
-func (d *decoder) tcpOnly(p path, m *corev3.SocketAddress) {
-	if m.GetProtocol() != corev3.SocketAddress_TCP {
+func (d *decoder) tcpOnly(p path, m *corev3.SocketAddress) bool {
+	tcp := m.GetProtocol() == corev3.SocketAddress_TCP
+	if !tcp {
 		d.never(p.dot("protocol"), "TCP only")
 	}
+	return tcp
 }
 
 func (d *decoder) port(p path, m *corev3.SocketAddress) uint16 {

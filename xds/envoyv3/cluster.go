@@ -35,6 +35,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		Backoff:        config.Backoff{Base: defaultBackoffBase, Cap: defaultBackoffCap},
 		Pool:           config.Pool{Connections: defaultPoolConns, MaxConnecting: defaultConnecting},
 	}
+	d.foreign = false
 	c.Metadata = filterMetadata(m.GetMetadata())
 	d.required(p.dot("name"), c.Name)
 	c.UpstreamTransport = d.hostTransport(p.dot("transport_socket"), m.GetTransportSocket())
@@ -49,7 +50,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		c.LoadReports = &s
 	}
 	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
-	d.alpnFits(p, c)
+	d.alpnFits(p, m, c)
 	d.healthChecks(p, m, c)
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
 	d.balance(p, m, c)

@@ -78,8 +78,8 @@ func (d *decoder) pings(p path, m *clusterv3.Cluster, c *config.ControlPlane) {
 	c.PingTimeout = d.duration(p2.dot("connection_keepalive").dot("timeout"), k.GetTimeout(), 0)
 }
 
-// clientTLS reads the TLS settings towards a server. A certificate authority is
-// required: without one Envoy would take any certificate.
+// clientTLS reads the TLS settings towards a server. Without a certificate authority
+// any certificate is taken, as in Envoy, and that is warned of.
 func (d *decoder) clientTLS(p path, m *tlsv3.UpstreamTlsContext) *config.ClientTLS {
 	t := &config.ClientTLS{ServerName: m.GetSni()}
 	p = p.dot("common_tls_context")
@@ -93,11 +93,12 @@ func (d *decoder) clientTLS(p path, m *tlsv3.UpstreamTlsContext) *config.ClientT
 		t.WatchedDirectory = c.GetWatchedDirectory().GetPath()
 		d.keyPair(p, t)
 	}
-	p = p.dot("validation_context")
+	pc, p := p, p.dot("validation_context")
 	v := common.GetValidationContext()
 	t.Roots = d.data(p.dot("trusted_ca"), v.GetTrustedCa())
 	if t.Roots.IsZero() && v.GetSystemRootCerts() == nil {
-		d.refuse(p, "trusted_ca or system_root_certs is required: without it the server's certificate would not be verified")
+		t.Unverified = true
+		d.warn(pc, "no trusted_ca: the server's certificate is not verified")
 	}
 	if w := v.GetWatchedDirectory().GetPath(); w != "" {
 		t.WatchedDirectory = w

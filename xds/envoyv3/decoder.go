@@ -24,6 +24,8 @@ type decoder struct {
 	programs int // instructions of regular expressions
 	// dialled: the cluster at hand is a control plane's, see controlPlaneTables.
 	dialled bool
+	// foreign: the cluster at hand is of a type that is not built.
+	foreign bool
 }
 
 // path names a field from the top of the document. It is extended on the way

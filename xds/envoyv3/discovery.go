@@ -108,6 +108,7 @@ func (d *decoder) legacyDNS(p path, m *clusterv3.Cluster, c *config.Cluster) {
 func (d *decoder) customCluster(p path, of *clusterv3.Cluster, c *config.Cluster) bool {
 	custom := of.GetClusterType()
 	if typeName, _, bad := unwrap(custom.GetTypedConfig()); bad == "" && !implements(clusterKind, typeName) {
+		d.foreign = true
 		d.refuse(p, "Didn't find a registered cluster factory implementation for type: '%s'", typeName)
 		return false
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// where leaving the field out cannot weaken security or send a request
 	// elsewhere.
 	AllowUnsupported bool
+	// AllowUnknown turns unknown fields of a TypedStruct into warnings, as Envoy does
+	// in what comes over xDS.
+	AllowUnknown bool
 	// Runtime holds the values of runtime keys; nil has none.
 	Runtime Runtime
 	// Validated says that the rules that Envoy's API gives for each field have

@@ -283,7 +283,7 @@ func lastSegment(url string) string { return url[strings.LastIndexByte(url, '/')
 
 // fromStruct reads the value of a TypedStruct into m.
 func (d *decoder) fromStruct(p path, s *structpb.Struct, m proto.Message) bool {
-	problems := load.FromStruct(s, string(p), m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true})
+	problems := load.FromStruct(s, string(p), m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true, AllowUnknownStatic: d.opts.AllowUnknown})
 	for _, problem := range problems {
 		if !problem.Unsupported { // what decoding finds there says more
 			d.report(problem)

@@ -6,6 +6,7 @@ package envoyv3
 
 import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	directv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	echov3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/echo/v3"
@@ -73,7 +74,7 @@ func (d *decoder) internalListener(p path, m *listenerv3.Listener, l *config.Lis
 }
 
 func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
-	if len(m.GetFilterChains()) == 0 && m.GetDefaultFilterChain() == nil && m.GetUdpListenerConfig() == nil {
+	if len(m.GetFilterChains()) == 0 && m.GetDefaultFilterChain() == nil && !overUDP(m) {
 		d.refuse(p.dot("filter_chains"), "error adding listener '%s': no filter chains specified", l.Name)
 	}
 	for i, c := range m.GetFilterChains() {
@@ -86,6 +87,11 @@ func (d *decoder) chains(p path, m *listenerv3.Listener, l *config.Listener) {
 	if m.GetFilterChainMatcher() != nil {
 		d.chainMatcher(p, m, l)
 	}
+}
+
+// overUDP reports a listener of datagrams, which is refused and needs no chain.
+func overUDP(m *listenerv3.Listener) bool {
+	return m.GetUdpListenerConfig() != nil || m.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP
 }
 
 // chainMatcher reads the tree that chooses a chain by its name; the texts are Envoy's (filter_chain_manager_impl.cc).
@@ -129,6 +135,9 @@ func (d *decoder) chain(p path, m *listenerv3.FilterChain) config.FilterChain {
 	}
 	c.Filters, c.Handler = d.filters(p.dot("filters"), m.GetFilters())
 	d.chainTransport(p, m, &c)
+	if len(m.GetFilters()) == 0 { // nobody reads what a handshake would give
+		c.TLS, c.StartTLS = nil, false
+	}
 	return c
 }
 
@@ -156,9 +165,9 @@ func (d *decoder) chainMatch(p path, m *listenerv3.FilterChainMatch) config.Chai
 // serves the connection. The texts are Envoy's (config/utility.cc,
 // validateTerminalFilters).
 func (d *decoder) filters(p path, filters []*listenerv3.Filter) (before []config.NetworkFilter, last config.Handler) {
-	if len(filters) == 0 {
-		d.refuse(p, "a filter chain needs a terminal filter")
-		return nil, nil
+	if len(filters) == 0 { // active_stream_listener_base.cc, newConnection
+		d.warn(p, "no filters: connections that come here are closed")
+		return nil, &config.DirectBytes{}
 	}
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {

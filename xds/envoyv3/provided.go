@@ -71,6 +71,7 @@ func (d *decoder) metadataKey(p path, m *metadatav3.MetadataKey) []string {
 // chooses its hosts, and nowhere else (cluster_manager_impl.cc, loadCluster).
 func (d *decoder) providedBalance(p path, provided bool, c *config.Cluster) {
 	switch {
+	case d.foreign: // who knows
 	case provided && !c.Discovery.Provides():
 		d.refuse(p, "cluster manager: cluster provided LB specified but cluster '%s' did not provide one. Check cluster documentation.", c.Name)
 	case !provided && c.Discovery.Provides():

@@ -32,9 +32,10 @@ func sharedTables() []table {
 			partly:   notes{"protocol": "TCP only"},
 			strict:   true,
 			never: notes{
-				"named_port":    "give port_value",
-				"resolver_name": "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
-				"ipv4_compat":   "list an IPv4 address under additional_addresses",
+				"named_port":                 "give port_value",
+				"resolver_name":              "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
+				"network_namespace_filepath": "the program would have to enter it",
+				"ipv4_compat":                "list an IPv4 address under additional_addresses",
 			},
 		},
 		{of: &corev3.Pipe{}, honoured: "path mode"},

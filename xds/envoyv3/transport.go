@@ -99,8 +99,13 @@ func (d *decoder) transportMatches(p path, m *clusterv3.Cluster, c *config.Clust
 }
 
 // alpnFits reports a protocol that is chosen by ALPN over a socket that has none
-// (upstream_impl.cc).
-func (d *decoder) alpnFits(p path, c *config.Cluster) {
+// (upstream_impl.cc). Of a socket that is not built there is no more to say.
+func (d *decoder) alpnFits(p path, m *clusterv3.Cluster, c *config.Cluster) {
+	if s := m.GetTransportSocket(); s != nil {
+		if typeName, _, _ := unwrap(s.GetTypedConfig()); !implements(upstreamSocket, typeName) {
+			return
+		}
+	}
 	for t := range c.Transports {
 		if c.HTTP.Protocol == config.UpstreamAuto && t.TLS == nil {
 			d.refuse(p, "ALPN configured for cluster %s which has a non-ALPN transport socket", c.Name)

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
@@ -225,4 +227,14 @@ func Pool(all ...*Authority) *x509.CertPool {
 		p.AddCert(a.Cert)
 	}
 	return p
+}
+
+// Staple is an OCSP response, in DER, that says for an hour that the certificate is good.
+func (a *Authority) Staple(p *Pair) string {
+	der, err := ocsp.CreateResponse(a.Cert, a.Cert, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: p.Cert.SerialNumber,
+		ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
+	}, a.key)
+	a.must(err)
+	return string(der)
 }

@@ -317,6 +317,10 @@ func TestTLS(t *testing.T) {
 		{"another server name", func(c *config.ClientTLS) { c.ServerName = "else.example" }, "else.example"},
 		{"no certificate", func(c *config.ClientTLS) { c.Cert, c.Key = config.Data{}, config.Data{} }, "Unavailable"},
 		{"the system's roots", func(c *config.ClientTLS) { c.Roots = config.Data{} }, "unknown authority"},
+		{"no roots, as in Envoy", func(c *config.ClientTLS) { c.Roots, c.Unverified, c.ServerName = config.Data{}, true, "else.example" }, ""},
+		{"no roots, a name that it has not", func(c *config.ClientTLS) {
+			c.Roots, c.Unverified, c.SANs = config.Data{}, true, []config.SAN{{Kind: config.SANURI, Value: "spiffe://x"}}
+		}, "none of the names"},
 		{"no such file", func(c *config.ClientTLS) { c.Roots.Path += "x" }, "trusted_ca"},
 		{"a key that is not the certificate's", func(c *config.ClientTLS) { c.Key.Path = a.file("server-key") }, "certificate_chain"},
 	} {
