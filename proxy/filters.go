@@ -27,6 +27,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
+	"github.com/attache-mesh/attache/proxy/filter/lua"
 	"github.com/attache-mesh/attache/proxy/filter/matched"
 	"github.com/attache-mesh/attache/proxy/filter/ratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
@@ -108,6 +109,11 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = headertometadata.New(cfg), headertometadata.Own
 	case *config.HealthCheckFilter:
 		p.Filter = healthcheck.New(cfg, env)
+	case *config.Lua:
+		var f *lua.Filter
+		if f, err = lua.New(c.Name, cfg, env); err == nil {
+			p.Filter, p.Own = f, f.Own
+		}
 	case *config.LocalRateLimit:
 		p.Filter, p.Own = localratelimit.New(cfg, env), localratelimit.Own(env)
 	case *config.GRPCBridge:

@@ -50,6 +50,8 @@ type Room interface {
 	Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval
 	// SetMethod changes the method.
 	SetMethod(method []byte)
+	// SetReason gives the answer's reason phrase.
+	SetReason(phrase string)
 }
 
 // Request is one request on its way through a chain, and its answer on the way
@@ -225,6 +227,9 @@ func (r *Request) Cluster() *upstream.Cluster { return r.room.Cluster() }
 // Outcome says how the answer came about: OK for a host's, or one that a filter has
 // made on purpose. After Next.
 func (r *Request) Outcome() outcome.Outcome { return r.room.Outcome() }
+
+// SetReason gives the answer a reason phrase of its own, for clients that speak HTTP/1. After Next.
+func (r *Request) SetReason(phrase string) { r.room.SetReason(phrase) }
 
 // Override has the request go to a host of its own choice, at its first attempt
 // (setUpstreamOverrideHost). Before Next.

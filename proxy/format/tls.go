@@ -35,7 +35,7 @@ func (p *part) certificate(dst []byte, v *streaminfo.View) ([]byte, bool) {
 	case config.OpTLSVersion, config.OpUpstreamTLSVersion:
 		return append(dst, transport.VersionName(s.Version)...), true
 	case config.OpTLSCipher, config.OpUpstreamTLSCipher:
-		return append(dst, cipherName(s.Cipher)...), true
+		return append(dst, CipherName(s.Cipher)...), true
 	case config.OpLocalSubject, config.OpLocalURISAN, config.OpLocalDNSSAN, config.OpLocalIPSAN, config.OpLocalEmailSAN,
 		config.OpUpstreamLocalURISAN, config.OpUpstreamLocalDNSSAN, config.OpUpstreamLocalIPSAN:
 		if s.Own == nil {
@@ -118,8 +118,8 @@ func encoded(c *x509.Certificate) string {
 	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
 }
 
-// cipherName is OpenSSL's name of a suite.
-func cipherName(id uint16) string {
+// CipherName is OpenSSL's name of a suite.
+func CipherName(id uint16) string {
 	name := tls.CipherSuiteName(id)
 	switch id {
 	case tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256:

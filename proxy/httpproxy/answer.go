@@ -170,7 +170,7 @@ func (x *exchange) mustClose() bool {
 func (x *exchange) answerHead(dst []byte, chunked bool) []byte {
 	x.status = x.resp.Status
 	res := &x.resp
-	h := head{text: http1.AppendStatusLine(dst, res.Status, nil)}
+	h := head{text: http1.AppendStatusLine(dst, res.Status, x.reason())}
 	x.answerFields(&h, res.Headers, res.Body == http1.BodyNone && res.ContentLength < 0 && bodyExpected(res.Status, x.method))
 	return x.endHead(h.text, chunked)
 }

@@ -35,6 +35,7 @@ type filtered struct {
 	pauses  []*pause
 	wants   upstream.Override // the host that the request names; Address "": none
 	refused *filter.Reply     // what a reader of the request's body has said
+	reason  []byte            // the answer's reason phrase; nil: that of its status
 }
 
 // filter lets the request pass the chain: an answer is then ready to be delivered,
@@ -236,6 +237,17 @@ func (f *filtered) SetMethod(method []byte) {
 	x := f.x
 	x.method = http1.LookupMethod(method)
 	x.req.Method, x.req.MethodID, x.view.Method = method, x.method, method
+}
+
+// SetReason gives the answer's reason phrase.
+func (f *filtered) SetReason(phrase string) { f.reason = append([]byte{}, phrase...) }
+
+// reason is what filters have called the answer, nil if nothing.
+func (x *exchange) reason() []byte {
+	if x.flt == nil {
+		return nil
+	}
+	return x.flt.reason
 }
 
 // showEarly shows an answer to those filters that want to see what was made before

@@ -148,7 +148,7 @@ func (x *exchange) sendReply(lines []http1.Header, length int, body []byte) {
 		x.replyOnStream(s, lines, length, body)
 		return
 	}
-	h := head{text: http1.AppendStatusLine(x.here.scratch[:0], x.status, nil)}
+	h := head{text: http1.AppendStatusLine(x.here.scratch[:0], x.status, x.reason())}
 	if x.status != 204 { // RFC 9110, 8.6
 		h.text = http1.AppendContentLength(h.text, int64(max(length, 0)))
 	}

@@ -39,6 +39,7 @@ import (
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	ondemandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
@@ -80,6 +81,8 @@ func filterExtensions() []extension {
 		{httpFilter, "envoy.filters.http.health_check", func() proto.Message { return &healthv3.HealthCheck{} }},
 		{httpFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
 		{routeFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
+		{httpFilter, "envoy.filters.http.lua", func() proto.Message { return &luav3.Lua{} }},
+		{routeFilter, "envoy.filters.http.lua", func() proto.Message { return &luav3.LuaPerRoute{} }},
 		{httpFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSession{} }},
 		{routeFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSessionPerRoute{} }},
 		{sessionState, "envoy.http.stateful_session.cookie", func() proto.Message { return &cookiesessionv3.CookieBasedSessionState{} }},
@@ -130,7 +133,7 @@ func filterTables() []table {
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
-		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(),
+		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
 		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), matchedTables(), sessionTables(),
 	)
 }
@@ -186,6 +189,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.healthFilter(p, m)
 	case *localv3.LocalRateLimit:
 		return d.localRateLimit(p, m)
+	case *luav3.Lua:
+		return d.lua(p, m)
 	case *setstatev3.Config:
 		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *setv3.Config:
@@ -241,6 +246,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *localv3.LocalRateLimit:
 		return d.localRateLimitRoute(p, m)
+	case *luav3.LuaPerRoute:
+		return d.luaRoute(p, m)
 	}
 	return nil
 }
