@@ -152,6 +152,25 @@ func (w *world) Lookup(_ context.Context, name string, _ config.DNSFamily) (addr
 	return addrs, 0, nil
 }
 
+// With is DNS as a cluster's own servers have it: a name there is "name@server", if a
+// step has given that.
+func (w *world) With(r *config.Resolver) upstream.Resolver { return asked{w, r} }
+
+type asked struct {
+	*world
+	of *config.Resolver
+}
+
+func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
+	for _, server := range a.of.Servers {
+		if at := name + "@" + server.Addr().String(); a.names[at] != nil {
+			name = at
+			break
+		}
+	}
+	return a.world.Lookup(ctx, name, family)
+}
+
 // start brings the data plane and the hosts up.
 func (w *world) start(s *Script) error {
 	for name, text := range s.Files {

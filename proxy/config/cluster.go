@@ -97,6 +97,8 @@ type DNS struct {
 	RespectTTL    bool
 	Family        DNSFamily
 	RefreshJitter time.Duration
+	// Resolver is who is asked; nil: as the system is configured.
+	Resolver *Resolver
 }
 
 // DNSFamily is Cluster.DnsLookupFamily.

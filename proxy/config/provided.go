@@ -21,6 +21,8 @@ type OriginalDst struct {
 type NameCache struct {
 	Name   string // in statistics
 	Family DNSFamily
+	// Resolver is who is asked; nil: as the system is configured.
+	Resolver *Resolver
 	// Refresh is how long an answer without addresses is good for, default 60 s;
 	// MinRefresh the least that one with a TTL is, default 5 s.
 	Refresh, MinRefresh time.Duration

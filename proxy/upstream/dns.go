@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,7 @@ type resolution struct {
 	discovery config.Discovery
 	conf      config.DNS
 	names     []string // sorted
+	resolve   Resolver
 }
 
 // lookup is one name on its way round.
@@ -68,7 +70,7 @@ type lookup struct {
 func (c *Cluster) discover(asked *config.Cluster) {
 	names := namesOf(asked)
 	if d := c.dns; d != nil {
-		if d.discovery == asked.Discovery && d.conf == asked.DNS && slices.Equal(d.names, names) {
+		if d.discovery == asked.Discovery && reflect.DeepEqual(d.conf, asked.DNS) && slices.Equal(d.names, names) {
 			return
 		}
 		d.cancel()
@@ -81,7 +83,7 @@ func (c *Cluster) discover(asked *config.Cluster) {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c.dns = &resolution{cancel, asked.Discovery, asked.DNS, names}
+	c.dns = &resolution{cancel, asked.Discovery, asked.DNS, names, resolverFor(c.resolve, asked.DNS.Resolver)}
 	go c.refresh(ctx, c.dns)
 }
 
@@ -135,7 +137,7 @@ func (c *Cluster) ask(ctx context.Context, d *resolution, due []*lookup) {
 	var all sync.WaitGroup
 	for _, l := range due {
 		c.DNS.Attempts.Add(1)
-		all.Go(func() { l.addrs, l.ttl, l.err = c.resolve.Lookup(ctx, l.name, d.conf.Family) })
+		all.Go(func() { l.addrs, l.ttl, l.err = d.resolve.Lookup(ctx, l.name, d.conf.Family) })
 	}
 	all.Wait()
 	now := time.Now()

@@ -27,6 +27,7 @@ import (
 // nameCache are those of one cluster. provided.mu guards entries.
 type nameCache struct {
 	conf    config.NameCache
+	resolve Resolver
 	entries map[string]*entry
 	ctx     context.Context // of every look-up
 	cancel  context.CancelFunc
@@ -81,8 +82,8 @@ func (k *Lookup) AwaitWake() {
 	}
 }
 
-func newNames(conf config.NameCache) *nameCache {
-	n := &nameCache{conf: conf, entries: map[string]*entry{}}
+func newNames(conf config.NameCache, base Resolver) *nameCache {
+	n := &nameCache{conf: conf, resolve: resolverFor(base, conf.Resolver), entries: map[string]*entry{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n
 }
@@ -148,7 +149,7 @@ func (c *Cluster) keepUp(p *provided, e *entry) {
 			ctx, cancel = context.WithTimeout(n.ctx, n.conf.Timeout)
 		}
 		n.count.attempts.Add(1)
-		addrs, ttl, err := c.addressesOf(ctx, e.host, n.conf.Family)
+		addrs, ttl, err := n.addressesOf(ctx, e.host)
 		cancel()
 		if n.ctx.Err() != nil {
 			c.learn(p, e, nil, "no_host")
@@ -178,11 +179,11 @@ func (c *Cluster) keepUp(p *provided, e *entry) {
 }
 
 // addressesOf looks a host up; an address is its own.
-func (c *Cluster) addressesOf(ctx context.Context, host string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
+func (n *nameCache) addressesOf(ctx context.Context, host string) ([]netip.Addr, time.Duration, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip.Unmap()}, 0, nil
 	}
-	return c.resolve.Lookup(ctx, host, family)
+	return n.resolve.Lookup(ctx, host, n.conf.Family)
 }
 
 // next is when the name is looked up again.

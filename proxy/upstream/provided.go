@@ -59,7 +59,7 @@ func (c *Cluster) provide(asked *config.Cluster, paths paths) []member {
 			p.hosts, p.list = old.stop()
 		}
 		if byName {
-			p.names = newNames(asked.Names)
+			p.names = newNames(asked.Names, c.resolve)
 		}
 		c.provided = p
 		go c.tend(p)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -29,6 +30,11 @@ type SystemResolver struct {
 	ResolvConf string // default /etc/resolv.conf
 	Hosts      string // default /etc/hosts
 	Port       string // of the servers; default 53
+
+	// What With has said: nil, and all is as resolv.conf says; named: that names servers.
+	asked *config.Resolver
+	turn  *atomic.Uint32 // of Rotate
+	named bool
 }
 
 // Lookup is Resolver's. A hosts file's addresses have no TTL. AUTO is IPv6, and
@@ -44,9 +50,16 @@ func (s SystemResolver) Lookup(ctx context.Context, name string, family config.D
 	if err != nil {
 		return nil, 0, err
 	}
+	h, names := s.habits(conf), conf.NameList(name)
+	if s.asked != nil && s.asked.NoSearch {
+		names = []string{dns.Fqdn(name)}
+	}
 	err = ErrNotFound
-	for _, full := range conf.NameList(name) {
-		addrs, ttl, e := s.records(ctx, conf, full, family)
+	for _, full := range names {
+		addrs, ttl, e := s.records(ctx, &h, full, family)
+		if s.asked != nil && s.asked.Routable {
+			addrs = routable(addrs)
+		}
 		if len(addrs) > 0 {
 			return addrs, ttl, nil
 		}
@@ -65,7 +78,7 @@ func (s SystemResolver) Lookup(ctx context.Context, name string, family config.D
 
 // conf reads resolv.conf; without one the server is on this machine, as
 // resolv.conf(5) says.
-func (s SystemResolver) conf() (*dns.ClientConfig, error) {
+func (s *SystemResolver) conf() (*dns.ClientConfig, error) {
 	path := cmp.Or(s.ResolvConf, "/etc/resolv.conf")
 	conf, err := dns.ClientConfigFromFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -74,7 +87,7 @@ func (s SystemResolver) conf() (*dns.ClientConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve: %s: %w", path, err)
 	}
-	if len(conf.Servers) == 0 {
+	if s.named = len(conf.Servers) > 0; !s.named {
 		conf.Servers = []string{"127.0.0.1"}
 	}
 	conf.Port = cmp.Or(s.Port, conf.Port)
@@ -83,12 +96,12 @@ func (s SystemResolver) conf() (*dns.ClientConfig, error) {
 
 // records asks for the types that the family wants, in its order. It stops at
 // the first type with an answer unless the family wants all.
-func (s SystemResolver) records(ctx context.Context, conf *dns.ClientConfig, name string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
+func (s SystemResolver) records(ctx context.Context, h *habits, name string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
 	var addrs []netip.Addr
 	var least time.Duration
 	var failed error
 	for _, kind := range kinds(family) {
-		some, ttl, err := exchange(ctx, conf, name, kind)
+		some, ttl, err := exchange(ctx, h, name, kind)
 		if err != nil {
 			failed = err
 			continue
@@ -119,14 +132,14 @@ func kinds(family config.DNSFamily) []uint16 {
 	return []uint16{dns.TypeAAAA, dns.TypeA}
 }
 
-// exchange asks the servers in turn, as often as resolv.conf says, until one
-// has an answer.
-func exchange(ctx context.Context, conf *dns.ClientConfig, name string, kind uint16) ([]netip.Addr, time.Duration, error) {
-	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind).SetEdns0(udpSize, false)
+// exchange asks the servers in turn, as often as is their habit, until one has an
+// answer.
+func exchange(ctx context.Context, h *habits, name string, kind uint16) ([]netip.Addr, time.Duration, error) {
+	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind).SetEdns0(h.udp, false)
 	var failed error
-	for range max(conf.Attempts, 1) {
-		for _, server := range conf.Servers {
-			a, err := one(ctx, conf, q, net.JoinHostPort(server, conf.Port))
+	for range h.tries {
+		for _, server := range h.servers {
+			a, err := one(ctx, h, q, server)
 			switch {
 			case ctx.Err() != nil:
 				return nil, 0, ctx.Err()
@@ -149,9 +162,9 @@ func exchange(ctx context.Context, conf *dns.ClientConfig, name string, kind uin
 const udpSize = 1232
 
 // one asks one server, by TCP if UDP is too small for the answer.
-func one(ctx context.Context, conf *dns.ClientConfig, q *dns.Msg, server string) (*dns.Msg, error) {
+func one(ctx context.Context, h *habits, q *dns.Msg, server string) (*dns.Msg, error) {
 	q.Id = dns.Id()
-	client := dns.Client{Timeout: time.Duration(max(conf.Timeout, 1)) * time.Second}
+	client := h.client()
 	a, _, err := client.ExchangeContext(ctx, q, server)
 	if err == nil && a.Truncated {
 		client.Net = "tcp"

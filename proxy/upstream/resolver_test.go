@@ -51,7 +51,7 @@ func nameserver(t *testing.T, records map[string]string) SystemResolver {
 		t.Cleanup(func() { _ = s.Shutdown() })
 	}
 	dir := t.TempDir()
-	r := SystemResolver{filepath.Join(dir, "resolv.conf"), filepath.Join(dir, "hosts"), ""}
+	r := SystemResolver{ResolvConf: filepath.Join(dir, "resolv.conf"), Hosts: filepath.Join(dir, "hosts")}
 	_, r.Port, _ = net.SplitHostPort(tcp.Addr().String())
 	write(t, r.ResolvConf, "nameserver 127.0.0.1\nsearch svc.local\noptions timeout:1 attempts:1\n")
 	write(t, r.Hosts, "# hosts\n10.9.9.9 here Alias\n::1 both\n127.0.0.1 both\n")

@@ -4,16 +4,25 @@ package envoyv3
 
 import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+
+	"github.com/attache-mesh/attache/proxy/config"
 )
 
 // AllClusters is what a bootstrap's cluster_manager says of every cluster.
 type AllClusters struct {
 	// OutlierLog is the file of the event log of outlier detection; "": none.
 	OutlierLog string
+	// Resolver is who is asked for the names of clusters; nil: as the system is
+	// configured.
+	Resolver *config.Resolver
 }
 
 // ReadAllClusters reads it from a bootstrap. What is wrong with it is for Bootstrap
 // to say.
 func ReadAllClusters(m *bootstrapv3.Bootstrap) AllClusters {
-	return AllClusters{OutlierLog: m.GetClusterManager().GetOutlierDetection().GetEventLogPath()}
+	d := &decoder{}
+	return AllClusters{
+		OutlierLog: m.GetClusterManager().GetOutlierDetection().GetEventLogPath(),
+		Resolver:   d.allResolver(m),
+	}
 }

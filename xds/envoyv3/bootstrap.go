@@ -15,7 +15,7 @@ import (
 func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d := &decoder{opts: o}
 	d.check("", m)
-	d.dnsResolver(root("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
+	d.allResolver(m)
 	d.bootstrapExtensions(m.GetBootstrapExtensions())
 	d.internalListeners(m)
 	d.overload(m)

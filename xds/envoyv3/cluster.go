@@ -49,7 +49,6 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		s := d.source(p.dot("lrs_server"), m.GetLrsServer())
 		c.LoadReports = &s
 	}
-	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	d.alpnFits(p, m, c)
 	d.healthChecks(p, m, c)
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)

@@ -96,6 +96,7 @@ func (d *decoder) legacyDNS(p path, m *clusterv3.Cluster, c *config.Cluster) {
 		Refresh:       d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
 		RefreshJitter: d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
 		RespectTTL:    m.GetRespectDnsTtl(),
+		Resolver:      d.clusterResolver(p, m),
 	}
 	if f := m.GetDnsFailureRefreshRate(); f != nil {
 		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)
@@ -126,7 +127,6 @@ func (d *decoder) customCluster(p path, of *clusterv3.Cluster, c *config.Cluster
 
 // dnsCluster reads envoy.clusters.dns, the typed form of both DNS types.
 func (d *decoder) dnsCluster(p path, m *dnsv3.DnsCluster, c *config.Cluster) {
-	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	c.Discovery = config.DiscoveryStrictDNS
 	if m.GetAllAddressesInSingleEndpoint() {
 		c.Discovery = config.DiscoveryLogicalDNS
@@ -135,6 +135,10 @@ func (d *decoder) dnsCluster(p path, m *dnsv3.DnsCluster, c *config.Cluster) {
 		Refresh:       d.positive(p.dot("dns_refresh_rate"), m.GetDnsRefreshRate(), defaultDNSRefresh),
 		RefreshJitter: d.duration(p.dot("dns_jitter"), m.GetDnsJitter(), 0),
 		RespectTTL:    m.GetRespectDnsTtl(),
+		Resolver:      d.opts.Clusters.Resolver,
+	}
+	if m.GetTypedDnsResolverConfig().GetTypedConfig() != nil {
+		c.DNS.Resolver = d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
 	}
 	if f := m.GetDnsFailureRefreshRate(); f != nil {
 		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, c)

@@ -88,6 +88,7 @@ const (
 	checkEventSink      kind = "health check event sink"
 	xdsSocket           kind = "transport socket of a control plane"
 	bootstrapExtension  kind = "bootstrap extension"
+	dnsResolverKind     kind = "DNS resolver"
 
 	retryHost         kind = "retry host predicate"
 	retryPriority     kind = "retry priority"
@@ -123,7 +124,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), networkFilterExtensions(), matcherExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

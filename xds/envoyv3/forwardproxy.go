@@ -44,12 +44,10 @@ func forwardProxyTables() []table {
 		{
 			of: &dnscachev3.DnsCacheConfig{},
 			honoured: "name dns_lookup_family dns_refresh_rate dns_min_refresh_rate host_ttl max_hosts disable_dns_refresh_on_failure " +
-				"dns_failure_refresh_rate dns_cache_circuit_breaker preresolve_hostnames dns_query_timeout",
-			partly: notes{"typed_dns_resolver_config": noteResolver},
+				"dns_failure_refresh_rate dns_cache_circuit_breaker preresolve_hostnames dns_query_timeout " +
+				"typed_dns_resolver_config dns_resolution_config use_tcp_for_dns_lookups",
 			refused: notes{
-				"use_tcp_for_dns_lookups": hintResolver,
-				"dns_resolution_config":   hintResolver,
-				"key_value_config":        "names are not kept beyond the process",
+				"key_value_config": "names are not kept beyond the process",
 			},
 		},
 		{of: &dnscachev3.DnsCacheCircuitBreakers{}, honoured: "max_pending_requests"},
@@ -108,7 +106,7 @@ func (d *decoder) nameCache(p path, m *dnscachev3.DnsCacheConfig) config.NameCac
 	if n.MaxNames == 0 {
 		d.refuse(p.dot("max_hosts"), "value must be greater than 0")
 	}
-	d.dnsResolver(p.dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig())
+	n.Resolver = d.cacheResolver(p, m)
 	if f := m.GetDnsFailureRefreshRate(); f != nil {
 		var c config.Cluster
 		d.dnsFailure(p.dot("dns_failure_refresh_rate"), f, &c)

@@ -7,6 +7,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
+const noteAllResolver = "of clusters; control planes are looked up as the system is configured"
+
 func bootstrapTables() []table {
 	return []table{
 		{
@@ -28,8 +30,8 @@ func bootstrapTables() []table {
 			},
 			partly: notes{
 				"bootstrap_extensions":      "socket interfaces, which have no effect, and internal listeners; what else changes how requests are answered is refused",
-				"typed_dns_resolver_config": noteResolver,
-				"application_log_config":    "checked, and has no effect: see --log-level",
+				"typed_dns_resolver_config": noteAllResolver, "dns_resolution_config": noteAllResolver, "use_tcp_for_dns_lookups": noteAllResolver,
+				"application_log_config": "checked, and has no effect: see --log-level",
 			},
 			unbuilt: notes{
 				"hds_config":               "no health discovery service is told of the health of hosts",
@@ -47,8 +49,6 @@ func bootstrapTables() []table {
 				"default_config_source":          hintXDSTP,
 				"xds_delegate_extension":         "use --config-cache",
 				"xds_config_tracker_extension":   "what was accepted and refused is in the admin's config_dump",
-				"dns_resolution_config":          "names are resolved as the system is configured",
-				"use_tcp_for_dns_lookups":        "names are resolved as the system is configured",
 				"certificate_provider_instances": "use SDS",
 			},
 			never: notes{

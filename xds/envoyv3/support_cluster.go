@@ -22,12 +22,11 @@ import (
 )
 
 const (
-	hintResolver = "names are resolved as the system is configured"
-	hintZones    = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
+	hintZones = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
 )
 
 func clusterTables() []table {
-	return concat(clusterTable(), endpointTables(), balanceTables(), healthTables())
+	return concat(clusterTable(), resolverTables(), endpointTables(), balanceTables(), healthTables())
 }
 
 func clusterTable() []table {
@@ -41,9 +40,10 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
-				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config",
+				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config " +
+				"typed_dns_resolver_config dns_resolution_config dns_resolvers",
 			partly: notes{
-				"typed_dns_resolver_config":                noteResolver,
+				"use_tcp_for_dns_lookups":                  "only beside dns_resolvers, as in Envoy",
 				"close_connections_on_host_health_failure": "sessions of tcp_proxy go on",
 			},
 			noEffect: notes{
@@ -53,9 +53,6 @@ func clusterTable() []table {
 			},
 			refused: notes{
 				"upstream_bind_config":                      "the kernel chooses the source address",
-				"dns_resolvers":                             hintResolver,
-				"dns_resolution_config":                     hintResolver,
-				"use_tcp_for_dns_lookups":                   hintResolver,
 				"connection_pool_per_downstream_connection": "a worker's connections are shared",
 			},
 			never: notes{
@@ -73,8 +70,7 @@ func clusterTable() []table {
 		{
 			of: &dnsv3.DnsCluster{},
 			honoured: "dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_jitter dns_lookup_family " +
-				"all_addresses_in_single_endpoint",
-			partly: notes{"typed_dns_resolver_config": noteResolver},
+				"all_addresses_in_single_endpoint typed_dns_resolver_config",
 		},
 		{of: &dnsv3.DnsCluster_RefreshRate{}, honoured: "base_interval max_interval"},
 		{of: &clusterv3.Cluster_RefreshRate{}, honoured: "base_interval max_interval"},

@@ -10,7 +10,6 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -76,38 +75,6 @@ func eachMessage(f protoreflect.FieldDescriptor, v protoreflect.Value, yield fun
 		}
 	default:
 		yield(v.Message())
-	}
-}
-
-const noteResolver = "getaddrinfo, and c-ares without servers of its own, which do what always happens"
-
-// dnsResolver looks at who resolves names: it is the system, whatever is asked,
-// unless other servers would be.
-func (d *decoder) dnsResolver(p path, m *corev3.TypedExtensionConfig) {
-	if m == nil {
-		return
-	}
-	p = p.dot("typed_config")
-	typeName, value, bad := unwrap(m.GetTypedConfig())
-	switch {
-	case bad != "":
-		d.refuse(p, "%s", bad)
-	case typeName == "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig":
-	case typeName == "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig":
-		c := &caresv3.CaresDnsResolverConfig{}
-		if value != nil {
-			if !d.fromStruct(p.dot("value"), value, c) {
-				return
-			}
-		} else if err := m.GetTypedConfig().UnmarshalTo(c); err != nil {
-			d.refuse(p, "%v", err)
-			return
-		}
-		if len(c.GetResolvers()) > 0 {
-			d.unsupported(p.dot("resolvers"), hintResolver)
-		}
-	default:
-		d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'", m.GetName(), typeName)
 	}
 }
 
