@@ -5,6 +5,7 @@ package format
 import (
 	"bytes"
 
+	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -129,41 +130,12 @@ func appendQueryParam(dst, path []byte, name string) ([]byte, bool) {
 		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
 		key, value, _ := bytes.Cut(pair, []byte{'='})
 		begin := len(dst)
-		dst = appendDecoded(dst, key)
+		dst = http1.AppendDecoded(dst, key)
 		same := string(dst[begin:]) == name
 		dst = dst[:begin]
 		if same {
-			return appendDecoded(dst, value), true
+			return http1.AppendDecoded(dst, value), true
 		}
 	}
 	return dst, false
-}
-
-// appendDecoded undoes percent encoding; what is not encoded right stays
-// (PercentEncoding::decode).
-func appendDecoded(dst, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' && i+2 < len(b) {
-			hi, lo := unhex(b[i+1]), unhex(b[i+2])
-			if hi >= 0 && lo >= 0 {
-				dst = append(dst, byte(hi<<4|lo))
-				i += 2
-				continue
-			}
-		}
-		dst = append(dst, b[i])
-	}
-	return dst
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

@@ -8,11 +8,14 @@ import (
 	"unsafe"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/filter"
 )
 
 // fields is a head's list of lines; it is route.Headers. Lines marked Hop are
 // not there.
 type fields struct{ lines *[]http1.Header }
+
+func (f fields) all() filter.Fields { return filter.FieldsOf(f.lines) }
 
 // find gives the index of the first line of a name, in lower case, or -1.
 func (f fields) find(name string) int {
@@ -42,54 +45,19 @@ func (f fields) setBytes(name string, value []byte) {
 func (f fields) Has(name string) bool { return f.find(name) >= 0 }
 
 // Remove takes all lines of that name out.
-func (f fields) Remove(name string) { f.removeFrom(0, name) }
-
-func (f fields) removeFrom(at int, name string) {
-	all := *f.lines
-	kept := all[:at]
-	for _, h := range all[at:] {
-		if h.Hop || !equalFold(h.Name, name) {
-			kept = append(kept, h)
-		}
-	}
-	*f.lines = kept
-}
+func (f fields) Remove(name string) { f.all().Remove(name) }
 
 // Set makes one line of that name, where the first one was.
-func (f fields) Set(name, value string) {
-	i := f.find(name)
-	if i < 0 {
-		f.Add(name, value)
-		return
-	}
-	(*f.lines)[i].Value = bytesOf(value)
-	f.removeFrom(i+1, name)
-}
+func (f fields) Set(name, value string) { f.all().Set(name, value) }
 
 // Add adds a line.
-func (f fields) Add(name, value string) {
-	*f.lines = append(*f.lines, http1.Header{Name: bytesOf(name), Value: bytesOf(value), ID: http1.LookupField(bytesOf(name))})
-}
+func (f fields) Add(name, value string) { f.all().Add(name, value) }
 
 // bytesOf is s without a copy; nobody writes to it: lines are only read.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // equalFold reports whether b in lower case is s, which is.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i := range b {
-		c := b[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != s[i] {
-			return false
-		}
-	}
-	return true
-}
+func equalFold(b []byte, s string) bool { return filter.EqualFold(b, s) }
 
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
 

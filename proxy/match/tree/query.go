@@ -3,7 +3,11 @@ package tree
 // Query parameters as Envoy's input reads them: escapes are taken off names and values, of several of one name the
 // first counts (QueryParamsMulti::parseAndDecodeQueryString).
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+)
 
 // queryValue finds the first value of a parameter.
 func queryValue(path []byte, name string) (value []byte, ok bool) {
@@ -24,29 +28,5 @@ func decoded(text []byte) []byte {
 	if bytes.IndexByte(text, '%') < 0 {
 		return text
 	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+2 < len(text) {
-			if high, low := digit(text[i+1]), digit(text[i+2]); high >= 0 && low >= 0 {
-				out = append(out, byte(high<<4|low))
-				i += 2
-				continue
-			}
-		}
-		out = append(out, text[i])
-	}
-	return out
-}
-
-// digit is the value of a hexadecimal digit, -1 for anything else.
-func digit(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
+	return http1.AppendDecoded(make([]byte, 0, len(text)), text)
 }
