@@ -30,6 +30,18 @@ func (s *run) setBody(b filter.Body, length int) {
 	}
 }
 
+// trailed is a body that is there as a whole and has trailers: it has no length, or they could not be sent.
+type trailed struct{ filter.Held }
+
+// setWhole makes data the body.
+func (s *run) setWhole(data []byte) {
+	if s.trailers().Len() > 0 {
+		s.setBody(&trailed{filter.Held{Data: data}}, filter.Unknown)
+		return
+	}
+	s.setBody(&filter.Held{Data: data}, len(data))
+}
+
 // takesBody says whether the message can have a body at all.
 func (s *run) takesBody() bool {
 	if s.request {
@@ -107,7 +119,7 @@ func luaBody(l *glua.LState, s *run) int {
 	case always:
 		s.whole = &buffer{run: s, whole: true}
 	default:
-		return 0
+		return none(l)
 	}
 	return push(l, s, kindBuffer, s.whole)
 }
@@ -140,7 +152,7 @@ func luaTrailers(l *glua.LState, s *run) int {
 		s.wait(l, wantsTail)
 	}
 	if s.trailers().Len() == 0 {
-		return 0
+		return none(l)
 	}
 	if s.tail == nil {
 		s.tail = &lines{run: s, tail: true}
@@ -167,7 +179,7 @@ func bufferSetBytes(l *glua.LState, b *buffer) int {
 		if b.sent {
 			l.RaiseError("body can no longer be modified")
 		}
-		b.setBody(&filter.Held{Data: b.data}, len(b.data))
+		b.setWhole(b.data)
 	}
 	return bufferLength(l, b)
 }

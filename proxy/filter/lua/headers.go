@@ -84,10 +84,15 @@ func headerGet(l *glua.LState, h *lines) int {
 // orNil gives the script a value, or nil.
 func orNil(l *glua.LState, s *run, v []byte, there bool) int {
 	if !there {
-		l.Push(glua.LNil)
-		return 1
+		return none(l)
 	}
 	return text(l, s, string(v))
+}
+
+// none gives the script nil, where Envoy gives it nothing: that is nil wherever it matters.
+func none(l *glua.LState) int {
+	l.Push(glua.LNil)
+	return 1
 }
 
 // each calls yield with the values of a name.

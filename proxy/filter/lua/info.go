@@ -40,7 +40,7 @@ func infoMethods() methods {
 		"downstreamDirectLocalAddress":  said(func(s *run) string { return address(s.r.Info.Conn.Local) }),
 		"downstreamRemoteAddress":       said(func(s *run) string { return address(s.r.Info.Remote) }),
 		"downstreamDirectRemoteAddress": said(func(s *run) string { return address(s.r.Info.Conn.Direct()) }),
-		"dynamicTypedMetadata":          method(func(l *glua.LState, _ *info) int { l.CheckString(2); return 0 }),
+		"dynamicTypedMetadata":          method(func(l *glua.LState, _ *info) int { l.CheckString(2); return none(l) }),
 		"dynamicMetadata": method(func(l *glua.LState, i *info) int {
 			return push(l, i.run, kindNotes, &notes{run: i.run, of: &i.r.Info.Metadata})
 		}),
@@ -59,7 +59,7 @@ func address(a netip.AddrPort) string {
 
 func connInfoMethods() methods {
 	return methods{
-		"dynamicTypedMetadata": method(func(l *glua.LState, _ *connInfo) int { l.CheckString(2); return 0 }),
+		"dynamicTypedMetadata": method(func(l *glua.LState, _ *connInfo) int { l.CheckString(2); return none(l) }),
 		"dynamicMetadata": method(func(l *glua.LState, i *connInfo) int {
 			return push(l, i.run, kindNotes, &notes{run: i.run, of: &i.r.Info.Conn.Metadata, readOnly: true})
 		}),
@@ -71,13 +71,13 @@ func stateMethods() methods {
 		o := s.r.Info.Object(l.CheckString(2))
 		switch {
 		case o == nil:
-			return 0
+			return none(l)
 		case l.GetTop() < 3 || l.Get(3) == glua.LNil:
 			return text(l, s.run, o.Text)
 		}
 		v := o.Fields.Fields[l.CheckString(3)]
 		if v.Kind != config.ValueText && v.Kind != config.ValueNumber {
-			return 0
+			return none(l)
 		}
 		l.Push(toLua(l, v))
 		return 1

@@ -175,7 +175,9 @@ func (s *run) do() {
 		} else {
 			s.all, ok = s.r.BufferAnswer(s.r.BufferLimit())
 		}
-		s.ended = true
+		if s.ended = true; ok && s.trailers().Len() > 0 {
+			s.setWhole(s.all)
+		}
 	case wantsCall:
 		ok = s.r.Await(s.to.run, s.to.cancel)
 	case wantsPause:

@@ -34,7 +34,7 @@ func valuesMethods() methods {
 func (f *fields) get(l *glua.LState, key string) int {
 	v, ok := f.values[key]
 	if !ok {
-		return 0
+		return none(l)
 	}
 	l.Push(toLua(l, v))
 	return 1
@@ -187,7 +187,7 @@ func noteMethods() methods {
 		"get": method(func(l *glua.LState, n *notes) int {
 			v, ok := n.of.All()[l.CheckString(2)]
 			if !ok {
-				return 0
+				return none(l)
 			}
 			l.Push(structure(l, v))
 			return 1
