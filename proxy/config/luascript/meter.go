@@ -13,7 +13,7 @@ import (
 const (
 	// Slice is how many instructions are run before the run pauses, MaxSlices how many times it may go on.
 	Slice     = 50_000
-	MaxSlices = 400
+	MaxSlices = 200
 	// MaxString bounds one text, and MaxBytes all the texts that a run makes, in bytes.
 	MaxString = 16 << 20
 	MaxBytes  = 256 << 20

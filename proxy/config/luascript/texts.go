@@ -74,6 +74,7 @@ func concatPairs(l *lua.LState) int {
 func boundTexts(l *lua.LState) {
 	lib, _ := l.GetGlobal(lua.StringLibName).(*lua.LTable)
 	lib.RawSetString("dump", lua.LNil)
+	boundPatterns(l, lib)
 	for _, name := range []string{"char", "lower", "upper", "reverse"} {
 		around(l, lib, name, func(l *lua.LState) { take(l, len(l.OptString(1, ""))) })
 	}
