@@ -103,10 +103,10 @@ func TestBounds(t *testing.T) {
 // TestRefused are scripts that are not taken at all.
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"function f(":                           "syntax error",
-		"error('no')":                           "script load error: t:1: no",
-		"while true do end":                     "instructions",
-		strings.Repeat("(", 500) + "1":          "error",
+		"function f(":                              "syntax error",
+		"error('no')":                              "script load error: t:1: no",
+		"while true do end":                        "instructions",
+		strings.Repeat("(", 500) + "1":             "error",
 		"x = " + strings.Repeat("not ", 400) + "1": "levels of nesting",
 		"x = " + strings.Repeat("{", 400) + strings.Repeat("}", 400): "levels of nesting",
 		strings.Repeat(" ", MaxText+1):                               "at most",

@@ -12,8 +12,8 @@ import (
 // Bounds of one run of a script: from the call of its function to its end, waits included.
 const (
 	// Slice is how many instructions are run before the run pauses, MaxSlices how many times it may go on.
-	Slice     = 50_000
-	MaxSlices = 200
+	Slice     = 10_000
+	MaxSlices = 1000
 	// MaxString bounds one text, and MaxBytes all the texts that a run makes, in bytes.
 	MaxString = 16 << 20
 	MaxBytes  = 256 << 20
