@@ -133,7 +133,7 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 	case *config.SetFilterState:
 		p.Filter, p.Own = setfilterstate.New(cfg), setfilterstate.Own
 	case *config.SetMetadata:
-		p.Filter = setmetadata.New(cfg)
+		p.Filter = setmetadata.New(cfg, env)
 	case *config.StatefulSession:
 		p.Filter, p.Own = statefulsession.New(cfg, env), statefulsession.Own
 	default:

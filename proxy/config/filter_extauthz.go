@@ -16,8 +16,10 @@ type ExtAuthz struct {
 	Body                        *AuthzBody
 	ClearRoute                  bool // a request that was changed is matched again
 	ValidateMutations           bool
-	// Namespaces of the request's and of the route's metadata that are sent.
+	// Namespaces of the request's and of the route's metadata that are sent: those of
+	// plain values, and of messages.
 	Metadata, RouteMetadata []string
+	Typed, RouteTyped       []string
 	// Enabled is the share of requests that are checked; nil: all. The others are
 	// refused if DenyAtDisable.
 	Enabled       *Fraction

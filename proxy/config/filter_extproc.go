@@ -29,9 +29,9 @@ type ExtProc struct {
 	Observe       bool
 	DeferredClose time.Duration
 	// Forward and Receive are the namespaces of metadata that the service is sent, and
-	// may set.
-	Forward, Receive []string
-	RouteCache       RouteCacheAction
+	// may set; ForwardTyped are those of messages.
+	Forward, Receive, ForwardTyped []string
+	RouteCache                     RouteCacheAction
 }
 
 // RouteCacheAction is when a request that was changed is matched once more.
@@ -80,4 +80,5 @@ type ExtProcRoute struct {
 	Metadata         []Metadata // for the service, beside or in place of its own
 	FailureAllow     *bool
 	Forward, Receive *[]string
+	ForwardTyped     []string // with Forward
 }

@@ -6,15 +6,14 @@ type SetMetadata struct {
 	Sets []MetadataSet
 }
 
-// MetadataSet is one note.
+// MetadataSet is one note: of plain values, or of a message.
 type MetadataSet struct {
 	Namespace string
 	Fields    map[string]Value
-	// Overwrite lets it replace what stands there; else a namespace that has
-	// anything is left as it is.
+	Message   *Message // nil: Fields
+	// Overwrite joins Fields with what stands there, or puts Message in its place; else a
+	// namespace that is there is left as it is.
 	Overwrite bool
-	// Merge joins it with what stands there: the filter's first form.
-	Merge bool
 }
 
 // HeaderToMetadata is the header to metadata filter, and what a route says of it

@@ -54,6 +54,10 @@ type RateLimitAction struct {
 	Default  string
 	// BitsV4 and BitsV6 are the lengths of the client's network.
 	BitsV4, BitsV6 uint8
+	// Expression is that of LimitExpression; SkipAbsent is for one that fails. Input is
+	// that of LimitInput.
+	Expression string
+	Input      MatchInput
 }
 
 // RateLimitKind is the kind of an action.
@@ -70,6 +74,8 @@ const (
 	LimitHeaderMatch                        // Value, if Headers hold
 	LimitQueryMatch                         // Value, if Query holds
 	LimitMetadata                           // a text in metadata
+	LimitExpression                         // what a CEL expression says
+	LimitInput                              // what a matcher's input is; nothing is left out
 )
 
 // HostLimits says what becomes of the virtual host's rate limits (VhRateLimits).

@@ -92,6 +92,7 @@ type Route struct {
 	Headers HeaderOps
 	// Metadata of the route, for filters and access logs; nil if there is none.
 	Metadata FilterMetadata
+	Typed    TypedMetadata // for services that filters ask
 	Filters  []FilterOverride
 	// Body replaces the virtual host's; nil takes that.
 	Body *BodyLimit

@@ -35,6 +35,12 @@ const (
 // (Envoy core.v3.Metadata.filter_metadata). Immutable.
 type FilterMetadata map[string]map[string]Value
 
+// Message is a protobuf message that goes on as it came: its type's URL, and its bytes.
+type Message struct{ URL, Bytes string }
+
+// TypedMetadata are messages by namespace (Metadata.typed_filter_metadata).
+type TypedMetadata map[string]Message
+
 // At finds the value that a path of keys leads to in a namespace
 // (Envoy config/metadata.cc, structValue).
 func (m FilterMetadata) At(namespace string, path ...string) (Value, bool) {

@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/match"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -30,6 +31,9 @@ type limitAction struct {
 	name    match.Name
 	headers []match.Header
 	query   []queryRule
+	// of LimitExpression and LimitInput
+	expression func(dst []byte, v *streaminfo.View, json bool) ([]byte, bool)
+	input      *tree.Input
 }
 
 // Descriptor is what a limit is asked about.
@@ -57,7 +61,7 @@ func CompileRateLimits(all []config.RateLimit, cel format.CEL) *RateLimits {
 	for i := range all {
 		r := rateLimit{RateLimit: &all[i]}
 		for j := range r.Actions {
-			r.actions = append(r.actions, compileLimitAction(&r.Actions[j]))
+			r.actions = append(r.actions, compileLimitAction(&r.Actions[j], cel))
 		}
 		if r.Hits != nil && r.Hits.Format != nil {
 			r.hits = format.Compile(r.Hits.Format, false, cel)
@@ -67,8 +71,14 @@ func CompileRateLimits(all []config.RateLimit, cel format.CEL) *RateLimits {
 	return l
 }
 
-func compileLimitAction(c *config.RateLimitAction) limitAction {
+func compileLimitAction(c *config.RateLimitAction, cel format.CEL) limitAction {
 	a := limitAction{RateLimitAction: c, name: match.NewName(c.Name)}
+	switch c.Kind {
+	case config.LimitExpression:
+		a.expression = cel(c.Expression)
+	case config.LimitInput:
+		a.input = tree.NewInput(&c.Input)
+	}
 	for i := range c.Headers {
 		a.headers = append(a.headers, match.NewHeader(&c.Headers[i]))
 	}
@@ -203,6 +213,19 @@ func (c *limitAction) entry(a *Asker) (e config.LimitEntry, ok bool) {
 		if value = c.noted(a.Request.Info); value == "" {
 			return e, c.SkipAbsent
 		}
+	case config.LimitExpression:
+		v, there := c.expression(nil, a.View, false)
+		if !there {
+			return e, c.SkipAbsent
+		}
+		value = string(v)
+	case config.LimitInput:
+		f := tree.OfRequest(a.Request)
+		v, there := c.input.Text(&f)
+		if !there || len(v) == 0 {
+			return e, there
+		}
+		value = string(v)
 	}
 	return config.LimitEntry{Key: c.Key, Value: value}, true
 }

@@ -92,6 +92,14 @@ func (i *Info) RouteMetadata() config.FilterMetadata {
 	return i.Route.Metadata
 }
 
+// RouteTyped is its typed metadata.
+func (i *Info) RouteTyped() config.TypedMetadata {
+	if i.Route == nil {
+		return nil
+	}
+	return i.Route.Typed
+}
+
 // CodeDetails are RESPONSE_CODE_DETAILS; "" before the end.
 func (i *Info) CodeDetails() string {
 	switch {

@@ -42,6 +42,7 @@ import (
 	wrrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
+	limitexprv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/rate_limit_descriptors/expr/v3"
 	omitcanaryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_canary_hosts/v3"
 	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
@@ -89,6 +90,7 @@ const (
 	xdsSocket           kind = "transport socket of a control plane"
 	bootstrapExtension  kind = "bootstrap extension"
 	dnsResolverKind     kind = "DNS resolver"
+	limitDescriptor     kind = "rate limit descriptor"
 
 	retryHost         kind = "retry host predicate"
 	retryPriority     kind = "retry priority"
@@ -174,6 +176,7 @@ func extensions() []extension {
 		{logFilterKind, "envoy.access_loggers.extension_filters.cel", func() proto.Message { return &celfilterv3.ExpressionFilter{} }},
 		{pathMatcher, "envoy.path.match.uri_template.uri_template_matcher", func() proto.Message { return &templatematchv3.UriTemplateMatchConfig{} }},
 		{pathRewriter, "envoy.path.rewrite.uri_template.uri_template_rewriter", func() proto.Message { return &templaterewritev3.UriTemplateRewriteConfig{} }},
+		{limitDescriptor, "envoy.rate_limit_descriptors.expr", func() proto.Message { return &limitexprv3.Descriptor{} }},
 		{formatter, "envoy.formatter.metadata", func() proto.Message { return &formatmetadatav3.Metadata{} }},
 		{formatter, "envoy.formatter.req_without_query", func() proto.Message { return &reqwithoutqueryv3.ReqWithoutQuery{} }},
 		{formatter, "envoy.formatter.cel", func() proto.Message { return &formatcelv3.Cel{} }},

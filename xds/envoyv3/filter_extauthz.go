@@ -17,14 +17,14 @@ import (
 )
 
 func extAuthzTables() []table {
-	const typed = "typed metadata is kept as values: use metadata_context_namespaces"
 	return []table{
 		{
 			of: &authzv3.ExtAuthz{},
 			honoured: "grpc_service http_service failure_mode_allow failure_mode_allow_header_add with_request_body clear_route_cache " +
 				"status_on_error validate_mutations metadata_context_namespaces route_metadata_context_namespaces filter_enabled " +
 				"deny_at_disable include_peer_certificate include_tls_session stat_prefix allowed_headers disallowed_headers " +
-				"encode_raw_headers enable_dynamic_metadata_ingestion max_denied_response_body_bytes",
+				"encode_raw_headers enable_dynamic_metadata_ingestion max_denied_response_body_bytes " +
+				"typed_metadata_context_namespaces route_typed_metadata_context_namespaces",
 			noEffect: notes{
 				"transport_api_version":          "V3 is what there is",
 				"charge_cluster_response_stats":  "a refusal is counted by the filter and by the connection manager",
@@ -33,11 +33,9 @@ func extAuthzTables() []table {
 				"enforce_response_header_limits": "what the service says is bounded by max_receive_message_length",
 			},
 			never: notes{
-				"typed_metadata_context_namespaces":       typed,
-				"route_typed_metadata_context_namespaces": typed,
-				"filter_enabled_metadata":                 "use filter_enabled",
-				"bootstrap_metadata_labels_key":           "",
-				"decoder_header_mutation_rules":           "headers that frame a message cannot be changed anyhow",
+				"filter_enabled_metadata":       "use filter_enabled",
+				"bootstrap_metadata_labels_key": "",
+				"decoder_header_mutation_rules": "headers that frame a message cannot be changed anyhow",
 			},
 			strict: true,
 		},
@@ -77,6 +75,7 @@ func (d *decoder) extAuthz(p path, m *authzv3.ExtAuthz) *config.ExtAuthz {
 		Body:          d.authzBody(p.dot("with_request_body"), m.GetWithRequestBody()),
 		ClearRoute:    m.GetClearRouteCache(), ValidateMutations: m.GetValidateMutations(),
 		Metadata: m.GetMetadataContextNamespaces(), RouteMetadata: m.GetRouteMetadataContextNamespaces(),
+		Typed: m.GetTypedMetadataContextNamespaces(), RouteTyped: m.GetRouteTypedMetadataContextNamespaces(),
 		Enabled: d.fraction(m.GetFilterEnabled()), DenyAtDisable: d.runtimeFlag(m.GetDenyAtDisable()),
 		Certificate: m.GetIncludePeerCertificate(), TLSSession: m.GetIncludeTlsSession(), StatPrefix: m.GetStatPrefix(),
 		Allowed: d.stringList(p.dot("allowed_headers"), m.GetAllowedHeaders()), HasAllowed: m.GetAllowedHeaders() != nil,

@@ -16,7 +16,6 @@ import (
 
 func extProcTables() []table {
 	const (
-		typed = "typed metadata is kept as values: use untyped"
 		hooks = "nothing here is such an extension"
 	)
 	return []table{
@@ -44,7 +43,7 @@ func extProcTables() []table {
 			of: &procv3.MetadataOptions{}, honoured: "forwarding_namespaces receiving_namespaces",
 			never: notes{"cluster_metadata_forwarding_namespaces": ""}, strict: true,
 		},
-		{of: &procv3.MetadataOptions_MetadataNamespaces{}, honoured: "untyped", never: notes{"typed": typed}, strict: true},
+		{of: &procv3.MetadataOptions_MetadataNamespaces{}, honoured: "untyped", partly: notes{"typed": "of forwarding_namespaces: what a service sets is never typed"}, strict: true},
 		{of: &procv3.ExtProcPerRoute{}, honoured: "disabled overrides", strict: true},
 		{
 			of: &procv3.ExtProcOverrides{}, honoured: "processing_mode grpc_service metadata_options grpc_initial_metadata failure_mode_allow",
@@ -83,6 +82,7 @@ func (d *decoder) extProc(p path, m *procv3.ExternalProcessor) *config.ExtProc {
 		DeferredClose: d.duration(p.dot("deferred_close_timeout"), m.GetDeferredCloseTimeout(), procCloseTime),
 		Forward:       m.GetMetadataOptions().GetForwardingNamespaces().GetUntyped(),
 		Receive:       m.GetMetadataOptions().GetReceivingNamespaces().GetUntyped(),
+		ForwardTyped:  m.GetMetadataOptions().GetForwardingNamespaces().GetTyped(),
 		RouteCache:    config.RouteCacheAction(m.GetRouteCacheAction()),
 		GRPC:          &config.GRPCService{},
 	}
@@ -152,7 +152,7 @@ func (d *decoder) extProcRoute(p path, m *procv3.ExtProcPerRoute) *config.ExtPro
 	c.Metadata = d.metadata(p.dot("grpc_initial_metadata"), o.GetGrpcInitialMetadata())
 	if f := o.GetMetadataOptions().GetForwardingNamespaces(); f != nil {
 		c.Forward = new([]string)
-		*c.Forward = f.GetUntyped()
+		*c.Forward, c.ForwardTyped = f.GetUntyped(), f.GetTyped()
 	}
 	if r := o.GetMetadataOptions().GetReceivingNamespaces(); r != nil {
 		c.Receive = new([]string)

@@ -17,7 +17,7 @@ import (
 func metadataFilterTables() []table {
 	return []table{
 		{of: &setv3.Config{}, honoured: "metadata_namespace value metadata"},
-		{of: &setv3.Metadata{}, honoured: "metadata_namespace allow_overwrite value", refused: notes{"typed_value": "typed metadata is read by nobody here"}},
+		{of: &setv3.Metadata{}, honoured: "metadata_namespace allow_overwrite value typed_value"},
 		{
 			of: &headerv3.Config{}, honoured: "request_rules response_rules",
 			noEffect: notes{"stat_prefix": "the filter has no statistics here"},
@@ -32,15 +32,26 @@ func metadataFilterTables() []table {
 
 func (d *decoder) setMetadata(p path, m *setv3.Config) *config.SetMetadata {
 	c := &config.SetMetadata{}
-	if m.GetValue() != nil {
-		c.Sets = append(c.Sets, config.MetadataSet{Namespace: m.GetMetadataNamespace(), Fields: fieldsOf(m.GetValue()), Merge: true})
+	if m.GetValue() != nil && m.GetMetadataNamespace() != "" {
+		c.Sets = append(c.Sets, config.MetadataSet{Namespace: m.GetMetadataNamespace(), Fields: fieldsOf(m.GetValue()), Overwrite: true})
 	}
+	var typed []config.MetadataSet // which Envoy notes after the others
 	for i, s := range m.GetMetadata() {
 		d.required(p.dot("metadata").at(i).dot("metadata_namespace"), s.GetMetadataNamespace())
-		if s.GetValue() != nil {
-			c.Sets = append(c.Sets, config.MetadataSet{Namespace: s.GetMetadataNamespace(), Fields: fieldsOf(s.GetValue()), Overwrite: s.GetAllowOverwrite()})
+		one := config.MetadataSet{Namespace: s.GetMetadataNamespace(), Overwrite: s.GetAllowOverwrite()}
+		switch {
+		case s.GetValue() != nil:
+			one.Fields = fieldsOf(s.GetValue())
+			c.Sets = append(c.Sets, one)
+		case s.GetTypedValue() != nil:
+			msg := messageOf(s.GetTypedValue())
+			one.Message = &msg
+			typed = append(typed, one)
+		default:
+			d.warn(p.dot("metadata").at(i), "neither value nor typed_value is given: nothing is noted")
 		}
 	}
+	c.Sets = append(c.Sets, typed...)
 	return c
 }
 

@@ -5,7 +5,10 @@ package envoyv3
 import (
 	"strings"
 
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	limitexprv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/rate_limit_descriptors/expr/v3"
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -22,8 +25,10 @@ func rateLimitTables() []table {
 			of: &routev3.RateLimit_Action{}, strict: true,
 			honoured: "source_cluster destination_cluster request_headers query_parameters remote_address generic_key " +
 				"header_value_match metadata masked_remote_address query_parameter_value_match",
-			never: notes{"extension": "use the other actions", "dynamic_metadata": "use metadata"},
+			partly: notes{"extension": "envoy.rate_limit_descriptors.expr, or an input of matchers"},
+			never:  notes{"dynamic_metadata": "deprecated: use metadata"},
 		},
+		{of: &limitexprv3.Descriptor{}, honoured: "descriptor_key skip_if_error", partly: notes{"text": noteCEL, "parsed": noteCEL}, strict: true},
 		{of: &routev3.RateLimit_Action_SourceCluster{}},
 		{of: &routev3.RateLimit_Action_DestinationCluster{}},
 		{of: &routev3.RateLimit_Action_RemoteAddress{}},
@@ -151,8 +156,37 @@ func (d *decoder) limitAction(p path, m *routev3.RateLimit_Action) (a config.Rat
 		m := s.Metadata
 		a.Kind, a.Key, a.Default, a.SkipAbsent = config.LimitMetadata, m.GetDescriptorKey(), m.GetDefaultValue(), m.GetSkipIfAbsent()
 		a.Metadata, a.OfRoute = *metadataPath(m.GetMetadataKey()), m.GetSource() == routev3.RateLimit_Action_MetaData_ROUTE_ENTRY
+	case *routev3.RateLimit_Action_Extension:
+		return d.limitExtension(p.dot("extension"), s.Extension)
 	default:
 		return a, false // the walk, or what the API demands, has refused it
+	}
+	return a, true
+}
+
+// limitExtension reads an action that is an expression, or else an input of matchers.
+func (d *decoder) limitExtension(p path, m *corev3.TypedExtensionConfig) (a config.RateLimitAction, ok bool) {
+	typeName, _, _ := unwrap(m.GetTypedConfig())
+	if !implements(limitDescriptor, typeName) {
+		a.Kind, a.Key = config.LimitInput, m.GetName()
+		in := &xdscorev3.TypedExtensionConfig{Name: m.GetName(), TypedConfig: m.GetTypedConfig()}
+		a.Input = d.matchInput(p, in, &treePlace{input: requestInput})
+		return a, true
+	}
+	p = p.dot("typed_config")
+	e, ok := d.extension(p, limitDescriptor, m.GetName(), m.GetTypedConfig()).(*limitexprv3.Descriptor)
+	if !ok {
+		return a, false
+	}
+	a.Kind, a.Key, a.SkipAbsent = config.LimitExpression, e.GetDescriptorKey(), e.GetSkipIfError()
+	d.required(p.dot("descriptor_key"), a.Key)
+	switch s := e.GetExprSpecifier().(type) {
+	case *limitexprv3.Descriptor_Text:
+		a.Expression = d.celText(p.dot("text"), s.Text)
+	case *limitexprv3.Descriptor_Parsed:
+		a.Expression = d.celExpr(p.dot("parsed"), s.Parsed)
+	default:
+		d.refuse(p, "Rate limit descriptor extension failed: expression specifier is not set")
 	}
 	return a, true
 }

@@ -135,9 +135,9 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.
 		Name:     m.GetName(),
 		Match:    d.routeMatch(p.dot("match"), m.GetMatch()),
 		Headers:  d.headerOps(p, m),
-		Metadata: filterMetadata(m.GetMetadata()),
-		Filters:  d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
-		Body:     d.bodyLimit(p, m),
+		Metadata: filterMetadata(m.GetMetadata()), Typed: typedMetadata(m.GetMetadata()),
+		Filters: d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
+		Body:    d.bodyLimit(p, m),
 	}
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:

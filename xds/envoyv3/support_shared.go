@@ -112,7 +112,7 @@ func sharedTables() []table {
 		{of: &matcherv3.ListMatcher{}, honoured: "one_of", strict: true},
 		{of: &matcherv3.OrMatcher{}, honoured: "value_matchers", strict: true},
 		{of: &corev3.Metadata{}, honoured: "filter_metadata", partly: notes{
-			"typed_filter_metadata": "envoy.transport_sockets.proxy_protocol of endpoints; nothing reads the others",
+			"typed_filter_metadata": "envoy.transport_sockets.proxy_protocol of endpoints, and all of routes; nothing reads the others",
 		}},
 		{of: &corev3.DataSource{}, honoured: "inline_bytes inline_string filename environment_variable", strict: true, partly: notes{
 			"watched_directory": "secrets only; other files are read when the configuration is",

@@ -4,6 +4,7 @@ package envoyv3
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -20,6 +21,22 @@ func filterMetadata(m *corev3.Metadata) config.FilterMetadata {
 		all[namespace] = fieldsOf(s)
 	}
 	return all
+}
+
+// typedMetadata reads the namespaces of m that hold messages; nil if there are none.
+func typedMetadata(m *corev3.Metadata) config.TypedMetadata {
+	if len(m.GetTypedFilterMetadata()) == 0 {
+		return nil
+	}
+	all := config.TypedMetadata{}
+	for namespace, a := range m.GetTypedFilterMetadata() {
+		all[namespace] = messageOf(a)
+	}
+	return all
+}
+
+func messageOf(a *anypb.Any) config.Message {
+	return config.Message{URL: a.GetTypeUrl(), Bytes: string(a.GetValue())}
 }
 
 func fieldsOf(s *structpb.Struct) map[string]config.Value {

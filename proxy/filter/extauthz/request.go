@@ -18,7 +18,6 @@ import (
 	"github.com/attache-mesh/attache/proxy/callout"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	wire "github.com/attache-mesh/attache/proxy/codec/protowire"
-	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
@@ -61,7 +60,9 @@ func (x *check) checkRequest(r *filter.Request) []byte {
 	for _, key := range slices.Sorted(maps.Keys(x.context)) {
 		b = appendEntry(b, 10, key, []byte(x.context[key]), false)
 	}
-	b = appendMetadata(b, 11, r.Info.Metadata.All(), f.cfg.Metadata)
+	if len(f.cfg.Metadata)+len(f.cfg.Typed) > 0 {
+		b = callout.AppendMetadata(b, 11, r.Info, f.cfg.Metadata, f.cfg.Typed)
+	}
 	if c := r.Info.Conn; f.cfg.TLSSession {
 		var session int
 		b, session = wire.Begin(b, 12)
@@ -70,7 +71,9 @@ func (x *check) checkRequest(r *filter.Request) []byte {
 		}
 		b = wire.End(b, session)
 	}
-	b = appendMetadata(b, 13, r.Info.RouteMetadata(), f.cfg.RouteMetadata)
+	if len(f.cfg.RouteMetadata)+len(f.cfg.RouteTyped) > 0 {
+		b = callout.AppendRouteMetadata(b, 13, r.Info, f.cfg.RouteMetadata, f.cfg.RouteTyped)
+	}
 	return wire.End(b, attributes)
 }
 
@@ -203,25 +206,6 @@ func appendRaw(b, name, value []byte) []byte {
 // valid is text as a protobuf string may be: bytes that are no UTF-8 become '!'
 // (MessageUtil::sanitizeUtf8String).
 func valid(v []byte) []byte { return bytes.ToValidUTF8(v, []byte{'!'}) }
-
-// appendMetadata appends those namespaces of metadata that are asked for.
-func appendMetadata(b []byte, number int, all config.FilterMetadata, names []string) []byte {
-	if len(names) == 0 {
-		return b
-	}
-	b, metadata := wire.Begin(b, number)
-	for _, name := range names {
-		fields, ok := all[name]
-		if !ok {
-			continue
-		}
-		var entry int
-		b, entry = wire.Begin(b, 1)
-		b = callout.AppendStruct(wire.AppendText(b, 1, name), 2, fields)
-		b = wire.End(b, entry)
-	}
-	return wire.End(b, metadata)
-}
 
 // httpLines are the headers of a request to a service that speaks HTTP.
 func (f *Filter) httpLines(r *filter.Request, x *check) (lines []http1.Header) {

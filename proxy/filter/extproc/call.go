@@ -23,9 +23,9 @@ type call struct {
 	method  *callout.Method
 	cluster string
 
-	mode             config.ExtProcMode
-	failureAllow     bool
-	forward, receive []string
+	mode                           config.ExtProcMode
+	failureAllow                   bool
+	forward, receive, forwardTyped []string
 
 	stream  callout.Stream
 	begun   bool     // the stream is being opened, or was

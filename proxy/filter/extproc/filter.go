@@ -110,7 +110,7 @@ func (f *Filter) Serve(r *filter.Request) {
 func (f *Filter) begin(r *filter.Request) *call {
 	c := &call{
 		f: f, n: f.local.On(r.Worker), w: r.Worker, mode: f.cfg.Mode, failureAllow: f.cfg.FailureAllow,
-		forward: f.cfg.Forward, receive: f.cfg.Receive, method: f.method, cluster: f.cfg.GRPC.Cluster,
+		forward: f.cfg.Forward, forwardTyped: f.cfg.ForwardTyped, receive: f.cfg.Receive, method: f.method, cluster: f.cfg.GRPC.Cluster,
 	}
 	c.sides[0], c.sides[1] = side{c: c, r: r, request: true}, side{c: c, r: r}
 	owns := r.Owns()
@@ -140,7 +140,7 @@ func (c *call) override(o *own) {
 		c.failureAllow = *o.FailureAllow
 	}
 	if o.Forward != nil {
-		c.forward = *o.Forward
+		c.forward, c.forwardTyped = *o.Forward, o.ForwardTyped
 	}
 	if o.Receive != nil {
 		c.receive = *o.Receive

@@ -91,19 +91,11 @@ func matches(of []match.String, name []byte) bool {
 // complete adds what all messages have, and the first one has alone.
 func (s *side) complete(b []byte) []byte {
 	c := s.c
-	b, at := wire.Begin(b, metadataContext)
-	for _, name := range c.forward {
-		fields, ok := s.r.Info.Metadata.All()[name]
-		if !ok {
-			continue
-		}
-		var entry int
-		b, entry = wire.Begin(b, 1)
-		b = wire.End(callout.AppendStruct(wire.AppendText(b, 1, name), 2, fields), entry)
-	}
-	b = wire.AppendBool(wire.End(b, at), observability, c.f.cfg.Observe)
+	b = callout.AppendMetadata(b, metadataContext, s.r.Info, c.forward, c.forwardTyped)
+	b = wire.AppendBool(b, observability, c.f.cfg.Observe)
 	if !c.told && !c.f.cfg.Observe {
 		c.told = true
+		var at int
 		b, at = wire.Begin(b, protocolConfig)
 		b = wire.AppendUint(b, 1, number(c.mode.RequestBody))
 		b = wire.End(wire.AppendUint(b, 2, number(c.mode.ResponseBody)), at)
