@@ -196,6 +196,9 @@ type UpstreamHTTP struct {
 	MaxHeadersKB   uint32        // response header KiB; default 60
 	MaxConnAge     time.Duration // max_connection_duration; 0 off
 	EnableTrailers bool
+	// ProperCase writes header names Like-This, FullURL the whole URL in the request
+	// line; to hosts that speak HTTP/1.1.
+	ProperCase, FullURL bool
 	// MaxStream bounds an attempt's life (max_stream_duration); 0 off.
 	MaxStream time.Duration
 	// Retry replaces that of every route; nil for none.

@@ -25,15 +25,29 @@ type HTTP struct {
 	// ServerHeader says what happens to the upstream's own server header.
 	ServerHeader ServerHeader
 
-	UseRemoteAddress  bool
-	XffTrustedHops    uint32
-	SkipXffAppend     bool
-	InternalCIDRs     []netip.Prefix
-	Via               string
-	GenerateRequestID bool // default true
+	UseRemoteAddress bool
+	XffTrustedHops   uint32
+	SkipXffAppend    bool
+	InternalCIDRs    []netip.Prefix
+	// InternalSockets makes a client of a Unix domain socket internal.
+	InternalSockets bool
+	// Detections find the client's address where UseRemoteAddress is off, one after
+	// the other; none: x-forwarded-for as XffTrustedHops has it.
+	Detections []Detection
+	// EarlyMutations change a request's header before anything looks at it.
+	EarlyMutations []HeaderMutation
+	// AddUserAgent tells hosts ServiceCluster as the client's cluster, and as its
+	// user-agent if it has none, and ServiceNode as its node.
+	AddUserAgent                bool
+	ServiceCluster, ServiceNode string
+	Via                         string
+	GenerateRequestID           bool // default true
 	// PreserveExternalRequestID keeps a client's x-request-id on edge requests.
 	PreserveExternalRequestID bool
-	RequestIDInResponse       bool
+	// PackTraceReason lets a request ID say why its request is traced: one that is
+	// kept from outside says no more than that it is not. Default true.
+	PackTraceReason     bool
+	RequestIDInResponse bool
 	// Proxy100Continue leaves expectations to the host and passes its interim
 	// answers on: 100, 102, 103 and 104.
 	Proxy100Continue     bool
@@ -49,17 +63,23 @@ type HTTP struct {
 	// StripMatchingPort and StripAnyPort remove the port of Host.
 	StripMatchingPort bool
 	StripAnyPort      bool
+	// StripTrailingDot removes the dot at the end of Host's name.
+	StripTrailingDot bool
 
 	// Time limits; 0 is off. Defaults: idle 1 h, stream idle 5 min, drain 5 s,
 	// delayed close 1 s, others off.
 	IdleTimeout           time.Duration
 	StreamIdleTimeout     time.Duration
+	StreamFlushTimeout    time.Duration // default StreamIdleTimeout
 	RequestTimeout        time.Duration
 	RequestHeadersTimeout time.Duration
 	DrainTimeout          time.Duration
 	DelayedCloseTimeout   time.Duration
 	MaxConnectionDuration time.Duration
 	MaxStreamDuration     time.Duration
+	// SafeMaxConnectionDuration ends an HTTP/1.1 connection that is too old by the
+	// answer to its next request, not between two.
+	SafeMaxConnectionDuration bool
 
 	// MaxRequestHeadersKB is in KiB, 1 to 8192, default 60; MaxHeaders counts
 	// lines, default 100; MaxRequestsPerConnection 0 is unlimited.
@@ -73,6 +93,10 @@ type HTTP struct {
 	DefaultHTTP10Host string
 	// EnableTrailers passes trailers on; otherwise they are read and dropped.
 	EnableTrailers bool
+	// ProperCase writes the names of an answer's header Like-This.
+	ProperCase bool
+	// IgnoreUpgrades are the protocols that Upgrade may name without being heard.
+	IgnoreUpgrades []StringMatch
 
 	// UnderscoreHeaders says what to do with a name that has an underscore.
 	UnderscoreHeaders UnderscoreAction
@@ -90,6 +114,9 @@ type HTTP struct {
 	// the protocols that they name.
 	Filters        []HTTPFilter
 	UpgradeFilters []UpgradeFilters
+	// NoRouter: nothing is behind the chain, and a request stays there until its time
+	// is over.
+	NoRouter bool
 
 	// AccessLogs are written when a request has ended, and as LogOptions say.
 	AccessLogs []AccessLog
@@ -97,8 +124,16 @@ type HTTP struct {
 	// LocalReplies changes answers of our own; nil: none.
 	LocalReplies *LocalReplies
 
-	// SuppressEnvoyHeaders is the router filter's switch.
-	SuppressEnvoyHeaders bool
+	// ProxyStatus adds proxy-status to answers that something is wrong with; nil: not.
+	ProxyStatus *ProxyStatus
+	// AppendLocalOverload marks the answers of a program that is short of something.
+	AppendLocalOverload bool
+
+	// The router filter's. StrictHeaders are refused if their value is none; of
+	// those that config.StrictHeaders lists.
+	SuppressEnvoyHeaders   bool
+	RespectExpectedTimeout bool
+	StrictHeaders          []string
 }
 
 // ServerHeader is HttpConnectionManager.ServerHeaderTransformation.
@@ -131,3 +166,35 @@ const (
 	UnderscoreReject
 	UnderscoreDrop
 )
+
+// Detection is one way to find the client's address (original_ip_detection
+// extensions): in the header Header, or in x-forwarded-for if that is "".
+type Detection struct {
+	// Header is in lower case. Trusted lets its address be an internal one. A request
+	// without an address is refused with Reject, 0 for the next way.
+	Header  string
+	Trusted bool
+	Reject  int
+	// Hops at the end of x-forwarded-for are skipped, or all in Proxies, of which the
+	// peer must be one. AppendXFF adds the peer.
+	Hops      uint32
+	Proxies   []netip.Prefix
+	AppendXFF bool
+}
+
+// ProxyStatus is HttpConnectionManager.ProxyStatusConfig (RFC 9209).
+type ProxyStatus struct {
+	Name string
+	// What is left out of details.
+	NoDetails, NoTermination, NoFlags bool
+	// Recommended replaces the status by that which RFC 9209 recommends.
+	Recommended bool
+}
+
+// StrictHeaders are the headers that HTTP.StrictHeaders may name.
+func StrictHeaders() []string {
+	return []string{
+		"x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-max-retries",
+		"x-envoy-retry-grpc-on", "x-envoy-retry-on",
+	}
+}

@@ -33,7 +33,7 @@ type Options struct {
 	BufferLimit int
 	// CloseDelay is how long a connection that failed may take to read why.
 	CloseDelay time.Duration
-	// FlushTimeout bounds how long a stream that is done may take to be sent.
+	// FlushTimeout bounds how long a stream that is done may take to be sent; 0 for ever.
 	FlushTimeout time.Duration
 
 	floods http2.FloodLimits

@@ -285,7 +285,9 @@ func (s *Stream) Close() {
 		c.spare.give(s.emptied())
 	case s.ends && !s.endSent:
 		s.dropIn()
-		c.w.SetTimer(&s.timer[0], max(c.o.FlushTimeout, time.Second), func() { s.giveUp() })
+		if d := c.o.FlushTimeout; d > 0 {
+			c.w.SetTimer(&s.timer[0], d, func() { s.giveUp() })
+		}
 	default:
 		s.finish()
 	}

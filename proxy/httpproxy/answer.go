@@ -269,5 +269,8 @@ func (x *exchange) endHead(dst []byte, chunked bool) []byte {
 	if chunked {
 		dst = http1.AppendFraming(dst, http1.BodyChunked)
 	}
+	if x.here.room.cfg.ProperCase {
+		http1.ProperCase(dst)
+	}
 	return http1.AppendHeadEnd(dst)
 }

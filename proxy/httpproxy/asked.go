@@ -24,6 +24,8 @@ type asked struct {
 
 	hasTimeout, hasPerTry bool
 	timeout, perTry       time.Duration
+	hasExpected           bool // respect_expected_rq_timeout
+	expected              time.Duration
 	alt                   bool // a timeout is answered with 204
 	hedge                 int8 // 1: hedge, -1: do not; 0: as the route says
 }
@@ -48,6 +50,12 @@ func (a *asked) note(h *http1.Header, internal bool) bool {
 		return true
 	}
 	return false
+}
+
+// expects takes in what another proxy said that the host has.
+func (a *asked) expects(v []byte) {
+	a.any, a.hasExpected = true, true
+	a.expected, _ = millis(v, 0, false)
 }
 
 func (a *asked) read(h *http1.Header) {

@@ -93,14 +93,26 @@ func (x *exchange) chain() *filter.Bound {
 }
 
 func (x *exchange) upgradeChain() *filter.Bound {
+	if u := x.ownChain(); u != nil {
+		return u.filters
+	}
+	return x.served.filters
+}
+
+// ownChain is that of the protocol that an upgrade asks for; nil if it has none.
+func (x *exchange) ownChain() *upgradeFilters {
 	kind := x.req.Upgrade
 	if x.method == http1.MethodConnect {
 		kind = methodConnect
 	}
 	for i := range x.served.upgrades {
 		if u := &x.served.upgrades[i]; equalFold(kind, u.kind) {
-			return u.filters
+			return u
 		}
 	}
-	return x.served.filters
+	return nil
 }
+
+// unrouted says whether the request's chain is the one without a router: those of
+// upgrades have one.
+func (x *exchange) unrouted() bool { return !x.upgrades || x.ownChain() == nil }

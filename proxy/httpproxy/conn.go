@@ -166,7 +166,7 @@ func (cn *conn) patience() (time.Duration, outcome.Outcome) {
 	cfg, now := cn.here.room.cfg, cn.here.w.Now()
 	if cn.since == 0 {
 		d := cfg.IdleTimeout
-		if m := cfg.MaxConnectionDuration; m > 0 {
+		if m := cfg.MaxConnectionDuration; m > 0 && (!cfg.SafeMaxConnectionDuration || cn.h != nil) {
 			d = sooner(d, max(m-time.Duration(now-cn.info.Began), time.Millisecond))
 		}
 		if cn.here.draining {

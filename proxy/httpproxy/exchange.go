@@ -120,6 +120,9 @@ type exchange struct {
 	refused http1.Error
 	grpc    bool  // an answer of our own is worded for gRPC
 	bad     error // what is wrong with the head of a stream
+	refusal int   // status of outcome.OriginUnknown
+
+	notStrict *notStrict // nil: nothing to say of it
 
 	// The other coroutine, if there is one.
 	pumping bool
@@ -153,6 +156,7 @@ func (x *exchange) clear() {
 	x.conn, x.down, x.up = nil, end{}, end{}
 	x.bodyAt, x.shared, x.raw, x.grpc, x.bad, x.keyn = 0, false, false, false, nil, 0
 	x.head, x.since = 0, 0
+	x.refusal, x.notStrict = 0, nil
 	x.in.reset(http1.BodyNone, 0)
 	x.back.reset(http1.BodyNone, 0)
 	x.method, x.http10, x.closes = http1.MethodOther, false, false
@@ -220,6 +224,9 @@ func (x *exchange) passed() outcome.Outcome {
 // ask is the router: it brings the head of an answer from a host, of which nothing
 // has been sent on, or has it made here.
 func (x *exchange) ask() outcome.Outcome {
+	if x.here.room.cfg.NoRouter && x.unrouted() {
+		return x.languish()
+	}
 	o := x.aim()
 	if o != outcome.OK || x.replied {
 		return o
@@ -247,6 +254,7 @@ func (x *exchange) ask() outcome.Outcome {
 
 // deliver sends the answer on, from its head to its end.
 func (x *exchange) deliver() outcome.Outcome {
+	x.tellStatus()
 	if x.upgrades && x.switched() {
 		return x.join()
 	}

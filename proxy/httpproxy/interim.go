@@ -75,6 +75,9 @@ func (x *exchange) inform() {
 		h.s.SendInterim()
 		return
 	}
+	if x.here.room.cfg.ProperCase {
+		http1.ProperCase(h.text)
+	}
 	text := http1.AppendHeadEnd(h.text)
 	x.here.scratch = text[:0]
 	x.down.c.Commit(append(x.down.c.Begin(len(text)), text...))

@@ -3,6 +3,7 @@ package httpproxy
 // The times of a request and of its attempts, and what the host is told of them.
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -16,7 +17,10 @@ func (x *exchange) times(c *upstream.Cluster) {
 	if x.grpc && x.route.OldGRPC {
 		x.timeout = x.oldGRPCTimeout()
 	}
-	if says.hasTimeout {
+	switch {
+	case says.hasExpected:
+		x.timeout = cmp.Or(says.expected, x.timeout)
+	case says.hasTimeout:
 		x.timeout = says.timeout
 	}
 	r.policy = x.policyOf(c)

@@ -37,6 +37,10 @@ func (x *exchange) replyTo(o outcome.Outcome) reply {
 			r.status = x.refused.Status()
 			r.body = http1.StatusText(r.status)
 		}
+	case outcome.OriginUnknown:
+		r.status = x.refusal
+	case outcome.InvalidHeader:
+		r.body = x.notStrict.body()
 	case outcome.NoCluster:
 		if s := x.route.NotFoundStatus; s != 0 {
 			r.status = s
@@ -83,6 +87,7 @@ func (x *exchange) answer(o outcome.Outcome) {
 	}
 	x.skipBody()
 	x.closes = x.closes || x.mustClose()
+	x.tellStatus()
 	x.status = x.resp.Status
 	if x.method == http1.MethodHead {
 		x.local = nil
@@ -125,6 +130,9 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	}
 	if o == outcome.Overflow {
 		f.put("x-envoy-overloaded", bytesOf("true"))
+	}
+	if o == outcome.Overload && x.here.room.cfg.AppendLocalOverload {
+		f.put("x-envoy-local-overloaded", bytesOf("true"))
 	}
 	if len(more) > 0 {
 		route.Apply(more, f, x.eval(more, &lines, true))

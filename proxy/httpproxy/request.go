@@ -5,6 +5,7 @@ package httpproxy
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
@@ -29,6 +30,9 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 	}
 	x.in.reset(req.Body, req.ContentLength)
 	x.http10 = req.Version == 10
+	if req.Upgrade != nil && len(x.here.room.deaf) > 0 {
+		req.Upgrade = x.heard(req.Upgrade)
+	}
 	x.upgrades = req.Upgrade != nil || x.method == http1.MethodConnect
 	if x.upgrades && x.down.s != nil {
 		req.Body = http1.BodyNone // what comes belongs to the tunnel
@@ -57,7 +61,13 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 	if o := x.canonicalPath(); o != outcome.OK || x.replied {
 		return o
 	}
+	if cfg.StripTrailingDot {
+		x.stripDot()
+	}
 	x.stripPort()
+	if len(x.here.room.early) > 0 {
+		x.mutateEarly()
+	}
 	return x.sanitize()
 }
 
@@ -149,6 +159,10 @@ func (x *exchange) aim() outcome.Outcome {
 	}
 	x.raw = x.endsHere()
 	x.info.Upstream.Cluster = c.Config()
+	if x.notStrict != nil {
+		x.info.Details = outcome.InvalidHeader.Details() + "{" + x.notStrict.name + "}"
+		return outcome.InvalidHeader
+	}
 	x.times(c)
 	if r.HasIdleTimeout {
 		x.idle = r.IdleTimeout
@@ -278,6 +292,10 @@ func (x *exchange) appendHead(out []byte, req *http1.Request, v *route.Request) 
 	if x.method == http1.MethodConnect {
 		target = v.Host
 	}
+	at, up := len(out), &x.owner.Config().HTTP
+	if up.FullURL && x.method != http1.MethodConnect {
+		target = slices.Concat(v.Scheme, bytesOf("://"), v.Host, target)
+	}
 	out = http1.AppendRequestLine(out, req.Method, target)
 	out = http1.AppendHeader(out, x.hostName, v.Host)
 	out = http1.AppendFields(out, req.Headers)
@@ -285,6 +303,9 @@ func (x *exchange) appendHead(out []byte, req *http1.Request, v *route.Request) 
 	if req.Upgrade != nil && x.method != http1.MethodConnect {
 		out = append(out, "connection: Upgrade\r\n"...)
 		out = http1.AppendHeader(out, nameUpgrade, req.Upgrade)
+	}
+	if up.ProperCase {
+		http1.ProperCase(out[at:])
 	}
 	return http1.AppendHeadEnd(out)
 }
@@ -333,7 +354,11 @@ func (x *exchange) takeSmall(out []byte, n int) []byte {
 // req.Headers is what routes and hosts see; Host is apart.
 func (x *exchange) sanitize() outcome.Outcome {
 	cfg := x.here.room.cfg
-	internal := x.origin()
+	internal, refusal := x.origin()
+	if refusal != 0 {
+		x.refusal = refusal
+		return outcome.OriginUnknown
+	}
 	edge := cfg.UseRemoteAddress && !internal
 	all := x.req.Headers
 	kept := all[:0]
@@ -428,6 +453,12 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 		x.xff = x.from.Client.AppendTo(x.xff)
 		lines.put("x-envoy-external-address", x.xff[at:])
 	}
+	if cfg.AddUserAgent {
+		x.addUserAgent()
+	}
+	if id != nil && edge && cfg.PackTraceReason && cfg.GenerateRequestID {
+		untraced(id)
+	}
 	if cfg.GenerateRequestID && id == nil {
 		x.idn = len(appendUUID(x.id[:0], x.rng))
 		lines.put("x-request-id", x.id[:x.idn])
@@ -447,10 +478,16 @@ func (x *exchange) addOwn(internal, edge bool, proto, id []byte) {
 // take effect here.
 func (x *exchange) strips(h *http1.Header, internal, edge bool) bool {
 	if x.retry.says.note(h, internal) {
+		if internal && len(x.here.room.cfg.StrictHeaders) > 0 {
+			x.checkStrictly(h)
+		}
 		return true // the router's alone, and consumed there
 	}
 	switch h.ID {
 	case http1.FieldXEnvoyExpectedRqTimeoutMs:
+		if internal && x.here.room.cfg.RespectExpectedTimeout {
+			x.retry.says.expects(h.Value)
+		}
 		return true // set anew
 	case http1.FieldXEnvoyUpstreamAltStatName, http1.FieldXEnvoyForceTrace, http1.FieldXEnvoyIPTags:
 		return !internal

@@ -25,6 +25,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -58,8 +59,11 @@ type Room struct {
 	server    []byte
 	via       []byte
 	h2        *h2.Options
-	replies   *replies     // nil: answers of our own are worded as they are
-	trustsXFF bool         // something depends on x-forwarded-for
+	replies   *replies // nil: answers of our own are worded as they are
+	trustsXFF bool     // something depends on x-forwarded-for
+	early     []route.Mutation
+	deaf      []route.Text // protocols that Upgrade may name without being heard
+	status    *proxyStatus // nil: no proxy-status
 	needs     format.Needs // what is looked at of every request when it has ended
 
 	local []local // by worker ID; each is its worker's
@@ -78,7 +82,12 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 		trustsXFF: len(cfg.InternalCIDRs) > 0 || cfg.UseRemoteAddress,
 		local:     make([]local, max(env.Workers, 1)),
 	}
-	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamIdleTimeout)
+	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamFlushTimeout)
+	r.early = route.CompileMutations(cfg.EarlyMutations)
+	for i := range cfg.IgnoreUpgrades {
+		r.deaf = append(r.deaf, route.CompileText(&cfg.IgnoreUpgrades[i]))
+	}
+	r.status = newProxyStatus(cfg.ProxyStatus)
 	r.Use(table)
 	r.needs = env.Logs.Needs()
 	if cfg.LocalReplies != nil {

@@ -83,7 +83,11 @@ func (x *exchange) joinHead() {
 	text := x.answerHead(x.here.scratch[:0], false)
 	if websocket {
 		text = append(text[:len(text)-2], "connection: Upgrade\r\n"...)
-		text = http1.AppendHeadEnd(http1.AppendHeader(text, nameUpgrade, upgrade))
+		text = http1.AppendHeader(text, nameUpgrade, upgrade)
+		if x.here.room.cfg.ProperCase {
+			http1.ProperCase(text)
+		}
+		text = http1.AppendHeadEnd(text)
 	}
 	x.here.scratch = text[:0]
 	_ = x.down.c.Send(text)

@@ -162,5 +162,30 @@ func (x *exchange) overdue() outcome.Outcome {
 	return outcome.OK
 }
 
+// languish is the end of a chain that has no router: nothing happens there until the
+// request's time is over, or its client goes.
+func (x *exchange) languish() outcome.Outcome {
+	if r := x.route; r != nil {
+		if r.HasIdleTimeout {
+			x.idle = r.IdleTimeout
+		}
+		x.boundLife()
+	}
+	if x.in.done {
+		x.complete = x.w.Now()
+	}
+	wake := func() { x.joined.Wake(x.w) }
+	x.retry.pausing = true // a client that goes wakes us
+	defer func() { x.retry.pausing = false }()
+	for {
+		x.w.SetTimer(&x.timer, x.patience(), wake)
+		x.joined.Wait(x.w)
+		x.w.ClearTimer(&x.timer)
+		if o := x.overdue(); o != outcome.OK {
+			return o
+		}
+	}
+}
+
 // clientAddr is the address of the client's own end.
 func (x *exchange) clientAddr() netip.Addr { return x.conn.info.Peer.Addr().Unmap() }

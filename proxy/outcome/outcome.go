@@ -53,6 +53,8 @@ const (
 	NameFailure                   // DF: the name that the request is for has no address
 	NamesOverflow                 // there are too many names
 	NamesPending                  // too many requests wait for a name
+	OriginUnknown                 // who the client is could not be found out
+	InvalidHeader                 // IH: a header that is checked strictly has no value that it can have
 	count
 )
 

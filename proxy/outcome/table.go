@@ -86,5 +86,7 @@ var entries = [count]entry{
 	NameFailure:           {"dns_resolution_failure", "DF", 503, "DNS resolution failure", ""},
 	NamesOverflow:         {"dns_cache_overflow", "", 503, "DNS cache overflow", ""},
 	NamesPending:          {"dynamic_forward_proxy_pending_request_overflow", "", 503, "Dynamic forward proxy pending request overflow", ""},
+	OriginUnknown:         {"rejecting_because_detection_failed", "", 403, "", ""},
+	InvalidHeader:         {"request_headers_failed_strict_check", "IH", 400, "", ""},
 	UpstreamStreamTooLong: {"upstream_max_stream_duration_reached", "UMSDR", 504, "upstream max stream duration reached", "SERVER_ERROR timeout"},
 }

@@ -46,8 +46,9 @@ type Options struct {
 	Now time.Time
 
 	// ServiceCluster is the cluster that this program says it belongs to (node.cluster):
-	// the source of rate limits.
-	ServiceCluster string
+	// the source of rate limits, and what hosts are told of clients. ServiceNode is its
+	// own name (node.id).
+	ServiceCluster, ServiceNode string
 	// Clusters is what the bootstrap says of every cluster, see ReadAllClusters.
 	Clusters AllClusters
 

@@ -97,6 +97,13 @@ const (
 	redirectPredicate kind = "internal redirect predicate"
 )
 
+// Of the connection manager.
+const (
+	originDetection kind = "original IP detection"
+	earlyMutation   kind = "early header mutation"
+	requestID       kind = "request ID"
+)
+
 // Of access logs and of paths.
 const (
 	logFilterKind kind = "access log filter"
@@ -126,7 +133,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

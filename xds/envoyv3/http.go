@@ -46,6 +46,10 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 		EscapedSlashes:            escapedSlashes(m.GetPathWithEscapedSlashesAction()),
 		StripMatchingPort:         m.GetStripMatchingHostPort(),
 		StripAnyPort:              m.GetStripAnyHostPort(),
+		StripTrailingDot:          m.GetStripTrailingHostDot(),
+		InternalSockets:           m.GetInternalAddressConfig().GetUnixSockets(),
+		AppendLocalOverload:       m.GetAppendLocalOverload(),
+		SafeMaxConnectionDuration: m.GetHttp1SafeMaxConnectionDuration(),
 		StreamIdleTimeout:         d.duration(p.dot("stream_idle_timeout"), m.GetStreamIdleTimeout(), defaultStreamIdle),
 		RequestTimeout:            d.duration(p.dot("request_timeout"), m.GetRequestTimeout(), 0),
 		RequestHeadersTimeout:     d.duration(p.dot("request_headers_timeout"), m.GetRequestHeadersTimeout(), 0),
@@ -59,13 +63,19 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.downstreamHTTP1(p.dot("http_protocol_options"), m.GetHttpProtocolOptions(), h)
 	d.downstreamHTTP2(p, m, h)
 	d.clientCert(p, m, h)
+	d.origin(p, m, h)
+	h.StreamFlushTimeout = d.duration(p.dot("stream_flush_timeout"), m.GetStreamFlushTimeout(), h.StreamIdleTimeout)
+	h.ProxyStatus = d.proxyStatus(m.GetProxyStatusConfig(), h.ServerName)
 	d.notTogether(p, m)
 	h.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	h.LogOptions = d.hcmLogOptions(p, m)
 	h.LocalReplies = d.localReplies(p.dot("local_reply_config"), m.GetLocalReplyConfig())
 	var router *routerv3.Router
 	h.Filters, router = d.httpFilters(p.dot("http_filters"), m.GetHttpFilters())
+	h.NoRouter = len(m.GetHttpFilters()) == 0
 	h.SuppressEnvoyHeaders = router.GetSuppressEnvoyHeaders()
+	h.RespectExpectedTimeout = router.GetRespectExpectedRqTimeout()
+	h.StrictHeaders = router.GetStrictCheckHeaders()
 	h.UpgradeFilters = d.upgradeFilters(p.dot("upgrade_configs"), m.GetUpgradeConfigs())
 	switch {
 	case m.GetRouteConfig() != nil:
@@ -111,14 +121,19 @@ func (d *decoder) downstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, h *con
 	h.AcceptHTTP10 = m.GetAcceptHttp_10()
 	h.DefaultHTTP10Host = m.GetDefaultHostForHttp_10()
 	h.EnableTrailers = m.GetEnableTrailers()
-	d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+	h.ProperCase = d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+	for i, u := range m.GetIgnoreHttp_11Upgrade() {
+		h.IgnoreUpgrades = append(h.IgnoreUpgrades, d.stringMatch(p.dot("ignore_http_11_upgrade").at(i), u))
+	}
 }
 
-// headerCase accepts the formatter that does what always happens.
-func (d *decoder) headerCase(p path, m *corev3.Http1ProtocolOptions_HeaderKeyFormat) {
+// headerCase says whether names are to be written Like-This. The formatter that there
+// is beside does what always happens.
+func (d *decoder) headerCase(p path, m *corev3.Http1ProtocolOptions_HeaderKeyFormat) (proper bool) {
 	if f := m.GetStatefulFormatter(); f != nil {
 		d.extension(p.dot("stateful_formatter").dot("typed_config"), headerFormatter, f.GetName(), f.GetTypedConfig())
 	}
+	return m.GetProperCaseWords() != nil
 }
 
 // between reports a value that is not in [low, high].

@@ -256,7 +256,7 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 // texts are Envoy's (config/utility.cc, validateTerminalFilters).
 func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config.HTTPFilter, router *routerv3.Router) {
 	if len(filters) == 0 {
-		d.refuse(p, "the last filter must be the router (envoy.extensions.filters.http.router.v3.Router)")
+		d.warn(p, "no request is answered: there is no router (envoy.extensions.filters.http.router.v3.Router)")
 	}
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {

@@ -20,25 +20,24 @@ func httpTables() []table {
 				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
 				"proxy_100_continue scheme_header_transformation " +
 				"http2_protocol_options set_current_client_cert_details access_log access_log_flush_interval " +
-				"flush_access_log_on_new_request access_log_options local_reply_config",
+				"flush_access_log_on_new_request access_log_options local_reply_config add_user_agent " +
+				"original_ip_detection_extensions early_header_mutation_extensions request_id_extension strip_trailing_host_dot " +
+				"proxy_status_config stream_flush_timeout http1_safe_max_connection_duration",
 			partly: notes{
 				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
 				"stream_error_on_invalid_http_message": "HTTP/2 only; an invalid HTTP/1 message always ends its connection",
 				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY before TLS is served",
 			},
 			noEffect: notes{
-				"add_proxy_protocol_connection_state": "there is no filter state",
+				"add_proxy_protocol_connection_state":               "there is no filter state",
+				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6": "Envoy has not built it",
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
 			refused: notes{
-				"request_id_extension":       "request ids are UUIDs",
-				"add_user_agent":             "",
-				"path_normalization_options": "use normalize_path and merge_slashes",
+				"path_normalization_options": "Envoy has not built it: use normalize_path and merge_slashes",
 			},
 			never: notes{
-				"original_ip_detection_extensions": "use xff_num_trusted_hops",
-				"early_header_mutation_extensions": "use request_headers_to_add",
-				"typed_header_validation_config":   "headers are always checked as RFC 9110 says",
+				"typed_header_validation_config": "headers are always checked as RFC 9110 says",
 			},
 		},
 		{
@@ -49,7 +48,7 @@ func httpTables() []table {
 		{of: &hcmv3.LocalReplyConfig{}, honoured: "mappers body_format"},
 		{of: &hcmv3.ResponseMapper{}, honoured: "filter status_code body body_format_override headers_to_add"},
 		{of: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{}, honoured: "subject cert chain dns uri"},
-		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges"},
+		{of: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, honoured: "cidr_ranges unix_sockets"},
 		{
 			of:       &hcmv3.HttpConnectionManager_UpgradeConfig{},
 			honoured: "upgrade_type enabled filters",
@@ -62,7 +61,7 @@ func httpTables() []table {
 		},
 		{
 			of:       &routerv3.Router{},
-			honoured: "suppress_envoy_headers",
+			honoured: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout",
 			partly:   notes{"upstream_log": "checked, and nothing is logged: the connection manager's access log has the host too"},
 			noEffect: notes{
 				"dynamic_stats":                            "counters of a cluster cost nothing worth switching off",
@@ -70,10 +69,7 @@ func httpTables() []table {
 				"suppress_grpc_request_failure_code_stats": "those statistics are not kept",
 			},
 			unbuilt: notes{"start_child_span": noSpans},
-			refused: notes{
-				"strict_check_headers": "the x-envoy- headers that it names are not read yet",
-			},
-			never: notes{"upstream_http_filters": "there are no upstream filters"},
+			never:   notes{"upstream_http_filters": "there are no upstream filters"},
 		},
 		{
 			of:       &corev3.HttpProtocolOptions{},
@@ -85,12 +81,15 @@ func httpTables() []table {
 		},
 		{
 			of:       &corev3.Http1ProtocolOptions{},
-			honoured: "enable_trailers",
+			honoured: "enable_trailers header_key_format",
 			partly: notes{
-				"allow_absolute_url":       "on listeners only",
-				"accept_http_10":           "on listeners only",
-				"default_host_for_http_10": "on listeners only",
-				"header_key_format":        "stateful_formatter preserve_case only, which is what always happens",
+				"allow_absolute_url":                            "on listeners only",
+				"accept_http_10":                                "on listeners only",
+				"default_host_for_http_10":                      "on listeners only",
+				"send_fully_qualified_url":                      "on clusters only",
+				"ignore_http_11_upgrade":                        "on listeners only",
+				"allow_custom_methods":                          "methods of every name are taken, whatever it says",
+				"override_stream_error_on_invalid_http_message": "an invalid HTTP/1 message always ends its connection",
 			},
 			noEffect: notes{"use_balsa_parser": "attache has its own parser"},
 			never:    notes{"allow_chunked_length": "a message with both lengths is always refused (RFC 9112 section 6.1)"},
@@ -114,10 +113,13 @@ func httpTables() []table {
 		},
 		{of: &corev3.Http2ProtocolOptions_SettingsParameter{}, honoured: "identifier value"},
 		{of: &corev3.KeepaliveSettings{}, honoured: "interval timeout interval_jitter connection_idle_interval"},
+		{of: &corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords{}},
 		{
-			of:       &corev3.Http1ProtocolOptions_HeaderKeyFormat{},
-			honoured: "stateful_formatter",
-			refused:  notes{"proper_case_words": "names keep the case in which they came"},
+			of: &corev3.Http1ProtocolOptions_HeaderKeyFormat{},
+			partly: notes{
+				"stateful_formatter": "preserve_case only, which is what always happens",
+				"proper_case_words":  "trailers keep the case in which they came",
+			},
 		},
 	}
 }

@@ -101,7 +101,11 @@ func (d *decoder) upstreamCommon(p path, m *corev3.HttpProtocolOptions, c *confi
 
 func (d *decoder) upstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, c *config.Cluster) {
 	c.HTTP.EnableTrailers = m.GetEnableTrailers()
-	d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+	c.HTTP.FullURL = m.GetSendFullyQualifiedUrl()
+	c.HTTP.ProperCase = d.headerCase(p.dot("header_key_format"), m.GetHeaderKeyFormat())
+	if len(m.GetIgnoreHttp_11Upgrade()) > 0 {
+		d.warn(p.dot("ignore_http_11_upgrade"), "has no effect on clusters")
+	}
 	if m.GetAllowAbsoluteUrl() != nil {
 		d.warn(p.dot("allow_absolute_url"), "has no effect on clusters")
 	}

@@ -3,7 +3,10 @@
 
 package http1
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 const crlf = "\r\n"
 
@@ -65,6 +68,30 @@ func AppendFraming(dst []byte, body Body) []byte {
 		return append(dst, "transfer-encoding: chunked\r\n"...)
 	}
 	return dst
+}
+
+// ProperCase writes the field names of a head, which begins with its first line, Like-This: a letter is large that
+// stands first or behind what is neither a letter nor a digit (Envoy http1/header_formatter.cc).
+func ProperCase(head []byte) {
+	for i := bytes.IndexByte(head, '\n') + 1; i > 0 && i < len(head); {
+		large := true
+		for ; i < len(head) && head[i] != ':' && head[i] != '\n'; i++ {
+			c := head[i]
+			letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+			switch {
+			case letter && large:
+				head[i] = c &^ 0x20
+			case letter:
+				head[i] = c | 0x20
+			}
+			large = !letter && (c < '0' || c > '9')
+		}
+		next := bytes.IndexByte(head[min(i, len(head)):], '\n')
+		if next < 0 {
+			return
+		}
+		i += next + 1
+	}
 }
 
 // AppendHeadEnd appends the empty line.

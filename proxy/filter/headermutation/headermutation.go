@@ -3,8 +3,6 @@
 package headermutation
 
 import (
-	"bytes"
-
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -18,14 +16,8 @@ type Filter struct {
 
 // mutations are those of one level.
 type mutations struct {
-	request, response, requestTrailers, responseTrailers []mutation
+	request, response, requestTrailers, responseTrailers []route.Mutation
 	query                                                []config.QueryMutation
-}
-
-// mutation is one change: ops, or the lines whose names meet gone are taken out.
-type mutation struct {
-	ops  []route.Op
-	gone *route.Text
 }
 
 // New compiles it.
@@ -43,26 +35,10 @@ func Own(cfg any) any {
 
 func compile(m *config.Mutations) *mutations {
 	return &mutations{
-		request: compileAll(m.Request), response: compileAll(m.Response),
-		requestTrailers: compileAll(m.RequestTrailers), responseTrailers: compileAll(m.ResponseTrailers),
+		request: route.CompileMutations(m.Request), response: route.CompileMutations(m.Response),
+		requestTrailers: route.CompileMutations(m.RequestTrailers), responseTrailers: route.CompileMutations(m.ResponseTrailers),
 		query: m.Query,
 	}
-}
-
-func compileAll(all []config.HeaderMutation) (list []mutation) {
-	for i := range all {
-		m := &all[i]
-		switch {
-		case m.Remove != "":
-			list = append(list, mutation{ops: route.CompileOps([]string{m.Remove}, nil)})
-		case m.RemoveMatch != nil:
-			t := route.CompileText(m.RemoveMatch)
-			list = append(list, mutation{gone: &t})
-		case m.Add != nil:
-			list = append(list, mutation{ops: route.CompileOps(nil, []config.HeaderValue{*m.Add})})
-		}
-	}
-	return list
 }
 
 // levels are the filter's mutations and then those of the route's levels.
@@ -110,14 +86,14 @@ func (f *Filter) Answer(r *filter.Request) {
 	}
 }
 
-func apply(all []mutation, lines filter.Fields, run func([]route.Op)) {
+func apply(all []route.Mutation, lines filter.Fields, run func([]route.Op)) {
 	for i := range all {
 		m := &all[i]
-		if m.gone == nil {
-			run(m.ops)
+		if m.Gone == nil {
+			run(m.Ops)
 			continue
 		}
-		lines.RemoveIf(func(name []byte) bool { return m.gone.Match(bytes.ToLower(name)) })
+		lines.RemoveIf(m.Takes)
 	}
 }
 
