@@ -113,7 +113,7 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 func (b *Bootstrap) Decoding(r envoyv3.Runtime) envoyv3.Options {
 	return envoyv3.Options{
 		AllowUnsupported: b.allowUnsupported, Runtime: r,
-		ServiceCluster: b.Node.Cluster, Clusters: envoyv3.ReadAllClusters(b.proto),
+		ServiceCluster: b.Node.Cluster, ServiceNode: b.Node.ID, Clusters: envoyv3.ReadAllClusters(b.proto),
 	}
 }
 
