@@ -16,13 +16,14 @@ import (
 
 // loads counts what the clusters of which keep says yes were asked.
 func (p *program) loads(keep func(string) bool) (all []loadreport.Cluster) {
-	dropped := p.dropped()
+	overflow, overload := p.dropped(".upstream_rq_pending_overflow"), p.dropped(".upstream_rq_drop_overload")
 	for _, c := range p.server.Clusters() {
 		if !keep(c.Name) {
 			continue
 		}
 		asked := c.Config()
-		l := loadreport.Cluster{Name: c.Name, Service: asked.EDSName, Dropped: dropped["cluster."+stats.Clean(cmp.Or(asked.AltStatName, c.Name))]}
+		scope := "cluster." + stats.Clean(cmp.Or(asked.AltStatName, c.Name))
+		l := loadreport.Cluster{Name: c.Name, Service: asked.EDSName, Dropped: overflow[scope], Overload: overload[scope], Category: asked.Endpoints.DropCategory}
 		for e := range c.Entries {
 			l.Hosts = append(l.Hosts, p.hostLoad(e))
 		}
@@ -40,11 +41,12 @@ func (p *program) hostLoad(e upstream.Entry) loadreport.Host {
 	}
 }
 
-// dropped are the requests that limits turned away, by the cluster's scope.
-func (p *program) dropped() map[string]uint64 {
+// dropped are the requests that were turned away, as a statistic of clusters says, by the
+// cluster's scope.
+func (p *program) dropped(stat string) map[string]uint64 {
 	all := map[string]uint64{}
 	for _, row := range p.server.Figures().Rows() {
-		if scope, ok := strings.CutSuffix(row.Name, ".upstream_rq_pending_overflow"); ok {
+		if scope, ok := strings.CutSuffix(row.Name, stat); ok {
 			all[scope] += row.Value
 		}
 	}

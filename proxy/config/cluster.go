@@ -236,6 +236,12 @@ type Endpoints struct {
 	Localities []Locality
 	// OverprovisioningFactor in percent; default 140.
 	OverprovisioningFactor uint32
+	// Drop is the part of the requests that are refused, whatever hosts there are.
+	Drop         Fraction
+	DropCategory string // of Drop, in load reports
+	// WeighHealth has the weights of hosts count in how healthy a priority is, not
+	// how many there are.
+	WeighHealth bool
 }
 
 // Locality is a group of hosts in one place with one priority.

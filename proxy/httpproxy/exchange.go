@@ -274,6 +274,9 @@ func (x *exchange) begin() {
 func (x *exchange) pick() outcome.Outcome {
 	x.cluster = x.found.On(x.w)
 	c := x.cluster
+	if o := c.Drops(); o != outcome.OK {
+		return o
+	}
 	c.Count.RqTotal++
 	p := x.wish()
 	p.Override = x.override()

@@ -134,6 +134,9 @@ func (x *exchange) word(o outcome.Outcome) bool {
 	if o == outcome.Overload && x.here.room.cfg.AppendLocalOverload {
 		f.put("x-envoy-local-overloaded", bytesOf("true"))
 	}
+	if name := o.DropHeader(); name != "" && !x.here.room.cfg.SuppressEnvoyHeaders {
+		f.put(name, bytesOf("true"))
+	}
 	if len(more) > 0 {
 		route.Apply(more, f, x.eval(more, &lines, true))
 	}

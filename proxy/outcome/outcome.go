@@ -55,6 +55,8 @@ const (
 	NamesPending                  // too many requests wait for a name
 	OriginUnknown                 // who the client is could not be found out
 	InvalidHeader                 // IH: a header that is checked strictly has no value that it can have
+	Dropped                       // DO: the cluster has a part of its requests refused
+	DropAll                       // UDO: it has all of them refused
 	count
 )
 
@@ -129,6 +131,19 @@ func (o Outcome) Because(reason string) (body, details string) {
 		}
 	}
 	return "", ""
+}
+
+// DropHeader is the header of value "true" that goes with the reply of a request that
+// its cluster has refused, unless the router is told to suppress such headers; "" for
+// others.
+func (o Outcome) DropHeader() string {
+	switch o {
+	case Dropped:
+		return "x-envoy-drop-overload"
+	case DropAll:
+		return "x-envoy-unconditional-drop-overload"
+	}
+	return ""
 }
 
 // Overloaded reports whether "x-envoy-overloaded: true" goes with the local

@@ -107,8 +107,7 @@ func (t *Tried) spread(v *view) bool {
 		if t.excluded[i] {
 			continue
 		}
-		a := v.levels[i].available(overprovision(v.asked))
-		healthy[i], degraded[i] = a.score(a.healthy), a.score(a.degraded)
+		healthy[i], degraded[i] = v.levels[i].available(v.asked).scores()
 		sum += healthy[i] + degraded[i]
 	}
 	if sum == 0 {

@@ -97,7 +97,7 @@ func (a *among) remake(members *[]*Cluster, asked *config.Cluster) {
 			if len(v.levels[i].all.hosts) == 0 {
 				continue
 			}
-			of = append(of, v.levels[i].available(overprovision(v.asked)))
+			of = append(of, v.levels[i].available(v.asked))
 			a.places = append(a.places, rank{m, solely(len(v.levels), i, false), solely(len(v.levels), i, true)})
 		}
 	}

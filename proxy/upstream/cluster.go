@@ -113,6 +113,7 @@ type Counters struct {
 	OriginalDstInvalid              uint64 // addresses that are none
 	CxRxBytes, CxTxBytes            uint64
 	CxProtocolError, CxDestroyLocal uint64
+	RqDropped                       uint64 // because of Endpoints.Drop
 	CxDestroyRemote                 uint64
 	RqActive                        int64
 }
@@ -173,6 +174,23 @@ func (c *Cluster) setReady() {
 
 // Config is what was last asked for. The value is not to be changed.
 func (c *Cluster) Config() *config.Cluster { return c.view.Load().asked }
+
+// Drops says whether a request is refused because the configuration has a part of them
+// refused (Endpoints.Drop): outcome.OK if it is not. Worker only.
+func (l *Local) Drops() outcome.Outcome {
+	d := l.view.Load().asked.Endpoints.Drop
+	switch {
+	case d.Num == 0:
+		return outcome.OK
+	case d.Num >= d.Den:
+		l.Count.RqDropped++
+		return outcome.DropAll
+	case l.Worker.Rand().Uint32N(d.Den) < d.Num:
+		l.Count.RqDropped++
+		return outcome.Dropped
+	}
+	return outcome.OK
+}
 
 // Pick chooses a host: outcome.OK and the host, or outcome.NoHost. It does not
 // allocate. Worker only.

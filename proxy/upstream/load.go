@@ -9,6 +9,8 @@ import "math"
 type available struct {
 	total, healthy, degraded int
 	overprovision            uint32 // percent
+	// weights of the three, if those count instead; no total: they do not.
+	weights struct{ total, healthy, degraded uint64 }
 }
 
 // loads are percentages by priority. Those of healthy and degraded together
@@ -32,7 +34,7 @@ func share(of []available, threshold float64) loads {
 	healthy, degraded := make([]uint32, n), make([]uint32, n)
 	sum := uint32(0)
 	for i, a := range of {
-		healthy[i], degraded[i] = a.score(a.healthy), a.score(a.degraded)
+		healthy[i], degraded[i] = a.scores()
 		sum += healthy[i] + degraded[i]
 	}
 	sum = min(sum, 100)
@@ -43,12 +45,20 @@ func share(of []available, threshold float64) loads {
 	return l
 }
 
-// score is the health of a priority, 0 to 100, that n of its hosts stand for.
-func (a available) score(n int) uint32 {
-	if a.total == 0 {
-		return 0
+// scores are the health of a priority, 0 to 100, that its healthy and its degraded
+// hosts stand for.
+func (a available) scores() (healthy, degraded uint32) {
+	switch w := &a.weights; {
+	case a.total <= 0:
+		return 0, 0
+	case w.total > 0:
+		return a.score(w.healthy, w.total), a.score(w.degraded, w.total)
 	}
-	return uint32(min(100, uint64(a.overprovision)*uint64(n)/uint64(a.total)))
+	return a.score(uint64(a.healthy), uint64(a.total)), a.score(uint64(a.degraded), uint64(a.total))
+}
+
+func (a available) score(n, of uint64) uint32 {
+	return uint32(min(100, uint64(a.overprovision)*n/of))
 }
 
 func (l loads) distribute(healthy, degraded []uint32, sum uint32) {

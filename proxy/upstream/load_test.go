@@ -8,7 +8,7 @@ import (
 )
 
 // level of 100 hosts.
-func of100(healthy, degraded int) available { return available{100, healthy, degraded, 140} }
+func of100(healthy, degraded int) available { return available{total: 100, healthy: healthy, degraded: degraded, overprovision: 140} }
 
 // The tables of Envoy's priority.rst, panic_threshold.rst and degraded.rst.
 func TestShareAgreesWithEnvoysTables(t *testing.T) {
@@ -70,15 +70,15 @@ func TestShareOfDegradedHosts(t *testing.T) {
 
 // In total panic the hosts share alike, whatever their health.
 func TestShareInTotalPanicIsByHosts(t *testing.T) {
-	got := share([]available{{2, 0, 0, 140}, {8, 0, 0, 140}}, 50)
+	got := share([]available{{total: 2, healthy: 0, degraded: 0, overprovision: 140}, {total: 8, healthy: 0, degraded: 0, overprovision: 140}}, 50)
 	if !slices.Equal(got.healthy, []uint32{20, 80}) || !got.panic[0] || !got.panic[1] {
 		t.Errorf("%+v", got)
 	}
-	off := share([]available{{2, 0, 0, 140}, {8, 0, 0, 140}}, 0)
+	off := share([]available{{total: 2, healthy: 0, degraded: 0, overprovision: 140}, {total: 8, healthy: 0, degraded: 0, overprovision: 140}}, 0)
 	if !slices.Equal(off.healthy, []uint32{100, 0}) || off.panic[0] || off.panic[1] {
 		t.Errorf("without panic: %+v", off)
 	}
-	if none := share([]available{{0, 0, 0, 140}}, 50); none.healthy[0] != 100 {
+	if none := share([]available{{total: 0, healthy: 0, degraded: 0, overprovision: 140}}, 50); none.healthy[0] != 100 {
 		t.Errorf("without hosts: %+v", none)
 	}
 }
@@ -91,7 +91,7 @@ func TestShareProperties(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "levels") {
 			total := rapid.IntRange(0, 50).Draw(t, "total")
 			healthy := rapid.IntRange(0, total).Draw(t, "healthy")
-			of = append(of, available{total, healthy, rapid.IntRange(0, total-healthy).Draw(t, "degraded"), 140})
+			of = append(of, available{total: total, healthy: healthy, degraded: rapid.IntRange(0, total-healthy).Draw(t, "degraded"), overprovision: 140})
 		}
 		l := share(of, float64(rapid.IntRange(0, 100).Draw(t, "threshold")))
 		sum, enough := uint32(0), false

@@ -45,6 +45,7 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 		{"upstream_rq_rx_reset", n.RqRxReset},
 		{"upstream_rq_pending_overflow", n.RqPendingOverflow + l.Pool.PendingOverflow},
 		{"upstream_cx_none_healthy", n.CxNoneHealthy},
+		{"upstream_rq_drop_overload", n.RqDropped}, // Envoy has it in load reports alone
 		{"original_dst_host_invalid", n.OriginalDstInvalid},
 		{"upstream_cx_rx_bytes_total", n.CxRxBytes},
 		{"upstream_cx_tx_bytes_total", n.CxTxBytes},

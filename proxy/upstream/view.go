@@ -25,6 +25,7 @@ type view struct {
 type level struct {
 	all, healthy, degraded hostSet
 	excluded               int    // of all
+	out                    uint64 // their weight
 	table                  *table // nil unless the balance is by hash
 }
 
@@ -75,7 +76,7 @@ func newView(asked *config.Cluster, members []member, before *view) (*view, erro
 	for i := range v.levels {
 		at := membersAt(members, uint32(i))
 		v.levels[i] = newLevel(asked, at)
-		of[i] = v.levels[i].available(overprovision(asked))
+		of[i] = v.levels[i].available(asked)
 	}
 	v.loads = share(of, asked.PanicThreshold)
 	if asked.Subsets != nil {
@@ -163,6 +164,11 @@ func newLevel(c *config.Cluster, at []member) level {
 		l.healthy, l.degraded = newSet(good), newSet(only(at, degraded))
 	}
 	l.excluded = countOut(at)
+	for i := range at {
+		if at[i].out {
+			l.out += uint64(max(at[i].endpoint.Weight, 1))
+		}
+	}
 	if c.Balance.LocalityWeighted {
 		l.healthy.localities = byLocality(at, healthy, overprovision(c))
 		l.degraded.localities = byLocality(at, degraded, overprovision(c))
@@ -170,8 +176,19 @@ func newLevel(c *config.Cluster, at []member) level {
 	return l
 }
 
-func (l *level) available(overprovision uint32) available {
-	return available{len(l.all.hosts) - l.excluded, len(l.healthy.hosts), len(l.degraded.hosts), overprovision}
+func (l *level) available(c *config.Cluster) available {
+	a := available{total: len(l.all.hosts) - l.excluded, healthy: len(l.healthy.hosts), degraded: len(l.degraded.hosts), overprovision: overprovision(c)}
+	if c.Endpoints.WeighHealth {
+		a.weights.total, a.weights.healthy, a.weights.degraded = l.all.total()-l.out, l.healthy.total(), l.degraded.total()
+	}
+	return a
+}
+
+func (s *hostSet) total() (sum uint64) {
+	for _, w := range s.weights {
+		sum += uint64(w)
+	}
+	return sum
 }
 
 func newSet(members []member) hostSet {

@@ -51,6 +51,7 @@ func (d *decoder) endpoints(p path, m *endpointv3.ClusterLoadAssignment, from co
 	if all.OverprovisioningFactor == 0 {
 		d.refuse(p.dot("policy").dot("overprovisioning_factor"), "value must be greater than 0")
 	}
+	d.policyOf(p.dot("policy"), m.GetPolicy(), &all)
 	sums := map[uint32]uint64{}
 	for i, g := range m.GetEndpoints() {
 		l := d.locality(p.dot("endpoints").at(i), g, from)
@@ -61,6 +62,35 @@ func (d *decoder) endpoints(p path, m *endpointv3.ClusterLoadAssignment, from co
 		}
 	}
 	return all
+}
+
+// policyOf reads what else is said of all endpoints; the texts are Envoy's
+// (upstream_impl.cc, parseDropOverloadConfig).
+func (d *decoder) policyOf(p path, m *endpointv3.ClusterLoadAssignment_Policy, all *config.Endpoints) {
+	all.WeighHealth = m.GetWeightedPriorityHealth()
+	drops := m.GetDropOverloads()
+	if len(drops) == 0 {
+		return
+	}
+	p = p.dot("drop_overloads")
+	if len(drops) > 1 {
+		d.refuse(p, "Cluster drop_overloads config has %d categories. Envoy only support one.", len(drops))
+	}
+	d.required(p.at(0).dot("category"), drops[0].GetCategory())
+	f := drops[0].GetDropPercentage()
+	all.DropCategory = drops[0].GetCategory()
+	all.Drop = fractionOf(f.GetNumerator(), f.GetDenominator())
+	if f.GetNumerator() > all.Drop.Den {
+		d.refuse(p.at(0).dot("drop_percentage"), "Cluster drop_overloads config is invalid. drop_ratio=%v(Numerator %d / Denominator %d). The valid range is 0~1.",
+			float32(f.GetNumerator())/float32(all.Drop.Den), f.GetNumerator(), all.Drop.Den)
+	}
+	const key = "load_balancing_policy.drop_overload_limit"
+	if limit, ok := d.opts.Runtime.integer(key); ok {
+		if limit > 100 {
+			d.refuse(p, "%s runtime key config %d is invalid. The valid range is 0~100", key, limit)
+		}
+		all.Drop.Num = min(all.Drop.Num, uint32(min(limit, 100))*(all.Drop.Den/100))
+	}
 }
 
 func (d *decoder) locality(p path, m *endpointv3.LocalityLbEndpoints, from config.Discovery) config.Locality {

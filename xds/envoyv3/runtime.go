@@ -70,7 +70,7 @@ func (d *decoder) runtimeValue(p path, key string, v *structpb.Value, r Runtime)
 func envoyKey(key string) bool {
 	family, _, _ := strings.Cut(key, ".")
 	switch family {
-	case "circuit_breakers", "envoy", "health_check", "http", "outlier_detection", "overload", "re2", "router", "ssl", "tcp", "tracing", "upstream":
+	case "circuit_breakers", "envoy", "health_check", "http", "load_balancing_policy", "outlier_detection", "overload", "re2", "router", "ssl", "tcp", "tracing", "upstream":
 		return true
 	}
 	return false

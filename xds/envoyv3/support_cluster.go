@@ -152,13 +152,12 @@ func endpointTables() []table {
 		},
 		{
 			of:       &endpointv3.ClusterLoadAssignment_Policy{},
-			honoured: "overprovisioning_factor",
+			honoured: "overprovisioning_factor drop_overloads weighted_priority_health",
 			refused: notes{
-				"drop_overloads":           "",
-				"endpoint_stale_after":     "endpoints are used until others come",
-				"weighted_priority_health": "hosts count one each",
+				"endpoint_stale_after": "endpoints are used until others come",
 			},
 		},
+		{of: &endpointv3.ClusterLoadAssignment_Policy_DropOverload{}, honoured: "category drop_percentage"},
 		{
 			of:       &endpointv3.LocalityLbEndpoints{},
 			honoured: "locality lb_endpoints load_balancing_weight priority leds_cluster_locality_config",

@@ -25,6 +25,9 @@ type Cluster struct {
 	Name, Service string
 	// Dropped are requests turned away by a limit.
 	Dropped uint64
+	// Overload are those that the endpoints' policy has refused, of Category.
+	Overload uint64
+	Category string
 	Hosts   []Host
 }
 

@@ -16,6 +16,7 @@ type tally struct {
 	byEndpoint bool
 	hosts      map[hostKey]Host
 	dropped    map[string]uint64
+	overload   map[string]uint64
 }
 
 type hostKey struct{ cluster, host string }
@@ -29,13 +30,16 @@ type place struct {
 // add takes the counts of now and gives what has been added since, of clusters
 // and places where there was anything.
 func (t *tally) add(clusters []Cluster) (all []*endpointv3.ClusterStats) {
-	hosts, dropped := map[hostKey]Host{}, map[string]uint64{}
+	hosts, dropped, overload := map[hostKey]Host{}, map[string]uint64{}, map[string]uint64{}
 	for _, c := range clusters {
 		s := &endpointv3.ClusterStats{ClusterName: c.Name, ClusterServiceName: c.Service}
 		if was, known := t.dropped[c.Name]; known && c.Dropped >= was {
 			s.TotalDroppedRequests = c.Dropped - was
 		}
-		dropped[c.Name] = c.Dropped
+		if was, known := t.overload[c.Name]; known && c.Overload > was {
+			s.DroppedRequests = []*endpointv3.ClusterStats_DroppedRequests{{Category: c.Category, DroppedCount: c.Overload - was}}
+		}
+		dropped[c.Name], overload[c.Name] = c.Dropped, c.Overload
 		places := map[place]*endpointv3.UpstreamLocalityStats{}
 		for _, h := range c.Hosts {
 			key := hostKey{c.Name, h.Key}
@@ -49,11 +53,11 @@ func (t *tally) add(clusters []Cluster) (all []*endpointv3.ClusterStats) {
 			s.UpstreamLocalityStats = append(s.UpstreamLocalityStats, p)
 		}
 		slices.SortFunc(s.UpstreamLocalityStats, byPlace)
-		if len(places) > 0 || s.TotalDroppedRequests > 0 {
+		if len(places) > 0 || s.TotalDroppedRequests > 0 || len(s.DroppedRequests) > 0 {
 			all = append(all, s)
 		}
 	}
-	t.hosts, t.dropped = hosts, dropped
+	t.hosts, t.dropped, t.overload = hosts, dropped, overload
 	return all
 }
 
