@@ -8,7 +8,9 @@ import (
 )
 
 // level of 100 hosts.
-func of100(healthy, degraded int) available { return available{total: 100, healthy: healthy, degraded: degraded, overprovision: 140} }
+func of100(healthy, degraded int) available {
+	return available{total: 100, healthy: healthy, degraded: degraded, overprovision: 140}
+}
 
 // The tables of Envoy's priority.rst, panic_threshold.rst and degraded.rst.
 func TestShareAgreesWithEnvoysTables(t *testing.T) {

@@ -28,7 +28,7 @@ type Cluster struct {
 	// Overload are those that the endpoints' policy has refused, of Category.
 	Overload uint64
 	Category string
-	Hosts   []Host
+	Hosts    []Host
 }
 
 // Host is what a host has counted since it became known. InProgress is a gauge.
