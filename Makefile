@@ -24,7 +24,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build image test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: build ## the main job shown on real memcached and HTTP servers (ARGS=--once
 
 build: ## bin/attache and bin/attache-control, one static file each
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/attache ./cmd/attache-control
+
+image: ## OCI images of both programs for amd64 and arm64, with their parts (SPDX), into bin/image; no container engine
+	$(GO) run ./charts/image -version $(VERSION) $(ARGS)
 
 test: build ## every test; installs the real servers that are missing
 	sh conformance/install.sh test

@@ -29,7 +29,7 @@ var floors = []struct {
 	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/standalone", "proxy/filter/*", "proxy/listener"}},
 	{8, []string{"=proxy"}},
 	{9, []string{"proxy/admin"}},
-	{10, []string{"cmd/*", "conformance", "examples/*"}},
+	{10, []string{"cmd/*", "conformance", "examples/*", "charts/image"}},
 }
 
 // rooms each speak one protocol with the application.
