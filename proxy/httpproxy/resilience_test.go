@@ -396,25 +396,26 @@ func TestSimRetryBudgetBoundsAmplification(t *testing.T) {
 		k := testCluster("c", backendAddr)
 		k.Breakers[0].Budget = &config.RetryBudget{Percent: 20, MinConcurrency: 3}
 		g := newStage(t, seed, testHTTP(prefix("/", forward)), k)
-		saw, asked := 0, 0
+		// All ask as long as the others do, and what comes after that does not count:
+		// the least that the budget lets through is much to a few clients.
+		left, lasts := 100, 500*time.Millisecond
+		if seed > 3 { // shorter, for many
+			left, lasts = 40+g.Rand().IntN(60), time.Duration(20+g.Rand().IntN(80))*time.Millisecond
+		}
+		saw, asked, until := 0, 0, g.client.Now()+int64(lasts)
 		g.serve(backendAddr, func(c *loop.Conn) {
 			for {
 				if _, _, ok := readRequest(c); !ok {
 					c.Close()
 					return
 				}
-				saw++
+				if g.client.Now() < until {
+					saw++
+				}
 				g.backend.Sleep(time.Duration(1+g.Rand().IntN(20)) * time.Millisecond)
 				_, _ = c.Write([]byte("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"))
 			}
 		})
-		// All ask as long as the others do: the least that the budget lets through
-		// is much to a few clients.
-		left, lasts := 100, 500*time.Millisecond
-		if seed > 3 {
-			left, lasts = 40+g.Rand().IntN(60), time.Duration(20+g.Rand().IntN(80))*time.Millisecond
-		}
-		until := g.client.Now() + int64(lasts)
 		for range left {
 			g.client.Go(func() {
 				defer func() { left-- }()
