@@ -41,7 +41,7 @@ func (w *world) run(s *Script, st step) (string, error) {
 		if err := w.begin(step{rest, st.args}); err != nil {
 			return "", err
 		}
-		return "", w.pass(time.Millisecond) // they come in their order
+		return "", w.settle(time.Millisecond) // they come in their order
 	case "join":
 		return w.join()
 	case "wait":
@@ -100,7 +100,7 @@ func (w *world) join() (string, error) {
 		return true
 	}, 2*patience)
 	if err == nil {
-		err = w.pass(10 * time.Millisecond)
+		err = w.settle(10 * time.Millisecond)
 	}
 	var b strings.Builder
 	b.WriteString(w.hostsSaw())
@@ -186,7 +186,7 @@ func (w *world) stats(patterns []string) (string, error) {
 
 // logged shows what came to $log; what is buffered is written by then.
 func (w *world) logged() (string, error) {
-	if err := w.pass(12 * time.Second); err != nil {
+	if err := w.settle(12 * time.Second); err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(filepath.Join(w.dir, "log"))

@@ -94,7 +94,7 @@ func (w *world) talk(name string, args []string) (string, error) {
 	}
 	took := w.sim.Now() - began
 	if err == nil {
-		err = w.pass(10 * time.Millisecond)
+		err = w.settle(10 * time.Millisecond)
 	}
 	return w.hostsSaw() + k.show(took), err
 }

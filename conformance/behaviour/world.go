@@ -291,10 +291,16 @@ func (w *world) doze(d time.Duration) {
 	synctest.Wait()
 }
 
-// pass lets d pass.
-func (w *world) pass(d time.Duration) error {
+// pass lets d pass, and no more.
+func (w *world) pass(d time.Duration) error { return w.passing(d, 0) }
+
+// settle lets d pass, and if nothing is due up to a second more: what is on its way
+// arrives.
+func (w *world) settle(d time.Duration) error { return w.passing(d, time.Second) }
+
+func (w *world) passing(d, more time.Duration) error {
 	end := w.sim.Now() + d
-	return w.drive(func() bool { return w.sim.Now() >= end }, d+time.Second)
+	return w.drive(func() bool { return w.sim.Now() >= end }, d+more)
 }
 
 // stop ends the world and says what was left.
