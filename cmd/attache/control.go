@@ -15,33 +15,6 @@ import (
 	"github.com/attache-mesh/attache/xds/envoyv3"
 )
 
-// dynamic reports whether anything is to be fetched: if not, the program has no
-// client.
-func dynamic(b *bootstrap.Bootstrap) bool {
-	if !b.Dynamic.IsZero() {
-		return true
-	}
-	for _, c := range b.Resources.Clusters {
-		for range c.SecretRefs { // one may come by SDS, or its files may change
-			return true
-		}
-		if c.Discovery == config.DiscoveryEDS {
-			return true
-		}
-	}
-	for _, l := range b.Resources.Listeners {
-		for range l.SecretRefs {
-			return true
-		}
-		for h := range l.Handlers {
-			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && (h.Scopes == nil || h.Scopes.Inline == nil) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // newClient makes the client that p's server is driven by.
 func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 	decoding := b.Decoding(b.Runtime)

@@ -66,7 +66,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	defer server.Stop()
 	p.server = server
 
-	if dynamic(b) {
+	if b.NeedsClient() {
 		if p.client, err = p.newClient(b); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ package behaviour
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"strings"
 
@@ -20,6 +21,8 @@ type host struct {
 	always *answer   // of those after them
 	addrs  []config.Address
 	accept []*loop.Listener
+	tls    *tls.Config       // nil: in the clear
+	store  map[string]string // of a memcached; nil: HTTP
 }
 
 // next is what the next request is answered.
@@ -66,11 +69,22 @@ func (f serverFunc) Expired(c *loop.Conn) { c.Close() }
 func (f serverFunc) Closed(*loop.Conn)    {}
 
 // serve is a connection's life.
-func (h *host) serve(c *loop.Conn) {
-	defer c.Close()
+func (h *host) serve(plain *loop.Conn) {
+	defer plain.Close()
+	c, told := &wire{Conn: plain}, ""
+	if h.tls != nil {
+		var err error
+		if told, err = h.greet(c); err != nil {
+			return
+		}
+	}
 	r := bufio.NewReader(c)
+	if h.store != nil {
+		h.keep(c, r)
+		return
+	}
 	if first, _ := r.Peek(3); string(first) == "PRI" {
-		serveH2(h, c, r)
+		serveH2(h, c, r, told)
 		return
 	}
 	for {
@@ -78,6 +92,7 @@ func (h *host) serve(c *loop.Conn) {
 		if err != nil {
 			return
 		}
+		m.tls, told = told, ""
 		a := h.next()
 		if !h.answer(c, r, m, a) || a.last {
 			return
@@ -86,7 +101,7 @@ func (h *host) serve(c *loop.Conn) {
 }
 
 // answer answers one request; false ends the connection.
-func (h *host) answer(c *loop.Conn, r *bufio.Reader, m *message, a *answer) bool {
+func (h *host) answer(c *wire, r *bufio.Reader, m *message, a *answer) bool {
 	h.w.saw(h, m)
 	if !a.early {
 		if err := m.readBody(r, false); err != nil {

@@ -18,7 +18,7 @@ import (
 
 // h2conn is one connection, of either side.
 type h2conn struct {
-	c       *loop.Conn
+	c       *wire
 	w       *loop.Worker
 	framer  *http2.Framer
 	encoder *hpack.Encoder
@@ -43,7 +43,7 @@ type h2stream struct {
 	changed loop.Waiter
 }
 
-func newH2(c *loop.Conn, r io.Reader) *h2conn {
+func newH2(c *wire, r io.Reader) *h2conn {
 	x := &h2conn{
 		c: c, w: c.Worker(), framer: http2.NewFramer(c, r), streams: map[uint32]*h2stream{},
 		next: 1, window: 65535, initial: 65535,
@@ -54,12 +54,13 @@ func newH2(c *loop.Conn, r io.Reader) *h2conn {
 }
 
 // serveH2 is a host's side.
-func serveH2(h *host, c *loop.Conn, r *bufio.Reader) {
+func serveH2(h *host, c *wire, r *bufio.Reader, told string) {
 	if _, err := r.Discard(len(http2.ClientPreface)); err != nil {
 		return
 	}
 	x := newH2(c, r)
 	x.opened = func(st *h2stream) {
+		st.last().tls, told = told, ""
 		x.w.Go(func() { h.answerH2(st) })
 	}
 	_ = x.framer.WriteSettings()
@@ -67,7 +68,7 @@ func serveH2(h *host, c *loop.Conn, r *bufio.Reader) {
 }
 
 // dialH2 is a client's side.
-func dialH2(c *loop.Conn) *h2conn {
+func dialH2(c *wire) *h2conn {
 	x := newH2(c, c)
 	_, _ = io.WriteString(c, http2.ClientPreface)
 	_ = x.framer.WriteSettings()

@@ -26,6 +26,8 @@ type message struct {
 	// before it.
 	end     string
 	interim []*message
+	// tls is what was agreed on, of the first message of a connection.
+	tls string
 }
 
 func (m *message) get(name string) string {

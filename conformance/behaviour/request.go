@@ -7,8 +7,11 @@ package behaviour
 //	trailer x-a: b      a trailer
 //	delay 2s            waits before the pieces that follow
 //	h2                  in HTTP/2
+//	tls NAME            in TLS, asking for NAME; also cert, alpn, version, cipher, curve,
+//	                    session NAME: tries to go on with that session (tls.go)
 //	to 10001            to the listener of that port; else the first one
 //	dst 10.9.9.9:80     to that address, redirected to the listener; $web: a host's
+//	from 1.2.3.4:5      behind a proxy that says so in PROXY protocol
 //	on NAME             over the connection of that name, which stays open
 //	give up 2s          closes if the answer is not whole by then
 //	shown               also what has no meaning: dates, ids, milliseconds
@@ -34,8 +37,10 @@ type request struct {
 	trailers               []field
 	raw                    string // sent as it is
 	h2                     bool
+	tls                    *tlsClient
 	port                   uint16
 	dst                    netip.AddrPort
+	from                   netip.AddrPort
 	on                     string
 	giveUp                 time.Duration
 
@@ -54,6 +59,18 @@ func (w *world) parseRequest(s step) (*request, error) {
 	var err error
 	for _, arg := range s.args {
 		word, rest, _ := strings.Cut(arg, " ")
+		if word == "tls" {
+			r.tls, r.scheme = &tlsClient{}, "https"
+		}
+		if r.tls != nil {
+			known, err := r.tls.parse(word, rest)
+			if err != nil {
+				return nil, err
+			}
+			if known {
+				continue
+			}
+		}
 		switch word {
 		case "body", "bytes", "hex":
 			p := piece{kind: "body"}
@@ -75,6 +92,8 @@ func (w *world) parseRequest(s step) (*request, error) {
 			r.port = uint16(n)
 		case "dst":
 			r.dst, err = netip.ParseAddrPort(w.concrete(rest))
+		case "from":
+			r.from, err = netip.ParseAddrPort(rest)
 		case "on":
 			r.on = rest
 		case "give":
@@ -103,9 +122,10 @@ func (r *request) host() string {
 
 // connection is a client's, of either version.
 type connection struct {
-	c  *loop.Conn
-	r  *bufio.Reader
-	h2 *h2conn
+	c   *wire
+	r   *bufio.Reader
+	h2  *h2conn
+	tls string // what was agreed on, until it was shown
 }
 
 // send sends the request and reads the answer, in a coroutine of the clients.
@@ -135,7 +155,7 @@ func (w *world) connect(r *request) (*connection, error) {
 	if k := w.named[r.on]; r.on != "" && k != nil && !k.c.Closed() && k.usable() {
 		return k, nil
 	}
-	at := w.front
+	at := w.door()
 	if r.port != 0 {
 		at = config.Address{IP: w.address(r.port)}
 	}
@@ -147,9 +167,19 @@ func (w *world) connect(r *request) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &connection{c: c, r: bufio.NewReader(c)}
+	if r.from.IsValid() {
+		_, _ = fmt.Fprintf(c, "PROXY TCP4 %s %s %d %d\r\n", r.from.Addr(), proxyIP, r.from.Port(), at.IP.Port())
+	}
+	k := &connection{c: &wire{Conn: c}}
+	if r.tls != nil {
+		if k.tls, err = w.secure(k.c, r.tls); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
+	k.r = bufio.NewReader(k.c)
 	if r.h2 {
-		k.h2 = dialH2(c)
+		k.h2 = dialH2(k.c)
 	}
 	if r.on != "" {
 		w.named[r.on] = k
@@ -168,6 +198,7 @@ func (r *request) sendH2(k *connection) {
 		return
 	}
 	r.answer = st.last()
+	r.answer.tls, k.tls = k.tls, ""
 	r.answer.interim = st.heads[:len(st.heads)-1]
 	r.answer.end = st.end
 }
@@ -179,6 +210,7 @@ func (r *request) sendH1(w *world, k *connection) {
 		w.client.Go(func() { r.write(w, k.c) })
 	}
 	r.answer = readAnswer(k.r, r.method)
+	r.answer.tls, k.tls = k.tls, ""
 	if r.on == "" {
 		return
 	}
@@ -188,7 +220,7 @@ func (r *request) sendH1(w *world, k *connection) {
 }
 
 // write sends the request in HTTP/1.
-func (r *request) write(w *world, c *loop.Conn) {
+func (r *request) write(w *world, c *wire) {
 	fields, chunked := r.framed()
 	_, _ = c.Write([]byte(writeHead(r.method+" "+r.target+" HTTP/1.1", fields)))
 	for _, p := range r.body {

@@ -18,6 +18,8 @@ type Script struct {
 	Later  map[string]string
 	// Files are those of the parts "file PATH", below the directory $dir, by path.
 	Files map[string]string
+	// Certs are those of the parts "cert NAME" (tls.go), by name: their lines.
+	Certs map[string][]string
 
 	steps []step
 }
@@ -30,15 +32,18 @@ type step struct {
 
 // Parse reads a script. Errors name the line.
 func Parse(text string) (*Script, error) {
-	s := &Script{Later: map[string]string{}, Files: map[string]string{}}
+	s := &Script{Later: map[string]string{}, Files: map[string]string{}, Certs: map[string][]string{}}
 	at, steps := "title", false
 	for i, line := range strings.Split(text, "\n") {
 		if name, ok := part(line); ok {
 			at = name
-			if at != "config" && at != "steps" && !strings.HasPrefix(at, "config ") && !strings.HasPrefix(at, "file ") {
+			if at != "config" && at != "steps" && !strings.HasPrefix(at, "config ") && !strings.HasPrefix(at, "file ") && !strings.HasPrefix(at, "cert ") {
 				return nil, fmt.Errorf("line %d: no part is called %q", i+1, at)
 			}
 			steps = steps || at == "steps"
+			if name, ok := strings.CutPrefix(at, "cert "); ok {
+				s.Certs[name] = nil
+			}
 			continue
 		}
 		if err := s.add(at, line); err != nil {
@@ -68,6 +73,10 @@ func (s *Script) add(at, line string) error {
 		s.Config += line + "\n"
 	case strings.HasPrefix(at, "file "):
 		s.Files[strings.TrimPrefix(at, "file ")] += line + "\n"
+	case strings.HasPrefix(at, "cert "):
+		if name := strings.TrimPrefix(at, "cert "); line != "" {
+			s.Certs[name] = append(s.Certs[name], strings.TrimSpace(line))
+		}
 	case at != "steps":
 		s.Later[strings.TrimPrefix(at, "config ")] += line + "\n"
 	case line == "" || line[0] == '#' || expectation(line):

@@ -29,6 +29,9 @@ func show(mark, who string, m *message, took time.Duration) string {
 		b.WriteString(show(mark, who, i, 0))
 	}
 	fmt.Fprintf(&b, "%s %s%s%s\n", mark, who, m.start, after(took))
+	if m.tls != "" {
+		fmt.Fprintf(&b, "%s   (%s)\n", mark, m.tls)
+	}
 	for _, f := range m.fields {
 		value := scrub(f.value)
 		if strings.EqualFold(f.name, "x-envoy-upstream-service-time") {

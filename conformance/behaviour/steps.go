@@ -6,6 +6,9 @@ package behaviour
 //	host NAME always          the answer of all later ones; first: 200
 //	host NAME down|up         refuses connections and resets those it has; listens again
 //	host NAME lost|found      its packets vanish; and do not any more
+//	host NAME tls CERT […]    speaks TLS with that certificate, and these protocols
+//	host NAME memcached […]   is a memcached that has KEY=VALUE… (memcached.go)
+//	file NAME                 moves a file of the lines below into its place in $dir
 //	dns NAME HOST…            what a name stands for from now on
 //	raw                       the lines below, as they are, to the first listener
 //	tcp, tcp NAME             a client that speaks no HTTP (tcp.go)
@@ -33,6 +36,8 @@ func (w *world) run(s *Script, st step) (string, error) {
 	switch word {
 	case "host":
 		return "", w.script(rest, st.args)
+	case "file":
+		return "", w.write(rest, strings.Join(st.args, "\n")+"\n")
 	case "dns":
 		name, hosts, _ := strings.Cut(rest, " ")
 		w.names[name] = strings.Fields(hosts)
@@ -128,6 +133,11 @@ func (w *world) script(what string, lines []string) error {
 	h := w.host(name)
 	if h == nil {
 		return fmt.Errorf("the configuration names no host $%s", name)
+	}
+	if words := strings.Fields(how); len(words) > 1 && words[0] == "tls" {
+		return h.tlsHost(words[1:])
+	} else if len(words) > 0 && words[0] == "memcached" {
+		return h.memcached(words[1:])
 	}
 	switch how {
 	case "":

@@ -4,7 +4,7 @@ package behaviour
 // open, and below it
 //
 //	to 10001            to the listener of that port; else the first one
-//	say TEXT            sends a text
+//	say TEXT            sends a text; line TEXT one with CR LF behind it, hex DIGITS bytes
 //	hello NAME          sends a TLS ClientHello that asks for a name
 //	wait 2s             lets time pass
 //	end                 ends its side
@@ -32,6 +32,7 @@ type talker struct {
 	c     *loop.Conn
 	heard []byte
 	end   string // how the other side has ended it
+	ended time.Duration
 }
 
 // Ready keeps what comes.
@@ -41,7 +42,7 @@ func (k *talker) Ready(c *loop.Conn) {
 		k.heard = append(k.heard, c.Buffered()...)
 		c.Discard(c.Pending())
 		if err != nil {
-			k.end = "reset"
+			k.end, k.ended = "reset", k.w.sim.Now()
 			if err == io.EOF {
 				k.end = "closed"
 			}
@@ -59,7 +60,7 @@ func (k *talker) Closed(*loop.Conn)  {}
 
 // talk is the step.
 func (w *world) talk(name string, args []string) (string, error) {
-	at, began := w.front, w.sim.Now()
+	at, began := w.door(), w.sim.Now()
 	if len(args) > 0 && strings.HasPrefix(args[0], "to ") {
 		n, err := strconv.ParseUint(args[0][3:], 10, 16)
 		if err != nil {
@@ -93,6 +94,9 @@ func (w *world) talk(name string, args []string) (string, error) {
 		w.talkers[name] = k
 	}
 	took := w.sim.Now() - began
+	if k.ended > began {
+		took = k.ended - began
+	}
 	if err == nil {
 		err = w.settle(10 * time.Millisecond)
 	}
@@ -105,6 +109,14 @@ func (k *talker) say(args []string) error {
 		switch word {
 		case "say":
 			_, _ = k.c.Write([]byte(rest))
+		case "line":
+			_, _ = k.c.Write([]byte(rest + "\r\n"))
+		case "hex":
+			data, err := bodyOf(word, rest)
+			if err != nil {
+				return err
+			}
+			_, _ = k.c.Write([]byte(data))
 		case "hello":
 			_, _ = k.c.Write(clientHello(rest))
 		case "wait":

@@ -10,6 +10,7 @@ package behaviour
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,7 +45,6 @@ type world struct {
 	server  *proxy.Server
 	last    *config.Snapshot
 	warned  []bootstrap.Problem // of the last configuration
-	front   config.Address      // of the first listener
 	hosts   []*host
 	names   map[string][]string // in DNS, by name: hosts
 	named   map[string]*connection
@@ -53,6 +53,10 @@ type world struct {
 	begun   []*request
 	dir     string
 	logs    map[string]int // files, how much of each was shown
+
+	certs    *certificates
+	sessions map[string]tls.ClientSessionCache // of clients, by name
+	stopXDS  func()                            // ends the client of control planes; nil: there is none
 }
 
 // sighting is a request as a host saw it.
@@ -72,7 +76,7 @@ func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m
 func newWorld(t testing.TB, s *Script) *world {
 	w := &world{
 		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(),
-		names: map[string][]string{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{},
+		names: map[string][]string{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
 	}
 	w.sim.OnWake(func() {
 		select {
@@ -97,8 +101,11 @@ func (w *world) findHosts(s *Script) {
 	for _, later := range s.Later {
 		all += later
 	}
+	for _, text := range s.Files {
+		all += text
+	}
 	for _, sym := range symbol.FindAllString(all, -1) {
-		if sym != "$log" && sym != "$dir" && w.host(sym[1:]) == nil {
+		if sym != "$log" && sym != "$dir" && !strings.HasPrefix(sym, "$hash_") && !strings.HasPrefix(sym, "$spki_") && w.host(sym[1:]) == nil {
 			ok, _ := parseAnswer("200")
 			w.hosts = append(w.hosts, &host{w: w, name: sym[1:], always: ok})
 		}
@@ -136,7 +143,13 @@ func (w *world) concrete(yaml string) string {
 		case "$dir":
 			return w.dir
 		}
-		return hostIP(slices.Index(w.hosts, w.host(sym[1:]))).String()
+		if text, ok := w.certs.digest(sym[1:]); ok {
+			return text
+		}
+		if h := w.host(sym[1:]); h != nil {
+			return hostIP(slices.Index(w.hosts, h)).String()
+		}
+		return sym
 	})
 }
 
@@ -173,12 +186,11 @@ func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily)
 
 // start brings the data plane and the hosts up.
 func (w *world) start(s *Script) error {
+	if err := w.issue(s); err != nil {
+		return err
+	}
 	for name, text := range s.Files {
-		path := filepath.Join(w.dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := w.write(name, text); err != nil {
 			return err
 		}
 	}
@@ -216,16 +228,26 @@ func (w *world) apply(yaml string) error {
 		}
 		return fmt.Errorf("refused:\n%s", strings.Join(all, "\n"))
 	}
+	if w.stopXDS != nil {
+		return fmt.Errorf("apply: what a control plane says is changed by its files")
+	}
+	if b.NeedsClient() {
+		return w.follow(b)
+	}
 	snapshot, _, more := config.Assemble(w.last, b.Resources)
 	if len(more) > 0 {
 		return more[0]
 	}
 	w.last = snapshot
-	err := w.aside(func() error { return w.server.Apply(snapshot) })
-	if err == nil && len(snapshot.Listeners) > 0 {
-		w.front = config.Address{IP: w.address(snapshot.Listeners[0].Address.IP.Port())}
+	return w.aside(func() error { return w.server.Apply(snapshot) })
+}
+
+// door is the address of the first listener.
+func (w *world) door() config.Address {
+	if s := w.server.Snapshot(); s != nil && len(s.Listeners) > 0 {
+		return config.Address{IP: w.address(s.Listeners[0].Address.IP.Port())}
 	}
-	return err
+	return config.Address{IP: w.address(10000)}
 }
 
 // aside runs f, which waits for workers, beside them, and turns the world until it
@@ -305,6 +327,11 @@ func (w *world) passing(d, more time.Duration) error {
 
 // stop ends the world and says what was left.
 func (w *world) stop() {
+	if w.stopXDS != nil {
+		if err := w.aside(func() error { w.stopXDS(); return nil }); err != nil {
+			w.t.Errorf("stop: %v", err)
+		}
+	}
 	if w.server != nil {
 		if err := w.aside(func() error { w.server.Stop(); return nil }); err != nil {
 			w.t.Errorf("stop: %v", err)

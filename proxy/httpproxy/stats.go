@@ -12,6 +12,7 @@ import (
 // Counters are what one worker counted of a connection manager.
 type Counters struct {
 	CxTotal, CxDestroyed, CxIdleTimeout, CxProtocolError, CxUpgrades uint64
+	CxMaxDuration                                                    uint64 // max_connection_duration was over
 	CxActive, RqActive                                               int64
 	RqTotal                                                          uint64
 	Rq                                                               [6]uint64 // by class: Rq[2] is 2xx
@@ -34,6 +35,7 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"downstream_cx_active", uint64(c.CxActive))
 	yield(p+"downstream_cx_destroy", c.CxDestroyed)
 	yield(p+"downstream_cx_idle_timeout", c.CxIdleTimeout)
+	yield(p+"downstream_cx_max_duration_reached", c.CxMaxDuration)
 	yield(p+"downstream_cx_protocol_error", c.CxProtocolError)
 	yield(p+"downstream_cx_upgrades_total", c.CxUpgrades)
 	yield(p+"downstream_cx_http2_total", c.H2.Connections)

@@ -78,10 +78,9 @@ func (m *Metadata) Match(all config.FilterMetadata) bool {
 	return m.value.Match(v) != m.invert
 }
 
-// Find gives the value that the condition is about.
+// Find gives the value that the condition is about; a null that stands there is one.
 func (m *Metadata) Find(all config.FilterMetadata) (config.Value, bool) {
-	v, ok := all.At(m.namespace, m.path...)
-	return v, ok && v.Kind != config.ValueNull
+	return all.At(m.namespace, m.path...)
 }
 
 // Holds decides on a value that Find gave, whatever invert says.

@@ -40,6 +40,33 @@ func (d *Dynamic) IsZero() bool {
 	return d.LDS == nil && d.CDS == nil && d.ADS == nil && d.LoadReports == nil && len(d.RTDS) == 0
 }
 
+// NeedsClient reports whether anything is to be fetched: if not, the program has no
+// client of control planes.
+func (b *Bootstrap) NeedsClient() bool {
+	if !b.Dynamic.IsZero() {
+		return true
+	}
+	for _, c := range b.Resources.Clusters {
+		for range c.SecretRefs { // one may come by SDS, or its files may change
+			return true
+		}
+		if c.Discovery == config.DiscoveryEDS {
+			return true
+		}
+	}
+	for _, l := range b.Resources.Listeners {
+		for range l.SecretRefs {
+			return true
+		}
+		for h := range l.Handlers {
+			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && (h.Scopes == nil || h.Scopes.Inline == nil) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // RuntimeLayer is a layer of runtime values: a resource and its source.
 type RuntimeLayer struct {
 	Name   string // of the resource

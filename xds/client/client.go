@@ -61,6 +61,9 @@ type Options struct {
 	// Loads counts what clusters were asked, those of which keep says yes; nil
 	// reports nothing. Called from goroutines of its own.
 	Loads func(keep func(cluster string) bool) []loadreport.Cluster
+	// Looks has files looked at every ten seconds and nothing else: for worlds whose
+	// time stands still while somebody waits for the kernel.
+	Looks bool
 	// Cache keeps the last good resources on disk; nil keeps none.
 	Cache *cache.Dir
 	// MaxConnectionAge bounds the life of a connection; 0: no bound.

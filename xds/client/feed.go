@@ -134,9 +134,14 @@ func (f *feed) start(ctx context.Context, src *config.APISource) {
 func (f *feed) watch(ctx context.Context) {
 	ctx, f.stop = context.WithCancel(ctx)
 	f.c.running.Go(func() {
-		path.Watch(ctx, f.source.Path, f.source.WatchedDirectory, kinds[f.only].url, func(u *protocol.Update, err error) {
+		report := func(u *protocol.Update, err error) {
 			f.c.report(ctx, func(now time.Time) { f.read(ctx, u, err, now) })
-		})
+		}
+		if f.c.o.Looks {
+			path.Look(ctx, f.source.Path, kinds[f.only].url, report)
+			return
+		}
+		path.Watch(ctx, f.source.Path, f.source.WatchedDirectory, kinds[f.only].url, report)
 	})
 }
 

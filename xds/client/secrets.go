@@ -157,6 +157,10 @@ func (c *Client) followFiles(ctx context.Context) {
 			}
 		})
 	})
+	if c.o.Looks {
+		c.running.Go(func() { c.files.Look(ctx) })
+		return
+	}
 	c.running.Go(func() { c.files.Run(ctx) })
 }
 

@@ -78,6 +78,13 @@ func (w *Watcher) Run(ctx context.Context) {
 	f.run(ctx, w.sets, moved, missed)
 }
 
+// Look is Run for worlds whose time stands still while somebody waits for the
+// kernel: it only looks, every ten seconds.
+func (w *Watcher) Look(ctx context.Context) {
+	f := &following{report: w.report, entries: map[string]*entry{}, watched: map[string]bool{}}
+	f.run(ctx, w.sets, nil, nil)
+}
+
 // following is the state of Run.
 type following struct {
 	report  Report

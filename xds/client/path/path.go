@@ -54,6 +54,13 @@ func Watch(ctx context.Context, name, directory, typeURL string, report func(*pr
 	w.follow(ctx, moved, missed)
 }
 
+// Look is Watch for worlds whose time stands still while somebody waits for the
+// kernel: it only looks, every ten seconds.
+func Look(ctx context.Context, name, typeURL string, report func(*protocol.Update, error)) {
+	w := &watch{name: name, url: typeURL, report: report}
+	w.follow(ctx, nil, nil)
+}
+
 // follow reads the file now and whenever there is a reason to, until ctx is
 // done. An error left in missed would hold up the events for good.
 func (w *watch) follow(ctx context.Context, moved <-chan fsnotify.Event, missed <-chan error) {
