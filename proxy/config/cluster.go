@@ -15,6 +15,8 @@ type Cluster struct {
 	// PanicThreshold in percent of healthy hosts; default 50; 0 off.
 	PanicThreshold     float64
 	FailTrafficOnPanic bool
+	// Zone prefers hosts that are near; nil: none is preferred.
+	Zone *ZoneAware
 	// OverrideHealth are the states in which a host may be that a request names by
 	// itself: bit 1<<Health; 0: those that are Usable.
 	OverrideHealth uint8

@@ -16,6 +16,9 @@ import (
 // its name, nil if there is none. Any goroutine.
 func (c *Cluster) Link(find func(name string) *Cluster) {
 	asked := c.Config()
+	if z := asked.Zone; z != nil {
+		c.like.Store(find(z.Local))
+	}
 	if asked.Discovery != config.DiscoveryAggregate {
 		return
 	}

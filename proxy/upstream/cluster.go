@@ -60,6 +60,7 @@ type Cluster struct {
 
 	provided *provided                  // nil: hosts are listed; mu guards it
 	members  atomic.Pointer[[]*Cluster] // of an aggregate cluster; nil before Link
+	like     atomic.Pointer[Cluster]    // the programs like this one; nil before Link, or there is none
 
 	security *Security
 	tls      *transport.Tally
@@ -212,6 +213,9 @@ func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 		return l.pickAmong(v, p)
 	}
 	l.picks.now = l.Worker.Now()
+	if v.asked.Zone != nil {
+		l.near()
+	}
 	if h := l.picks.pick(v, p, l.Worker.Rand()); h != nil {
 		return h, outcome.OK
 	}

@@ -20,6 +20,11 @@ type picker struct {
 	panics  uint64                  // picks in panic
 	now     int64                   // the worker's, at the pick; slow start looks at it
 
+	// Of a view that looks at places: the programs like this one, and what came of it.
+	local *Cluster
+	zones *zones // nil: places do not count
+	zone  zoneCounters
+
 	warm int64 // when no host starts slowly any more; 0: none does
 
 	// Of a view with subsets: a picker for each, and room for criteria.
@@ -53,6 +58,10 @@ func (p *picker) remake(v *view, r *rand.Rand) {
 	p.of, p.rotas, p.loads = v, nil, nil
 	b := &v.asked.Balance
 	p.warm = v.warm(p.now)
+	p.zones = nil
+	if p.local != nil {
+		p.zones = newZones(v, p.now, r)
+	}
 	for i := range v.levels {
 		l := &v.levels[i]
 		if b.Kind.IsHash() {
@@ -123,7 +132,7 @@ func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
 	if !l.certain() {
 		level, degraded = l.choose(r.Uint64())
 	}
-	t := p.rota(v, level, degraded)
+	t := p.rota(v, level, degraded, r)
 	if t == nil || len(t.set.hosts) == 0 {
 		return nil
 	}
@@ -152,7 +161,7 @@ func (q *Pick) loadsOf(v *view) *loads {
 const maxTries = 8
 
 // rota is the set that the request's priority is served from.
-func (p *picker) rota(v *view, level int, degraded bool) *rota {
+func (p *picker) rota(v *view, level int, degraded bool, r *rand.Rand) *rota {
 	x := &p.rotas[level]
 	if v.loads.panic[level] {
 		p.panics++
@@ -166,6 +175,11 @@ func (p *picker) rota(v *view, level int, degraded bool) *rota {
 		s = &x.degraded
 	}
 	if len(s.localities) == 0 {
+		if p.zones != nil && level == 0 {
+			if t, ok := p.pickZone(v, degraded, r); ok {
+				return t
+			}
+		}
 		return &s.whole
 	}
 	i := s.order.first()

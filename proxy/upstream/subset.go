@@ -374,8 +374,9 @@ func (p *picker) within(x *subset, q *Pick, r *rand.Rand) *Host {
 	}
 	part := &p.parts[x.number]
 	before := part.panics
-	part.now = p.now
+	part.now, part.local, part.zone = p.now, p.local, p.zone
 	h := part.pick(x.view, q, r)
 	p.panics += part.panics - before
+	p.zone = part.zone
 	return h
 }

@@ -24,9 +24,10 @@ type view struct {
 // level is one priority. all is what panic uses.
 type level struct {
 	all, healthy, degraded hostSet
-	excluded               int    // of all
-	out                    uint64 // their weight
-	table                  *table // nil unless the balance is by hash
+	excluded               int       // of all
+	out                    uint64    // their weight
+	table                  *table    // nil unless the balance is by hash
+	zones                  []zoneSet // by place; none unless those are looked at
 }
 
 // hostSet is a list of hosts that one choice is made from.
@@ -76,6 +77,9 @@ func newView(asked *config.Cluster, members []member, before *view) (*view, erro
 	for i := range v.levels {
 		at := membersAt(members, uint32(i))
 		v.levels[i] = newLevel(asked, at)
+		if asked.Zone != nil && i == 0 && !asked.Balance.Kind.IsHash() {
+			v.levels[i].zones = zoneSets(at, asked.Zone.Here)
+		}
 		of[i] = v.levels[i].available(asked)
 	}
 	v.loads = share(of, asked.PanicThreshold)

@@ -12,6 +12,10 @@ import (
 type AllClusters struct {
 	// OutlierLog is the file of the event log of outlier detection; "": none.
 	OutlierLog string
+	// Local names the cluster of the programs like this one, "": there is none; Here is
+	// where this one is.
+	Local string
+	Here  config.Place
 	// Resolver is who is asked for the names of clusters; nil: as the system is
 	// configured.
 	Resolver *config.Resolver
@@ -20,9 +24,13 @@ type AllClusters struct {
 // ReadAllClusters reads it from a bootstrap. What is wrong with it is for Bootstrap
 // to say.
 func ReadAllClusters(m *bootstrapv3.Bootstrap) AllClusters {
-	d := &decoder{}
+	d, here := &decoder{}, m.GetNode().GetLocality()
 	return AllClusters{
 		OutlierLog: m.GetClusterManager().GetOutlierDetection().GetEventLogPath(),
 		Resolver:   d.allResolver(m),
+		Local:      m.GetClusterManager().GetLocalClusterName(),
+		Here: config.Place{
+			Region: here.GetRegion(), Zone: here.GetZone(), SubZone: here.GetSubZone(),
+		},
 	}
 }

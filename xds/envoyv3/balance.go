@@ -59,6 +59,7 @@ func (d *decoder) balance(p path, m *clusterv3.Cluster, c *config.Cluster) {
 	d.legacyBalance(p, m, c)
 	common := m.GetCommonLbConfig()
 	c.Balance.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+	d.oldZone(common.GetZoneAwareLbConfig(), c)
 	d.subsets(p.dot("lb_subset_config"), m.GetLbSubsetConfig(), c)
 	if h := common.GetConsistentHashingLbConfig(); h != nil {
 		p := p.dot("common_lb_config").dot("consistent_hashing_lb_config")
@@ -313,4 +314,5 @@ func (d *decoder) ringPolicy(p path, m *ringv3.RingHash, b *config.Balance) {
 func (d *decoder) localityLB(m *lbcommonv3.LocalityLbConfig, c *config.Cluster) {
 	c.Balance.LocalityWeighted = m.GetLocalityWeightedLbConfig() != nil
 	c.FailTrafficOnPanic = m.GetZoneAwareLbConfig().GetFailTrafficOnPanic()
+	d.zone(m.GetZoneAwareLbConfig(), c)
 }

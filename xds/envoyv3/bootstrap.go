@@ -16,6 +16,7 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d := &decoder{opts: o}
 	d.check("", m)
 	d.allResolver(m)
+	d.localCluster(m)
 	d.bootstrapExtensions(m.GetBootstrapExtensions())
 	d.internalListeners(m)
 	d.overload(m)
@@ -26,6 +27,21 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 		}
 	}
 	return d.problems
+}
+
+// localCluster wants the cluster that the bootstrap calls its own to be there
+// (cluster_manager_impl.cc, initialize).
+func (d *decoder) localCluster(m *bootstrapv3.Bootstrap) {
+	name := m.GetClusterManager().GetLocalClusterName()
+	if name == "" {
+		return
+	}
+	for _, c := range m.GetStaticResources().GetClusters() {
+		if c.GetName() == name {
+			return
+		}
+	}
+	d.refuse(root("cluster_manager.local_cluster_name"), "local cluster '%s' must be defined", name)
 }
 
 // internalListeners refuses the bootstrap's internal listeners where it does not have the extension that Envoy needs

@@ -66,11 +66,9 @@ func bootstrapTables() []table {
 		},
 		{
 			of:       &bootstrapv3.ClusterManager{},
-			honoured: "load_stats_config outlier_detection",
+			honoured: "load_stats_config outlier_detection local_cluster_name",
 			noEffect: notes{"enable_deferred_cluster_creation": "a cluster that nobody asks costs next to nothing"},
-			refused: notes{
-				"local_cluster_name": "zone-aware routing is not supported yet",
-			},
+			refused:  notes{},
 		},
 		{
 			of:       &bootstrapv3.ClusterManager_OutlierDetection{},

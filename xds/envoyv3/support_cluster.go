@@ -21,10 +21,6 @@ import (
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 )
 
-const (
-	hintZones = "zone-aware routing needs cluster_manager.local_cluster_name, which is refused"
-)
-
 func clusterTables() []table {
 	return concat(clusterTable(), resolverTables(), endpointTables(), balanceTables(), healthTables())
 }
@@ -216,8 +212,7 @@ func balanceTables() []table {
 		},
 		{
 			of:       &clusterv3.Cluster_CommonLbConfig_ZoneAwareLbConfig{},
-			honoured: "fail_traffic_on_panic",
-			noEffect: notes{"routing_enabled": hintZones, "min_cluster_size": hintZones},
+			honoured: "fail_traffic_on_panic routing_enabled min_cluster_size",
 		},
 		{of: &corev3.HealthStatusSet{}, honoured: "statuses"},
 		{of: &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig{}},
@@ -253,14 +248,9 @@ func balanceTables() []table {
 		{of: &lbcommonv3.LocalityLbConfig_LocalityWeightedLbConfig{}},
 		{
 			of:       &lbcommonv3.LocalityLbConfig_ZoneAwareLbConfig{},
-			honoured: "fail_traffic_on_panic",
-			noEffect: notes{
-				"routing_enabled":               hintZones,
-				"min_cluster_size":              hintZones,
-				"force_local_zone":              hintZones,
-				"force_locality_direct_routing": hintZones,
-			},
+			honoured: "fail_traffic_on_panic routing_enabled min_cluster_size force_local_zone force_locality_direct_routing locality_basis",
 		},
+		{of: &lbcommonv3.LocalityLbConfig_ZoneAwareLbConfig_ForceLocalZone{}, honoured: "min_size"},
 		{
 			of:       &lbcommonv3.ConsistentHashingLbConfig{},
 			honoured: "use_hostname_for_hashing hash_balance_factor",
