@@ -400,7 +400,7 @@ func TestSimRetryBudgetBoundsAmplification(t *testing.T) {
 		// the least that the budget lets through is much to a few clients.
 		left, lasts := 100, 500*time.Millisecond
 		if seed > 3 { // shorter, for many
-			left, lasts = 40+g.Rand().IntN(60), time.Duration(20+g.Rand().IntN(80))*time.Millisecond
+			left, lasts = 30+g.Rand().IntN(20), time.Duration(20+g.Rand().IntN(40))*time.Millisecond
 		}
 		saw, asked, until := 0, 0, g.client.Now()+int64(lasts)
 		g.serve(backendAddr, func(c *loop.Conn) {

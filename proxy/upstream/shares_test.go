@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func expected(healths []string, overprovision, threshold float64) map[int]float6
 		if total[i] == 0 {
 			return 0
 		}
-		return min(100, overprovision*hosts/total[i])
+		return min(100, math.Floor(overprovision*hosts/total[i])) // whole, as in Envoy: a third is 33
 	}
 	all, sum := 0.0, 0.0
 	for i, line := range healths {
