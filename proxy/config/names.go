@@ -81,6 +81,7 @@ func changedRoutes(a, b *RouteTable) (gone, come []string, ok bool) {
 		for j, r := range v.Routes {
 			if r != w.Routes[j] {
 				gone, come = routeNames(gone, r), routeNames(come, w.Routes[j])
+				gone, come = treeNames(gone, r), treeNames(come, w.Routes[j])
 			}
 		}
 	}
@@ -128,8 +129,17 @@ func (n *names) addTable(t *RouteTable) {
 		*to = mirrorNames(*to, v.Mirrors)
 		for _, r := range v.Routes {
 			*to = routeNames(*to, r)
+			n.optional = treeNames(n.optional, r)
 		}
 	}
+}
+
+// treeNames adds what the tree of one route names: Envoy does not look whether there is such a cluster.
+func treeNames(to []string, r *Route) []string {
+	if f, ok := r.Action.(*Forward); ok && f.Tree != nil {
+		return append(to, f.Tree.Clusters...)
+	}
+	return to
 }
 
 // routeNames adds what one route names.

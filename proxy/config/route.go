@@ -29,6 +29,8 @@ type RouteTable struct {
 	// Filters are the table's overrides; those of a virtual host, a route and a
 	// weighted cluster go before them, the last first.
 	Filters []FilterOverride
+	// InternalOnly are headers, in lower case, that only internal requests may have.
+	InternalOnly []string
 	// Programs bounds the instructions of all regular expressions in the table: who
 	// changes a few routes of it adds theirs.
 	Programs int
@@ -223,12 +225,21 @@ func (*Forward) routeAction()  {}
 func (*Redirect) routeAction() {}
 func (*Direct) routeAction()   {}
 
+// ClusterTree names the cluster of a request: that of the action that Tree leads to;
+// none if there is no tree, or it leads to none
+// (router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier).
+type ClusterTree struct {
+	Tree     *Matcher
+	Clusters []string // by action
+}
+
 // Forward sends the request to a cluster (Envoy RouteAction).
 type Forward struct {
-	// Exactly one of Cluster, ClusterHeader and Weighted is given.
+	// Exactly one of Cluster, ClusterHeader, Weighted and Tree is given.
 	Cluster       string
 	ClusterHeader string // lower case
 	Weighted      []WeightedRoute
+	Tree          *ClusterTree
 	// WeightHeader (lower case, may be empty) names a request header whose number
 	// chooses among Weighted; WeightByHash lets the hash policies choose.
 	WeightHeader string

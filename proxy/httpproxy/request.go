@@ -113,6 +113,12 @@ func (x *exchange) match() {
 	if x.served.scopes != nil {
 		x.served = x.served.scoped(&x.view)
 	}
+	if only := x.served.compiled.InternalOnly; len(only) > 0 && !x.view.Internal {
+		for _, name := range only {
+			fields{&x.req.Headers}.Remove(name)
+		}
+		x.view.Headers = x.req.Headers
+	}
 	x.random = x.rng.Uint64()
 	x.from = route.Conn{Remote: x.conn.info.Peer, Local: x.conn.info.Local, Client: x.from.Client}
 	x.choose()

@@ -12,6 +12,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/match/cel"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 )
 
 func (c *compiler[C]) compileRoute(in *config.Route, r *Route[C]) error {
@@ -111,6 +112,10 @@ func (r *Route[C]) compileUpgrades(upgrades []config.UpgradeSwitch) error {
 }
 
 func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels []*config.HeaderOps, r *Route[C]) error {
+	if a.Tree != nil {
+		c.compileTree(a, levels, r)
+		return nil
+	}
 	if len(a.Weighted) == 0 {
 		t := c.target(a.Cluster, a.ClusterHeader, levels)
 		t.Overrides = r.Overrides
@@ -141,6 +146,23 @@ func (c *compiler[C]) compileTargets(in *config.Route, a *config.Forward, levels
 		}
 	}
 	return nil
+}
+
+// compileTree has a tree choose the cluster. Unknown ones are no reason to refuse the table.
+func (c *compiler[C]) compileTree(a *config.Forward, levels []*config.HeaderOps, r *Route[C]) {
+	r.tree = &tree.Tree{}
+	if a.Tree.Tree != nil {
+		r.tree = tree.New(a.Tree.Tree)
+	}
+	none := c.target("", "", levels) // where the tree leads to nothing
+	none.Overrides, none.Match = r.Overrides, a.Match
+	r.targets = append(r.targets, none)
+	for _, name := range a.Tree.Clusters {
+		t := none
+		t.Name = name
+		t.cluster, t.known = c.resolve(name)
+		r.targets = append(r.targets, t)
+	}
 }
 
 func (c *compiler[C]) addWeighted(w *config.WeightedRoute, levels []*config.HeaderOps, r *Route[C]) error {

@@ -18,7 +18,7 @@ import (
 // Recompile is Compile for a table that follows another one, which stays as it is and may be nil. Its work is that of what
 // is not the same pointer in both configs; and, if moved says that clusters came or went, of what has another one now.
 func Recompile[C comparable](before *Table[C], t *config.RouteTable, moved bool, resolve func(name string) (C, bool)) (*Table[C], error) {
-	table := &Table[C]{Name: t.Name, cutParams: t.IgnorePathParameters, hosts: make([]*virtualHost[C], len(t.VirtualHosts)), asked: t}
+	table := &Table[C]{Name: t.Name, cutParams: t.IgnorePathParameters, hosts: make([]*virtualHost[C], len(t.VirtualHosts)), asked: t, InternalOnly: t.InternalOnly}
 	if before != nil && !before.leadsTo(t) {
 		before = nil
 	}

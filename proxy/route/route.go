@@ -12,6 +12,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/format"
+	"github.com/attache-mesh/attache/proxy/match/tree"
 )
 
 // Kind says which of a route's fields count.
@@ -101,6 +102,8 @@ type Route[C comparable] struct {
 	upgrades []upgradeSwitch
 	targets  []Target[C]
 	total    uint64 // sum of weights; 0: one target
+	// tree, unless it is nil, chooses among targets: action i is targets[i+1].
+	tree *tree.Tree
 	// chooser is the request header that chooses among targets; no name: none.
 	chooser   match.Name
 	useHash   bool // hash policies choose
@@ -144,6 +147,11 @@ type upgradeSwitch struct {
 // never nil; !ok means that the cluster is unknown: NotFoundStatus. Allocates at most for a cluster named by a header.
 func (r *Route[C]) Cluster(req *Request, random uint64, conn *Conn) (c C, t *Target[C], ok bool) {
 	t = &r.targets[0]
+	if r.tree != nil {
+		if t = r.branch(req); t.Name == "" {
+			return c, t, false
+		}
+	}
 	if r.total > 0 {
 		t = r.interval(r.choice(req, random, conn) % r.total)
 	}
@@ -156,6 +164,15 @@ func (r *Route[C]) Cluster(req *Request, random uint64, conn *Conn) (c C, t *Tar
 	}
 	c, ok = r.resolve(string(name))
 	return c, t, ok
+}
+
+// branch finds the target that the tree leads to; targets[0], which has no name, if it leads to none.
+func (r *Route[C]) branch(req *Request) *Target[C] {
+	facts := tree.OfRequest(req)
+	if action, verdict := r.tree.Match(&facts); verdict == tree.Found {
+		return &r.targets[action+1]
+	}
+	return &r.targets[0]
 }
 
 // interval finds the target whose interval n falls in (WeightedClusterSpecifierPlugin::pickWeightedCluster).

@@ -30,6 +30,9 @@ type Table[C comparable] struct {
 	// filters, each most specific first: Route.Overrides and Target.Overrides.
 	Overrides [][][]config.FilterOverride
 
+	// InternalOnly are headers that are taken from requests that are not internal, in lower case.
+	InternalOnly []string
+
 	asked *config.RouteTable
 	sets  overrideSets // of Overrides
 }

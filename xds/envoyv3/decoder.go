@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
 )
 
@@ -24,6 +25,8 @@ type decoder struct {
 	programs int // instructions of regular expressions
 	// dialled: the cluster at hand is a control plane's, see controlPlaneTables.
 	dialled bool
+	// specifierNamed are the cluster specifier plugins of the table at hand.
+	specifierNamed map[string]*config.ClusterTree
 	// foreign: the cluster at hand is of a type that is not built.
 	foreign bool
 }

@@ -102,6 +102,9 @@ const (
 	originDetection kind = "original IP detection"
 	earlyMutation   kind = "early header mutation"
 	requestID       kind = "request ID"
+
+	clusterSpecifier kind = "cluster specifier"
+	clusterAction    kind = "matcher action, of a cluster specifier"
 )
 
 // Of access logs and of paths.
@@ -133,7 +136,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

@@ -70,6 +70,12 @@ func (d *decoder) clusterOf(p path, m *routev3.RouteAction, f *config.Forward, r
 		f.Weighted = d.weightedClusters(p.dot("weighted_clusters"), c.WeightedClusters, route)
 		f.WeightHeader = strings.ToLower(c.WeightedClusters.GetHeaderName())
 		f.WeightByHash = c.WeightedClusters.GetUseHashPolicy().GetValue()
+	case *routev3.RouteAction_InlineClusterSpecifierPlugin:
+		f.Tree = d.specifier(p.dot("inline_cluster_specifier_plugin"), c.InlineClusterSpecifierPlugin)
+	case *routev3.RouteAction_ClusterSpecifierPlugin:
+		if f.Tree = d.specifierNamed[c.ClusterSpecifierPlugin]; f.Tree == nil {
+			d.refuse(p.dot("cluster_specifier_plugin"), "Unknown cluster specifier plugin name: %s is used in the route", c.ClusterSpecifierPlugin)
+		}
 	case nil:
 		d.refuse(p, "one of cluster, cluster_header and weighted_clusters is required")
 	}

@@ -28,6 +28,10 @@ func (d *decoder) routeTable(p path, m *routev3.RouteConfiguration, inline bool)
 		Filters:              d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
 	}
 	t.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
+	for _, name := range m.GetInternalOnlyHeaders() {
+		t.InternalOnly = append(t.InternalOnly, strings.ToLower(name))
+	}
+	d.specifierNamed = d.specifiers(p.dot("cluster_specifier_plugins"), m.GetClusterSpecifierPlugins())
 	domains := map[string]bool{}
 	for i, v := range m.GetVirtualHosts() {
 		pv := p.dot("virtual_hosts").at(i)
@@ -77,7 +81,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	}
 	v.RateLimits = d.rateLimits(p.dot("rate_limits"), m.GetRateLimits())
 	v.VirtualClusters = d.virtualClusters(p.dot("virtual_clusters"), m.GetVirtualClusters())
-	v.Filters = d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig())
+	v.Filters = d.oldCORS(p.dot("cors"), m.GetCors(), d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()))
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
 	}
@@ -143,6 +147,7 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.
 	case *routev3.Route_Route:
 		f := d.forward(p.dot("route"), a.Route, m.GetName())
 		d.pathRewritePolicy(p.dot("route"), a.Route, &r.Match, f)
+		r.Filters = d.oldCORS(p.dot("route").dot("cors"), a.Route.GetCors(), r.Filters)
 		r.Action = f
 	case *routev3.Route_Redirect:
 		r.Action = d.redirect(p.dot("redirect"), a.Redirect)

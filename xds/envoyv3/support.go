@@ -79,7 +79,7 @@ func (f fields) field(name string) support {
 // allTables lists every message type that decoding touches, as if everything
 // were served: see serving.
 func allTables() []table {
-	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), networkFilterTables(), rateLimitTables(), httpTables(), originTables(), scopeTables(), filterTables(), routeTables(), retryTables(), redirectTables(), clusterTables(), tlsTables(), matcherTables(), ownTables())
+	return concat(bootstrapTables(), sharedTables(), sourceTables(), listenerTables(), networkFilterTables(), rateLimitTables(), httpTables(), originTables(), specifierTables(), scopeTables(), filterTables(), routeTables(), retryTables(), redirectTables(), clusterTables(), tlsTables(), matcherTables(), ownTables())
 }
 
 func concat(lists ...[]table) (all []table) {

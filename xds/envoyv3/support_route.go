@@ -22,25 +22,21 @@ func routeTables() []table {
 			of: &routev3.RouteConfiguration{},
 			honoured: headers + "name virtual_hosts most_specific_header_mutations_wins validate_clusters " +
 				"max_direct_response_body_size_bytes ignore_port_in_host_matching " +
-				"ignore_path_parameters_in_path_matching typed_per_filter_config request_mirror_policies",
+				"ignore_path_parameters_in_path_matching typed_per_filter_config request_mirror_policies " +
+				"internal_only_headers cluster_specifier_plugins",
 			noEffect: notes{"metadata": labelOnly},
-			refused: notes{
-				"internal_only_headers": "",
-			},
 			never: notes{
-				"vhds":                      "give virtual_hosts",
-				"cluster_specifier_plugins": "",
-				"vhost_header":              "",
+				"vhds":         "give virtual_hosts",
+				"vhost_header": "it chooses the virtual host",
 			},
 		},
 		{
 			of:     &routev3.VirtualHost{},
-			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster"},
+			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster", "cors": hintOldCORS},
 			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
 				"include_attempt_count_in_response include_is_timeout_retry_header matcher rate_limits " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
-				"cors":                      "CORS is not supported yet",
 			},
 		},
 		{
@@ -54,8 +50,8 @@ func routeTables() []table {
 				"stat_prefix": "statistics are kept per cluster",
 			},
 			never: notes{
-				"filter_action":         "",
-				"non_forwarding_action": "",
+				"filter_action":         "Envoy has not built it",
+				"non_forwarding_action": "Envoy's router does not build it either: it is for gRPC servers",
 			},
 		},
 		{of: &routev3.RouteList{}, honoured: "routes", strict: true},
@@ -87,17 +83,16 @@ func routeTables() []table {
 				"regex_rewrite path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
 				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
 				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
-				"internal_redirect_action max_internal_redirects rate_limits include_vh_rate_limits",
+				"internal_redirect_action max_internal_redirects rate_limits include_vh_rate_limits " +
+				"cluster_specifier_plugin inline_cluster_specifier_plugin",
+			partly:   notes{"cors": hintOldCORS},
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
-				"cors":                      "CORS is not supported yet",
 			},
 			never: notes{
-				"cluster_specifier_plugin":        "",
-				"inline_cluster_specifier_plugin": "",
-				"path_rewrite":                    "use prefix_rewrite or regex_rewrite",
-				"host_rewrite":                    "use host_rewrite_literal or host_rewrite_header",
+				"path_rewrite": "use prefix_rewrite or regex_rewrite",
+				"host_rewrite": "use host_rewrite_literal or host_rewrite_header",
 			},
 		},
 		{
@@ -157,3 +152,6 @@ func routeTables() []table {
 		},
 	}
 }
+
+// hintOldCORS is whose policy cors is.
+const hintOldCORS = "for the filter named envoy.filters.http.cors"
