@@ -20,6 +20,9 @@ func Bootstrap(m *bootstrapv3.Bootstrap, o Options) []Problem {
 	d.bootstrapExtensions(m.GetBootstrapExtensions())
 	d.internalListeners(m)
 	d.overload(m)
+	if h := m.GetHdsConfig(); h != nil && len(h.GetGrpcServices())+len(h.GetClusterNames()) == 0 {
+		d.warn(root("hds_config"), "nobody is told of the health of hosts: %s", noService)
+	}
 	d.applicationLog(root("application_log_config").dot("log_format"), m.GetApplicationLogConfig().GetLogFormat())
 	for i, h := range m.GetInlineHeaders() {
 		if strings.EqualFold(h.GetInlineHeaderName(), "set-cookie") {

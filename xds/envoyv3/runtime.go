@@ -47,7 +47,10 @@ func ReadRuntime(path string, m *bootstrapv3.LayeredRuntime, rtds map[string]*st
 func (d *decoder) runtimeValue(p path, key string, v *structpb.Value, r Runtime) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StringValue, *structpb.Value_NumberValue, *structpb.Value_BoolValue:
-		if envoyKey(key) {
+		switch {
+		case key == "overload.global_downstream_max_connections":
+			d.warn(p.key(key), "deprecated runtime key, and has no effect: the connections of all listeners together are not bounded")
+		case envoyKey(key):
 			d.warn(p.key(key), "has no effect: only keys that a field of the configuration names are read")
 		}
 		r[key] = v
