@@ -34,6 +34,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
 	"github.com/attache-mesh/attache/proxy/filter/setmetadata"
 	"github.com/attache-mesh/attache/proxy/filter/statefulsession"
+	"github.com/attache-mesh/attache/proxy/filter/wasm"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 )
 
@@ -136,6 +137,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter = setmetadata.New(cfg, env)
 	case *config.StatefulSession:
 		p.Filter, p.Own = statefulsession.New(cfg, env), statefulsession.Own
+	case *config.Wasm:
+		p.Filter, err = wasm.New(cfg, env)
 	default:
 		err = fmt.Errorf("no filter is made of %T", cfg)
 	}

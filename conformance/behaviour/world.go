@@ -105,7 +105,7 @@ func (w *world) findHosts(s *Script) {
 		all += text
 	}
 	for _, sym := range symbol.FindAllString(all, -1) {
-		if sym != "$log" && sym != "$dir" && !strings.HasPrefix(sym, "$hash_") && !strings.HasPrefix(sym, "$spki_") && w.host(sym[1:]) == nil {
+		if sym != "$log" && sym != "$dir" && sym != "$module" && !strings.HasPrefix(sym, "$hash_") && !strings.HasPrefix(sym, "$spki_") && w.host(sym[1:]) == nil {
 			ok, _ := parseAnswer("200")
 			w.hosts = append(w.hosts, &host{w: w, name: sym[1:], always: ok})
 		}
@@ -142,6 +142,8 @@ func (w *world) concrete(yaml string) string {
 			return filepath.Join(w.dir, "log")
 		case "$dir":
 			return w.dir
+		case "$module":
+			return wasmModule()
 		}
 		if text, ok := w.certs.digest(sym[1:]); ok {
 			return text

@@ -5,7 +5,7 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
-	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -109,22 +109,27 @@ func (d *decoder) fileText(p path, m *corev3.DataSource) (text string, ok bool) 
 		}
 		return text, there
 	case *corev3.DataSource_Filename:
-		read := d.opts.ReadFile
-		if read == nil {
-			read = os.ReadFile
-		}
-		info, err := os.Stat(s.Filename)
-		if err == nil && info.Size() > maxFileText {
-			err = errors.New("file is larger than 1 MiB")
-		}
-		var raw []byte
-		if err == nil {
-			raw, err = read(s.Filename)
-		}
-		if err != nil {
-			d.refuse(p.dot("filename"), "Invalid path: %s: %v", s.Filename, err)
-		}
-		return string(raw), err == nil
+		return d.fileOf(p.dot("filename"), s.Filename, maxFileText)
 	}
 	return "", true
+}
+
+// fileOf reads a file of at most limit bytes.
+func (d *decoder) fileOf(p path, name string, limit int64) (text string, ok bool) {
+	read := d.opts.ReadFile
+	if read == nil {
+		read = os.ReadFile
+	}
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > limit {
+		err = fmt.Errorf("file is larger than %d MiB", limit>>20)
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = read(name)
+	}
+	if err != nil {
+		d.refuse(p, "Invalid path: %s: %v", name, err)
+	}
+	return string(raw), err == nil
 }

@@ -47,6 +47,7 @@ import (
 	setstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	setv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
 	sessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/stateful_session/v3"
+	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	cookiesessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/cookie/v3"
 	envelopesessionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/stateful_session/envelope/v3"
@@ -83,6 +84,7 @@ func filterExtensions() []extension {
 		{routeFilter, "envoy.filters.http.local_ratelimit", func() proto.Message { return &localv3.LocalRateLimit{} }},
 		{httpFilter, "envoy.filters.http.lua", func() proto.Message { return &luav3.Lua{} }},
 		{routeFilter, "envoy.filters.http.lua", func() proto.Message { return &luav3.LuaPerRoute{} }},
+		{httpFilter, "envoy.filters.http.wasm", func() proto.Message { return &wasmfilterv3.Wasm{} }},
 		{httpFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSession{} }},
 		{routeFilter, "envoy.filters.http.stateful_session", func() proto.Message { return &sessionv3.StatefulSessionPerRoute{} }},
 		{sessionState, "envoy.http.stateful_session.cookie", func() proto.Message { return &cookiesessionv3.CookieBasedSessionState{} }},
@@ -134,7 +136,7 @@ func filterTables() []table {
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
-		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), matchedTables(), sessionTables(),
+		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), matchedTables(), sessionTables(), wasmTables(),
 	)
 }
 
@@ -191,6 +193,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.localRateLimit(p, m)
 	case *luav3.Lua:
 		return d.lua(p, m)
+	case *wasmfilterv3.Wasm:
+		return d.wasm(p, m)
 	case *setstatev3.Config:
 		return &config.SetFilterState{Objects: d.stateObjects(p.dot("on_request_headers"), m.GetOnRequestHeaders())}
 	case *setv3.Config:
