@@ -20,6 +20,9 @@ type Cluster struct {
 	// OverrideHealth are the states in which a host may be that a request names by
 	// itself: bit 1<<Health; 0: those that are Usable.
 	OverrideHealth uint8
+	// HostsFrom is where a request may list the addresses of the hosts that it wants,
+	// the first for the first attempt; Balance has those that list none.
+	HostsFrom []HostSource
 	// Breakers by priority: [0] DEFAULT, [1] HIGH.
 	Breakers [2]Breakers
 	Outlier  *Outlier // nil: no outlier detection
@@ -68,6 +71,13 @@ type Cluster struct {
 	Aggregate []string
 	// Names is read for DiscoveryDynamic.
 	Names NameCache
+}
+
+// HostSource is one place of a list of addresses (Envoy OverrideHost.OverrideHostSource):
+// a header, in lower case, or a path in the dynamic metadata, its namespace first.
+type HostSource struct {
+	Header   string
+	Metadata []string
 }
 
 // Discovery says where a cluster's hosts come from.

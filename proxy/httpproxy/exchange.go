@@ -133,6 +133,7 @@ type exchange struct {
 
 	// Scratch.
 	id     [64]byte
+	lists  *upstream.Wanted // the hosts that the request lists; nil: none was picked yet
 	idn    int
 	text   [96]byte
 	path   []byte // the canonical path, if it is not the request's
@@ -278,6 +279,7 @@ func (x *exchange) pick() outcome.Outcome {
 		return o
 	}
 	c.Count.RqTotal++
+	x.lists = nil
 	p := x.wish()
 	p.Override = x.override()
 	if o := x.lookUp(&p); o != outcome.OK {

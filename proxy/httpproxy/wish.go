@@ -13,13 +13,38 @@ import (
 // wish is what the balancer is told.
 func (x *exchange) wish() upstream.Pick {
 	p := upstream.Pick{Hash: x.hash.Sum, HasHash: x.hash.OK, High: x.route.High, Match: x.target.Match}
-	switch c := x.cluster.Config(); c.Discovery {
+	c := x.cluster.Config()
+	if c.HostsFrom != nil {
+		p.Wanted = x.wanted(c.HostsFrom)
+	}
+	switch c.Discovery {
 	case config.DiscoveryOriginalDst:
 		p.To = x.destination(c)
 	case config.DiscoveryDynamic:
 		p.To = upstream.AppendName(x.text[:0], x.view.Host, c, &x.info)
 	}
 	return p
+}
+
+// wanted is what is left of the hosts that the request lists: those of the first pick
+// are listed then (override_host/load_balancer.cc, getSelectedHosts).
+func (x *exchange) wanted(from []config.HostSource) *upstream.Wanted {
+	if x.lists != nil {
+		return x.lists
+	}
+	x.lists = &upstream.Wanted{}
+	for i := range from {
+		text, ok := "", false
+		if s := &from[i]; s.Header != "" {
+			text, ok = x.headerText(s.Header)
+		} else {
+			text, ok = x.metadataText(s.Metadata)
+		}
+		if ok {
+			x.lists.Left += text + ","
+		}
+	}
+	return x.lists
 }
 
 // destination is the address that the request is for, where a cluster has a host

@@ -134,6 +134,8 @@ type Pick struct {
 	High bool
 	// Avoid is a host that was tried; nil for none.
 	Avoid *Host
+	// Wanted are hosts that the request lists; nil: it lists none.
+	Wanted *Wanted
 	// Override is a host that the request names by itself; nil for none.
 	Override *Override
 
@@ -204,6 +206,11 @@ func (l *Local) Pick(p *Pick) (*Host, outcome.Outcome) {
 		if o.Strict {
 			l.Count.CxNoneHealthy++
 			return nil, outcome.NoHost
+		}
+	}
+	if p.Wanted != nil {
+		if h := v.wanted(p.Wanted); h != nil {
+			return h, outcome.OK
 		}
 	}
 	switch v.asked.Discovery {

@@ -3,6 +3,7 @@ package upstream
 // Hosts that requests name by themselves (Envoy HostUtility::selectOverrideHost).
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -24,8 +25,31 @@ type names struct {
 	of   map[string]*member
 }
 
-// named finds a host that may be asked; nil if there is none. Any goroutine.
-func (v *view) named(address string) *Host {
+// Wanted are the addresses that a request lists, less those that were picked: each pick
+// takes the next that a host has (override_host/load_balancer.cc, getEndpoint).
+type Wanted struct {
+	// Left is what is still to be picked, with commas between.
+	Left string
+}
+
+// wanted is the next host of a list, whatever its health, as in Envoy; nil: there is
+// none. Any goroutine.
+func (v *view) wanted(w *Wanted) *Host {
+	for w.Left != "" {
+		var address string
+		address, w.Left, _ = strings.Cut(w.Left, ",")
+		if address = strings.TrimSpace(address); address == "" {
+			continue
+		}
+		if m := v.at(address); m != nil {
+			return m.host
+		}
+	}
+	return nil
+}
+
+// at finds the host of an address, nil if there is none. Any goroutine.
+func (v *view) at(address string) *member {
 	n := &v.byName
 	n.once.Do(func() {
 		n.of = make(map[string]*member, len(v.members))
@@ -33,7 +57,12 @@ func (v *view) named(address string) *Host {
 			n.of[v.members[i].host.name] = &v.members[i]
 		}
 	})
-	m := n.of[address]
+	return n.of[address]
+}
+
+// named finds a host that may be asked; nil if there is none. Any goroutine.
+func (v *view) named(address string) *Host {
+	m := v.at(address)
 	if m == nil || !takes(v.asked.OverrideHealth, m.says()) {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	overridev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/override_host/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
@@ -286,6 +287,8 @@ func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 		b.LocalityWeighted = true
 	case *subsetv3.Subset:
 		d.subsetPolicy(p, m, c)
+	case *overridev3.OverrideHost:
+		d.overrideHost(p, m, c)
 	case *rendezvousv1.Rendezvous:
 		b.Kind = config.Rendezvous
 		d.consistent(p, m, b)

@@ -35,6 +35,7 @@ import (
 	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	overridev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/override_host/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
@@ -169,6 +170,7 @@ func extensions() []extension {
 		{balancePolicy, "envoy.load_balancing_policies.maglev", func() proto.Message { return &maglevv3.Maglev{} }},
 		{balancePolicy, "envoy.load_balancing_policies.wrr_locality", func() proto.Message { return &wrrv3.WrrLocality{} }},
 		{balancePolicy, "envoy.load_balancing_policies.subset", func() proto.Message { return &subsetv3.Subset{} }},
+		{balancePolicy, "envoy.load_balancing_policies.override_host", func() proto.Message { return &overridev3.OverrideHost{} }},
 		{balancePolicy, "envoy.load_balancing_policies.cluster_provided", func() proto.Message { return &providedv3.ClusterProvided{} }},
 		{balancePolicy, "attache.load_balancing_policies.rendezvous", func() proto.Message { return &rendezvousv1.Rendezvous{} }},
 		{balancePolicy, "attache.load_balancing_policies.ketama", func() proto.Message { return &ketamav1.Ketama{} }},

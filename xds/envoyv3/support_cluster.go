@@ -22,7 +22,7 @@ import (
 )
 
 func clusterTables() []table {
-	return concat(clusterTable(), resolverTables(), endpointTables(), balanceTables(), healthTables())
+	return concat(clusterTable(), resolverTables(), overrideHostTables(), endpointTables(), balanceTables(), healthTables())
 }
 
 func clusterTable() []table {
