@@ -81,7 +81,7 @@ func (d *decoder) virtualHost(p path, m *routev3.VirtualHost, t *config.RouteTab
 	}
 	v.RateLimits = d.rateLimits(p.dot("rate_limits"), m.GetRateLimits())
 	v.VirtualClusters = d.virtualClusters(p.dot("virtual_clusters"), m.GetVirtualClusters())
-	v.Filters = d.oldCORS(p.dot("cors"), m.GetCors(), d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()))
+	v.Filters = d.hostCORS(p.dot("cors"), m, d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()))
 	for _, domain := range m.GetDomains() {
 		v.Domains = append(v.Domains, strings.ToLower(domain))
 	}
@@ -147,7 +147,7 @@ func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.
 	case *routev3.Route_Route:
 		f := d.forward(p.dot("route"), a.Route, m.GetName())
 		d.pathRewritePolicy(p.dot("route"), a.Route, &r.Match, f)
-		r.Filters = d.oldCORS(p.dot("route").dot("cors"), a.Route.GetCors(), r.Filters)
+		r.Filters = d.routeCORS(p.dot("route").dot("cors"), a.Route, r.Filters)
 		r.Action = f
 	case *routev3.Route_Redirect:
 		r.Action = d.redirect(p.dot("redirect"), a.Redirect)

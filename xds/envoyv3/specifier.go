@@ -3,6 +3,8 @@ package envoyv3
 // Cluster specifier plugins: the cluster of a route, as a tree has it
 // (extensions/router/cluster_specifiers/matcher).
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
@@ -76,6 +78,14 @@ func (d *decoder) clusterMatcher(p path, m *xdsmatcherv3.Matcher, at *treePlace)
 		d.refuse(p, "value is required")
 	}
 	return d.matcher(p, m, at)
+}
+
+func (d *decoder) hostCORS(p path, m *routev3.VirtualHost, all []config.FilterOverride) []config.FilterOverride {
+	return d.oldCORS(p, m.GetCors(), all)
+}
+
+func (d *decoder) routeCORS(p path, m *routev3.RouteAction, all []config.FilterOverride) []config.FilterOverride {
+	return d.oldCORS(p, m.GetCors(), all)
 }
 
 // oldCORS is the policy that a virtual host or a route gives in its own field, for the
