@@ -147,6 +147,9 @@ func firstRoute(doc *yaml.Node) (a ask, listener int, ok bool) {
 	for i, l := range standing(doc) {
 		for _, chain := range items(at(l, "filter_chains")) {
 			for _, f := range items(at(chain, "filters")) {
+				if len(items(at(f, "typed_config", "http_filters"))) == 0 {
+					continue // without a router nothing is answered, as in Envoy
+				}
 				for _, vh := range items(at(f, "typed_config", "route_config", "virtual_hosts")) {
 					for _, r := range items(at(vh, "routes")) {
 						a = ask{host: "example.com", path: "/", tls: at(chain, "transport_socket") != nil, listener: text(at(l, "name"))}
