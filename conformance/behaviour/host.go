@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -23,6 +24,7 @@ type host struct {
 	accept []*loop.Listener
 	tls    *tls.Config       // nil: in the clear
 	store  map[string]string // of a memcached; nil: HTTP
+	raw    bool              // bytes are read, and shown at the end
 }
 
 // next is what the next request is answered.
@@ -79,6 +81,12 @@ func (h *host) serve(plain *loop.Conn) {
 		}
 	}
 	r := bufio.NewReader(c)
+	if h.raw {
+		m := &message{start: "(bytes)", tls: told}
+		m.body, _ = io.ReadAll(r)
+		h.w.saw(h, m)
+		return
+	}
 	if h.store != nil {
 		h.keep(c, r)
 		return

@@ -28,6 +28,7 @@ type Script struct {
 type step struct {
 	text string
 	args []string
+	file []string // the same lines with all but four of their blanks: what "file" writes
 }
 
 // Parse reads a script. Errors name the line.
@@ -86,6 +87,7 @@ func (s *Script) add(at, line string) error {
 		}
 		last := &s.steps[len(s.steps)-1]
 		last.args = append(last.args, strings.TrimSpace(line))
+		last.file = append(last.file, strings.TrimPrefix(line, "    "))
 	default:
 		s.steps = append(s.steps, step{text: line})
 	}

@@ -12,14 +12,18 @@ import (
 
 // Values that have no meaning of their own.
 var (
-	uuid   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	dates  = regexp.MustCompile(`(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT`)
-	stamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z`)
+	uuid    = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	dates   = regexp.MustCompile(`(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT`)
+	digests = regexp.MustCompile(`(Hash=|CLIENT_RANDOM )[0-9a-f]{64}( [0-9a-f]{96})?`)
+	pems    = regexp.MustCompile(`-----BEGIN%20CERTIFICATE-----[^";]*`)
+	stamps  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z`)
 )
 
 func scrub(s string) string {
 	s = dates.ReplaceAllString(s, "<date>")
 	s = stamps.ReplaceAllString(s, "<time>")
+	s = pems.ReplaceAllString(s, "<PEM>")
+	s = digests.ReplaceAllString(s, "$1<hex>")
 	return uuid.ReplaceAllString(s, "<uuid>")
 }
 

@@ -7,6 +7,7 @@ package behaviour
 //	host NAME down|up         refuses connections and resets those it has; listens again
 //	host NAME lost|found      its packets vanish; and do not any more
 //	host NAME tls CERT […]    speaks TLS with that certificate, and these protocols
+//	host NAME raw             reads bytes and says nothing
 //	host NAME memcached […]   is a memcached that has KEY=VALUE… (memcached.go)
 //	file NAME                 moves a file of the lines below into its place in $dir
 //	dns NAME HOST…            what a name stands for from now on
@@ -37,13 +38,13 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "host":
 		return "", w.script(rest, st.args)
 	case "file":
-		return "", w.write(rest, strings.Join(st.args, "\n")+"\n")
+		return "", w.write(rest, strings.Join(st.file, "\n")+"\n")
 	case "dns":
 		name, hosts, _ := strings.Cut(rest, " ")
 		w.names[name] = strings.Fields(hosts)
 		return "", nil
 	case "go":
-		if err := w.begin(step{rest, st.args}); err != nil {
+		if err := w.begin(step{text: rest, args: st.args}); err != nil {
 			return "", err
 		}
 		return "", w.settle(time.Millisecond) // they come in their order
@@ -139,8 +140,9 @@ func (w *world) script(what string, lines []string) error {
 	} else if len(words) > 0 && words[0] == "memcached" {
 		return h.memcached(words[1:])
 	}
+	h.raw = how == "raw"
 	switch how {
-	case "":
+	case "", "raw":
 		h.queue = nil
 	case "always":
 		if len(lines) != 1 {

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -48,6 +49,10 @@ func TestFieldsHaveScripts(t *testing.T) {
 			delete(excused, field)
 		case shown && excused[field]:
 			t.Errorf("%s is shown by %s: take it out of %s (-update)", field, scripts[field][0], unscripted)
+		case !shown && elsewhere[field] != "":
+			if excused[field] && *update {
+				delete(excused, field)
+			}
 		case !shown && !excused[field]:
 			t.Errorf("%s is honoured and no script of conformance/behaviour sets it: write one", field)
 		}
@@ -65,6 +70,52 @@ func TestFieldsHaveScripts(t *testing.T) {
 		text := strings.Join(slices.Sorted(maps.Keys(excused)), "\n") + "\n"
 		if err := os.WriteFile(unscripted, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// elsewhere are the fields that a script cannot show, since the simulator has no
+// kernel's sockets and no gRPC server of resources: by name, the file below the
+// repository and the test there that shows it.
+var elsewhere = map[string]string{
+	"envoy.config.bootstrap.v3.Admin.address":                                                        "conformance/cli_test.go TestAdminRules",
+	"envoy.config.bootstrap.v3.Bootstrap.DynamicResources.ads_config":                                "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.bootstrap.v3.Bootstrap.admin":                                                      "conformance/cli_test.go TestAdminRules",
+	"envoy.config.core.v3.Address.pipe":                                                              "conformance/cli_test.go TestUnixListeners",
+	"envoy.config.core.v3.ApiConfigSource.api_type":                                                  "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.ApiConfigSource.grpc_services":                                             "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.ApiConfigSource.transport_api_version":                                     "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.ConfigSource.api_config_source":                                            "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.GrpcService.EnvoyGrpc.max_receive_message_length":                          "xds/client/stream/stream_test.go TestMaxMessage",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.target_uri":                                         "conformance/sdsunix_test.go TestSecretsOverUnixSocket",
+	"envoy.config.core.v3.GrpcService.google_grpc":                                                   "conformance/sdsunix_test.go TestSecretsOverUnixSocket",
+	"envoy.config.core.v3.Pipe.path":                                                                 "conformance/cli_test.go TestUnixListeners",
+	"envoy.config.endpoint.v3.LedsClusterLocalityConfig.leds_collection_name":                        "xds/client/leds_test.go TestCollections",
+	"envoy.config.endpoint.v3.LedsClusterLocalityConfig.leds_config":                                 "xds/client/leds_test.go TestCollections",
+	"envoy.config.endpoint.v3.LocalityLbEndpoints.leds_cluster_locality_config":                      "xds/client/leds_test.go TestCollections",
+	"envoy.config.route.v3.ScopedRouteConfiguration.route_configuration_name":                        "xds/client/scopes_test.go TestScopes",
+	"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds.scoped_rds_config_source": "xds/client/scopes_test.go TestScopes",
+	"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.scoped_rds":            "xds/client/scopes_test.go TestScopes",
+	"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext.ocsp_staple_policy":              "proxy/transport/verify_test.go TestStaplePolicy",
+	"envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.trust_bundles":              "proxy/config/secret_test.go TestSPIFFEBundleMap",
+	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.password":                              "proxy/config/secret_test.go TestLockedKeys",
+	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.pkcs12":                                "proxy/config/secret_test.go TestPKCS12",
+	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.ocsp_staple":                           "proxy/transport/verify_test.go TestStaplePolicy",
+}
+
+// A test that stands in for a script is there.
+func TestStandInsExist(t *testing.T) {
+	for field, at := range elsewhere {
+		file, test, _ := strings.Cut(at, " ")
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil || !strings.Contains(string(text), "func "+test+"(") {
+			t.Errorf("%s: there is no %s in %s", field, test, file)
+		}
+		if !slices.Contains(honouredFields(), field) {
+			t.Errorf("%s is not honoured", field)
+		}
+		if scripts := scriptsByField()[field]; len(scripts) > 0 {
+			t.Errorf("%s is shown by %s: take it out", field, scripts[0])
 		}
 	}
 }
@@ -89,6 +140,9 @@ func honouredFields() (all []string) {
 func scriptCell(field string) string {
 	scripts := scriptsByField()[field]
 	switch {
+	case len(scripts) == 0 && elsewhere[field] != "":
+		_, test, _ := strings.Cut(elsewhere[field], " ")
+		return "`" + test + "`"
 	case len(scripts) == 0:
 		return ""
 	case len(scripts) > 4:
@@ -114,8 +168,13 @@ var scriptsByField = sync.OnceValue(func() map[string][]string {
 			m := &bootstrapv3.Bootstrap{}
 			problems := load.Into([]byte(doc), name+"#"+strconv.Itoa(i), m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true})
 			if load.Refused(problems) {
-				panic(name + ": " + problems[0].String())
+				panic(name + ": " + problems[len(problems)-1].String())
 			}
+			setFields(m.ProtoReflect(), sets[name])
+		}
+		for _, doc := range resourcesOf(string(data)) { // one that cannot be read is the script's point
+			m := &discoveryv3.DiscoveryResponse{}
+			load.Into([]byte(doc), name, m, protoregistry.GlobalTypes, load.Options{AllowUnsupported: true})
 			setFields(m.ProtoReflect(), sets[name])
 		}
 	}
@@ -134,21 +193,42 @@ var scriptsByField = sync.OnceValue(func() map[string][]string {
 var symbol = regexp.MustCompile(`\$[a-z][a-z0-9_]*`)
 
 // configsOf are the parts "config" and "config NAME" of a script.
-func configsOf(script string) (docs []string) {
+func configsOf(script string) []string {
+	return parts(script, func(name string) bool { return strings.HasPrefix(name, "config") })
+}
+
+// resourcesOf are its files of resources.
+func resourcesOf(script string) []string {
+	return parts(script, func(name string) bool { return strings.HasPrefix(name, "file ") && strings.HasSuffix(name, ".yaml") })
+}
+
+func parts(script string, wanted func(name string) bool) (docs []string) {
 	inside := false
 	for line := range strings.Lines(script) {
 		if strings.HasPrefix(line, "-- ") && strings.HasSuffix(line, " --\n") {
-			if inside = strings.HasPrefix(line, "-- config"); inside {
+			if inside = wanted(line[3 : len(line)-4]); inside {
 				docs = append(docs, "")
 			}
 			continue
 		}
 		if inside {
-			line = strings.ReplaceAll(line, "$module", "AAAA") // base64
-			docs[len(docs)-1] += symbol.ReplaceAllString(line, "10.1.0.1")
+			docs[len(docs)-1] += symbol.ReplaceAllStringFunc(line, stand)
 		}
 	}
 	return docs
+}
+
+// stand is what stands for a symbol of a script: an address, or a digest.
+func stand(symbol string) string {
+	switch {
+	case symbol == "$module": // base64
+		return "AAAA"
+	case strings.HasPrefix(symbol, "$hash_"):
+		return strings.Repeat("0", 64)
+	case strings.HasPrefix(symbol, "$spki_"):
+		return strings.Repeat("0", 43) + "="
+	}
+	return "10.1.0.1"
 }
 
 // setFields notes every field that is set in m, in what m has, and in what is
