@@ -2,6 +2,8 @@ package envoyv3
 
 // Zone-aware routing, by the old field of a cluster and by a policy's.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"math"
 
