@@ -36,8 +36,6 @@ const (
 // code is a function's body.
 type code []byte
 
-func (c code) op(b ...byte) code { return append(c, b...) }
-
 // number pushes v.
 func (c code) number(v int) code { return append(append(c, opInt), signed(v)...) }
 
