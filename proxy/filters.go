@@ -25,6 +25,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/headermutation"
 	"github.com/attache-mesh/attache/proxy/filter/headertometadata"
 	"github.com/attache-mesh/attache/proxy/filter/healthcheck"
+	"github.com/attache-mesh/attache/proxy/filter/jsontranscoder"
 	"github.com/attache-mesh/attache/proxy/filter/jwtauthn"
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/lua"
@@ -135,6 +136,9 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = setfilterstate.New(cfg), setfilterstate.Own
 	case *config.SetMetadata:
 		p.Filter = setmetadata.New(cfg, env)
+	case *config.Transcoder:
+		p.Own = jsontranscoder.Own
+		p.Filter, err = jsontranscoder.New(cfg)
 	case *config.StatefulSession:
 		p.Filter, p.Own = statefulsession.New(cfg, env), statefulsession.Own
 	case *config.Wasm:

@@ -192,7 +192,11 @@ func (w *world) start(s *Script) error {
 		return err
 	}
 	for name, text := range s.Files {
-		if err := w.write(name, text); err != nil {
+		data, err := content(name, text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := w.write(name, data); err != nil {
 			return err
 		}
 	}

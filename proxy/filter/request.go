@@ -247,6 +247,10 @@ func (r *Request) ClearRoute() {
 // called, unless it is nil, and f, which goes on, must not touch r any more.
 func (r *Request) Await(f, cancel func()) bool { return r.waited(r.room.Await(f, cancel)) }
 
+// Lost notes that the request was over when its filter read a body by itself (ErrOver). The
+// filter returns then.
+func (r *Request) Lost() { r.waited(false) }
+
 // Sleep waits for d, and is false if the request is over before.
 func (r *Request) Sleep(d time.Duration) bool { return r.waited(r.room.Sleep(d)) }
 
@@ -333,6 +337,11 @@ func (r *Request) SetBody(b Body, length int) { r.room.SetBody(b, length) }
 // client is answered 413, and Buffer gives false, as it does if the client goes
 // away. Before Next only.
 func (r *Request) Buffer(limit int) (all []byte, ok bool) {
+	return r.BufferElse(limit, &Reply{Outcome: outcome.BodyTooLarge})
+}
+
+// BufferElse is Buffer with the answer to a body over limit bytes.
+func (r *Request) BufferElse(limit int, tooLarge *Reply) (all []byte, ok bool) {
 	b := r.room.Body()
 	if b == nil {
 		return nil, true
@@ -346,7 +355,7 @@ func (r *Request) Buffer(limit int) (all []byte, ok bool) {
 		return nil, r.waited(false)
 	}
 	if over {
-		r.Reply(&Reply{Outcome: outcome.BodyTooLarge})
+		r.Reply(tooLarge)
 		return nil, false
 	}
 	r.room.SetBody(&Held{all}, len(all))
@@ -375,13 +384,18 @@ func (r *Request) SetAnswerBody(b Body, length int) { r.room.SetAnswerBody(b, le
 // BufferAnswer reads the answer's whole body into memory. Over limit bytes the
 // client is answered 500 instead, and it gives false. After Next.
 func (r *Request) BufferAnswer(limit int) (all []byte, ok bool) {
+	return r.BufferAnswerElse(limit, &Reply{Outcome: outcome.AnswerTooLarge})
+}
+
+// BufferAnswerElse is BufferAnswer with what the client is answered instead.
+func (r *Request) BufferAnswerElse(limit int, tooLarge *Reply) (all []byte, ok bool) {
 	b := r.room.AnswerBody()
 	if b == nil {
 		return nil, true
 	}
 	all, over, err := readWhole(b, nil, limit)
 	if over || err != nil && err != ErrOver {
-		r.Reply(&Reply{Outcome: outcome.AnswerTooLarge})
+		r.Reply(tooLarge)
 		return nil, false
 	}
 	if err != nil {

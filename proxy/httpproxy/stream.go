@@ -356,7 +356,8 @@ func (x *exchange) readHeaders() outcome.Outcome {
 	if x.own = x.resp.Headers; x.own == nil {
 		x.own = make([]http1.Header, 0, 24)
 	}
-	if err := http2.ReadResponse(&x.resp, &s.Fields, x.method, s.Last() && s.Pending() == 0); err != nil {
+	end := s.Last() && s.Pending() == 0 && (x.flt == nil || !s.Trailed()) // filters read the trailers behind a body
+	if err := http2.ReadResponse(&x.resp, &s.Fields, x.method, end); err != nil {
 		x.cluster.Count.CxProtocolError++
 		return outcome.ProtocolError
 	}

@@ -32,6 +32,7 @@ import (
 	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
+	transcoderv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_json_transcoder/v3"
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	webv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
@@ -103,6 +104,8 @@ func filterExtensions() []extension {
 		{decompressorLibrary, "envoy.compression.brotli.decompressor", func() proto.Message { return &brotlidv3.Brotli{} }},
 		{decompressorLibrary, "envoy.compression.zstd.decompressor", func() proto.Message { return &zstddv3.Zstd{} }},
 		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
+		{httpFilter, "envoy.filters.http.grpc_json_transcoder", func() proto.Message { return &transcoderv3.GrpcJsonTranscoder{} }},
+		{routeFilter, "envoy.filters.http.grpc_json_transcoder", func() proto.Message { return &transcoderv3.GrpcJsonTranscoder{} }},
 		{httpFilter, "envoy.filters.http.grpc_stats", func() proto.Message { return &grpcstatsv3.FilterConfig{} }},
 		{httpFilter, "envoy.filters.http.grpc_web", func() proto.Message { return &webv3.GrpcWeb{} }},
 		{httpFilter, "envoy.filters.http.ratelimit", func() proto.Message { return &ratelimitv3.RateLimit{} }},
@@ -136,7 +139,7 @@ func filterTables() []table {
 		},
 		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
-		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), matchedTables(), sessionTables(), wasmTables(),
+		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), transcoderTables(), matchedTables(), sessionTables(), wasmTables(),
 	)
 }
 
@@ -161,6 +164,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.jwt(p, m)
 	case *bridgev3.Config:
 		return &config.GRPCBridge{UpgradeProtobuf: m.GetUpgradeProtobufToGrpc(), DropQuery: m.GetIgnoreQueryParameters()}
+	case *transcoderv3.GrpcJsonTranscoder:
+		return d.transcoder(p, m)
 	case *grpcstatsv3.FilterConfig:
 		return d.grpcStats(p, m)
 	case *compressorv3.Compressor:
@@ -234,6 +239,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.rateLimitRoute(p, m)
 	case *matchingv3.ExtensionWithMatcherPerRoute:
 		return d.matchedRoute(p, m)
+	case *transcoderv3.GrpcJsonTranscoder:
+		return d.transcoder(p, m)
 	case *rbacv3.RBACPerRoute:
 		return d.rbac(p.dot("rbac"), m.GetRbac())
 	case *corsv3.CorsPolicy:
