@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# get.sh consul|kube|spire...: builds the real servers that the infra tests start,
+# get.sh consul|kube|spire|helm...: builds the real servers that the infra tests start,
 # from their Go modules as tools/ pins them, into the cache directory, and says
 # how far it is. What is there and was built from the same pins is left alone.
 #
 #   consul   Consul (6 minutes on 2 cores, 3 GB of memory, once)
 #   kube     etcd, the Kubernetes control plane and kwok (11 minutes, once)
 #   spire    SPIRE's server and agent (4 minutes, once; needs a C compiler)
+#   helm     Helm (90 seconds, once)
 #
 # The cache is $ATTACHE_INFRA_CACHE, else attache/infra in the user's cache
 # directory. With Go's own build cache warm it takes seconds.
@@ -81,6 +82,11 @@ spire() {
 	unset CGO_ENABLED CGO_CFLAGS modfile
 }
 
+helm() {
+	export CGO_ENABLED=0
+	get helm helm helm.sh/helm/v3/cmd/helm ''
+}
+
 # stages are kwok's own from its module, which it does not load by itself, but
 # a pod that is deleted stays Terminating for its grace period, as a kubelet has it.
 stages() {
@@ -104,9 +110,9 @@ stages() {
 
 for what; do
 	case $what in
-	consul | kube | spire) "$what" ;;
+	consul | kube | spire | helm) "$what" ;;
 	*)
-		echo "usage: $0 consul|kube|spire..." >&2
+		echo "usage: $0 consul|kube|spire|helm..." >&2
 		exit 2
 		;;
 	esac

@@ -1,0 +1,61 @@
+{{- define "attache.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "attache.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "attache.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "attache.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* What never changes in a release's life: selectors are immutable. */ -}}
+{{- define "attache.selector" -}}
+app.kubernetes.io/name: {{ include "attache.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: control
+{{- end -}}
+
+{{- define "attache.labels" -}}
+{{ include "attache.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: attache
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "attache.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "attache.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "attache.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s/%s@%s" .registry .repository .digest -}}
+{{- else -}}
+{{- printf "%s/%s:%s" .registry .repository (default $.Chart.AppVersion .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* 85 % of a memory limit such as 256Mi, in bytes: the collector works harder before the kernel kills. */ -}}
+{{- define "attache.memoryLimit" -}}
+{{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 -}}
+{{- $text := toString . -}}
+{{- $unit := regexFind "(Ki|Mi|Gi)$" $text -}}
+{{- if $unit -}}
+{{- div (mul (trimSuffix $unit $text | int64) (get $units $unit) 85) 100 -}}
+{{- else -}}
+{{- div (mul ($text | int64) 85) 100 -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,333 @@
+//go:build infra
+
+package infra
+
+// The chart by Helm itself: what it renders, what its schema refuses, and how a
+// release lives on a cluster whose API server enforces the rights and the pod
+// security that it asks for.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	authv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+
+	"github.com/attache-mesh/attache/conformance/infra/real"
+)
+
+const chart = "../../charts/attache"
+
+// helm runs it without anything of the user's.
+func helm(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), real.Binary(t, "helm"), args...)
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+func mustHelm(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := helm(t, args...)
+	if err != nil {
+		t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// valuesFiles are those of the chart: none, the one for production, CI's.
+func valuesFiles(t *testing.T) (sets [][]string) {
+	t.Helper()
+	all, err := filepath.Glob(chart + "/ci/*-values.yaml")
+	if err != nil || len(all) == 0 {
+		t.Fatal("no values in ci", err)
+	}
+	sets = [][]string{nil}
+	for _, f := range append(all, chart+"/values-ha.yaml") {
+		sets = append(sets, []string{"-f", f})
+	}
+	return sets
+}
+
+// values is values.yaml.
+func values(t *testing.T) (v map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(chart + "/values.yaml")
+	if err == nil {
+		err = yaml.Unmarshal(text, &v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestChartRenders(t *testing.T) {
+	for _, set := range valuesFiles(t) {
+		t.Run(filepath.Base(strings.Join(append([]string{"default"}, set...), "/")), func(t *testing.T) {
+			mustHelm(t, append([]string{"lint", "--strict", chart}, set...)...)
+			once := mustHelm(t, append([]string{"template", "r", chart, "-n", "attache"}, set...)...)
+			if again := mustHelm(t, append([]string{"template", "r", chart, "-n", "attache"}, set...)...); again != once {
+				t.Error("two renders differ")
+			}
+		})
+	}
+}
+
+// TestChartSchema puts an unknown key into every map and a value of another type
+// in every place, and wants all of them named.
+func TestChartSchema(t *testing.T) {
+	open := []string{"config.server", "nodeSelector", "resources.limits", "resources.requests"} // keys are the user's, or another's
+	var unknown, wrong []string
+	var typos, types func(path string, v map[string]any) map[string]any
+	typos = func(path string, v map[string]any) map[string]any {
+		v = maps.Clone(v)
+		for key, x := range v {
+			if m, ok := x.(map[string]any); ok && len(m) > 0 && !slices.Contains(open, path+key) {
+				v[key] = typos(path+key+".", m)
+			}
+		}
+		v["typo"] = 1
+		unknown = append(unknown, "/"+strings.ReplaceAll(strings.TrimSuffix(path, "."), ".", "/"))
+		return v
+	}
+	types = func(path string, v map[string]any) map[string]any {
+		v = maps.Clone(v)
+		for key, x := range v {
+			if m, ok := x.(map[string]any); ok && len(m) > 0 && !slices.Contains(open, path+key) {
+				v[key] = types(path+key+".", m)
+				continue
+			}
+			wrong = append(wrong, "/"+strings.ReplaceAll(path+key, ".", "/"))
+			if _, isText := x.(string); isText {
+				v[key] = []any{1}
+			} else {
+				v[key] = "text of no meaning here"
+			}
+		}
+		return v
+	}
+	for _, x := range []struct {
+		change func(string, map[string]any) map[string]any
+		paths  *[]string
+	}{{typos, &unknown}, {types, &wrong}} {
+		text, err := json.Marshal(x.change("", values(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "values.json")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := helm(t, "template", "r", chart, "-f", file)
+		if err == nil {
+			t.Fatal("taken")
+		}
+		for _, p := range *x.paths {
+			if !strings.Contains(out, "'"+strings.TrimSuffix(p, "/")+"'") {
+				t.Errorf("%s is not refused in\n%s", p, out)
+			}
+		}
+	}
+}
+
+// TestChartValuesAreUsed wants every key of values.yaml in a template, and no
+// other one there.
+func TestChartValuesAreUsed(t *testing.T) {
+	var text strings.Builder
+	err := filepath.WalkDir(chart+"/templates", func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			var p []byte
+			p, err = os.ReadFile(path)
+			text.Write(p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, v := range values(t) {
+		if !strings.Contains(text.String(), ".Values."+key) {
+			t.Errorf("no template uses %s", key)
+		}
+		if m, ok := v.(map[string]any); ok && key != "config" && key != "resources" && key != "nodeSelector" {
+			for inner := range m {
+				if !strings.Contains(text.String(), "."+inner) {
+					t.Errorf("no template uses %s.%s", key, inner)
+				}
+			}
+		}
+	}
+}
+
+// TestChartOnCluster installs, upgrades to the values for production and back,
+// and uninstalls. The pods are kwok's; the program itself runs here, with the
+// rights of the release's service account and nothing else.
+func TestChartOnCluster(t *testing.T) {
+	k := real.StartKube(t)
+	const ns = "attache"
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{
+		"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest",
+	}}}
+	if _, err := k.Client.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	k.Service("cache", cachePort, true)
+	k.StatefulSet("cache", 2)
+	config := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(config, []byte(`
+config:
+  ambassadors:
+  - name: web
+    sidecars: {cluster: web}
+    ports: [{name: cache, port: 11211, protocol: memcached, service: "k8s://default/cache:main"}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		return mustHelm(t, append(args, "--kubeconfig", k.Kubeconfig, "-n", ns)...)
+	}
+	ready := func(replicas int32) {
+		t.Helper()
+		d, err := k.Client.AppsV1().Deployments(ns).Get(t.Context(), "attache", metav1.GetOptions{})
+		if err != nil || d.Status.ReadyReplicas != replicas {
+			t.Fatalf("%d replicas are ready, want %d: %v", d.Status.ReadyReplicas, replicas, err)
+		}
+	}
+	notes := run("install", "attache", chart, "-f", config, "--wait", "--timeout", "60s")
+	if !strings.Contains(notes, "attache.attache:18000") || strings.Contains(notes, "It serves nobody") {
+		t.Error(notes)
+	}
+	ready(1)
+	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
+	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
+	ready(3)
+	if _, err := k.Client.PolicyV1().PodDisruptionBudgets(ns).Get(t.Context(), "attache", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	run("rollback", "attache", "1", "--wait", "--timeout", "60s")
+	ready(1)
+	run("uninstall", "attache", "--wait", "--timeout", "60s")
+	left := leftOf(t, k, ns)
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// chartRights runs attache-control as the release's service account, with the
+// release's own file.
+func chartRights(t *testing.T, k *real.Kube, ns string) {
+	ctx := t.Context()
+	file, err := k.Client.CoreV1().ConfigMaps(ns).Get(ctx, "attache", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds := int64(3600)
+	token, err := k.Client.CoreV1().ServiceAccounts(ns).CreateToken(ctx, "attache",
+		&authv1.TokenRequest{Spec: authv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	account := asToken(t, k.Kubeconfig, token.Status.Token, kubeconfig)
+	if _, err := account.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("secrets: %v", err)
+	}
+	if _, err := account.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("pods: %v", err)
+	}
+	text := file.Data["attache-control.yaml"] + fmt.Sprintf("\nsources: {k8s: {kind: kubernetes, kubeconfig: %q}}\n", kubeconfig)
+	path := filepath.Join(t.TempDir(), "attache-control.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ports := real.Ports(t, 2)
+	status := fmt.Sprintf("127.0.0.1:%d", ports[1])
+	p := real.Start(t, "attache-control", real.Program(t, "./cmd/attache-control"), "-c", path,
+		fmt.Sprintf("--listen=127.0.0.1:%d", ports[0]), "--status-address="+status)
+	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+status+"/ready"); return err == nil })
+	k.Endpoints("cache", 2)
+	real.Until(t, 20*time.Second, "two instances of k8s://default/cache:main", func() bool {
+		text, _ := get(http.DefaultClient, "http://"+status+"/metrics")
+		return strings.Contains(text, `attache_control_set_instances{set="k8s://default/cache:main#rendezvous"`)
+	})
+}
+
+// asToken makes a client, and its file, of a token on the cluster of another file.
+func asToken(t *testing.T, like, token, path string) kubernetes.Interface {
+	t.Helper()
+	c, err := clientcmd.LoadFromFile(like)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range c.AuthInfos {
+		c.AuthInfos[name] = &api.AuthInfo{Token: token}
+	}
+	if err := clientcmd.WriteToFile(*c, path); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// leftOf names what a release has left: of its own labels, and Helm's records.
+func leftOf(t *testing.T, k *real.Kube, ns string) (left []string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	mine := metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=attache"}
+	add := func(kind string, n int, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			left = append(left, fmt.Sprintf("%d %s", n, kind))
+		}
+	}
+	c := k.Client
+	deployments, err := c.AppsV1().Deployments(ns).List(ctx, mine)
+	add("deployments", len(deployments.Items), err)
+	services, err := c.CoreV1().Services(ns).List(ctx, mine)
+	add("services", len(services.Items), err)
+	maps, err := c.CoreV1().ConfigMaps(ns).List(ctx, mine)
+	add("config maps", len(maps.Items), err)
+	accounts, err := c.CoreV1().ServiceAccounts(ns).List(ctx, mine)
+	add("service accounts", len(accounts.Items), err)
+	roles, err := c.RbacV1().ClusterRoles().List(ctx, mine)
+	add("cluster roles", len(roles.Items), err)
+	bindings, err := c.RbacV1().ClusterRoleBindings().List(ctx, mine)
+	add("cluster role bindings", len(bindings.Items), err)
+	budgets, err := c.PolicyV1().PodDisruptionBudgets(ns).List(ctx, mine)
+	add("disruption budgets", len(budgets.Items), err)
+	secrets, err := c.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{})
+	add("secrets", len(secrets.Items), err)
+	return left
+}
