@@ -13,9 +13,6 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// owner is nobody's number: distroless's "nonroot", which no system has.
-const owner = 65532
-
 // file is one of an image; data is nil for a folder.
 type file struct {
 	name string // without a leading slash; a folder's ends with one
@@ -23,7 +20,8 @@ type file struct {
 	data []byte
 }
 
-// files are those of a program's image. /tmp is not there: nothing is written.
+// files are those of a program's image: root's, and read by nobody else than
+// "nonroot", a number that no system has. /tmp is not there: nothing is written.
 func files(name string, binary, parts []byte) []file {
 	return []file{
 		{"etc/", 0o755, nil},

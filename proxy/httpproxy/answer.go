@@ -163,7 +163,7 @@ func (x *exchange) mustClose() bool {
 	return !x.req.KeepAlive || x.here.draining || x.upgrades ||
 		x.complete == 0 && !x.in.done ||
 		cfg.MaxRequestsPerConnection > 0 && cn.requests >= cfg.MaxRequestsPerConnection ||
-		cfg.MaxConnectionDuration > 0 && x.w.Now()-cn.info.Began >= int64(cfg.MaxConnectionDuration)
+		cn.tooOld()
 }
 
 // answerHead writes the head that an HTTP/1.1 client sees.

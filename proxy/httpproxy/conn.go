@@ -31,6 +31,7 @@ type conn struct {
 	cert     string // x-forwarded-client-cert's element, "" until it is asked for
 	busy     bool
 	over     bool // closing after its last answer
+	old      bool // it was counted that max_connection_duration is over
 }
 
 // Ready serves what came. It runs in a coroutine and returns when the next
@@ -197,7 +198,9 @@ func sooner(a, b time.Duration) time.Duration {
 // too slow.
 func (cn *conn) Expired(c *loop.Conn) {
 	if cn.since == 0 {
-		cn.here.count.CxIdleTimeout++
+		if !cn.tooOld() {
+			cn.here.count.CxIdleTimeout++
+		}
 		if c.Pending() == 0 && c.Unsent() == 0 {
 			c.Close()
 		} else {

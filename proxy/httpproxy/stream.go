@@ -43,10 +43,18 @@ func (cn streams) Opened(s *h2.Stream, err error) {
 	l.w.Go(x.life)
 }
 
-// tooOld reports whether the connection has lived as long as it may.
+// tooOld reports whether the connection has lived as long as it may; that is
+// counted once.
 func (cn *conn) tooOld() bool {
 	m := cn.here.room.cfg.MaxConnectionDuration
-	return m > 0 && cn.here.w.Now()-cn.info.Began >= int64(m)
+	if m == 0 || cn.here.w.Now()-cn.info.Began < int64(m) {
+		return false
+	}
+	if !cn.old {
+		cn.old = true
+		cn.here.count.CxMaxDuration++
+	}
+	return true
 }
 
 // malformed ends a stream whose head is no request, or its connection
