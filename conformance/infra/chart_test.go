@@ -86,10 +86,12 @@ func values(t *testing.T) (v map[string]any) {
 func TestChartRenders(t *testing.T) {
 	for _, set := range valuesFiles(t) {
 		t.Run(filepath.Base(strings.Join(append([]string{"default"}, set...), "/")), func(t *testing.T) {
-			mustHelm(t, append([]string{"lint", "--strict", chart}, set...)...)
-			once := mustHelm(t, append([]string{"template", "r", chart, "-n", "attache"}, set...)...)
-			if again := mustHelm(t, append([]string{"template", "r", chart, "-n", "attache"}, set...)...); again != once {
-				t.Error("two renders differ")
+			for _, version := range []string{"1.27.0", "1.36.0"} { // the oldest and the newest
+				mustHelm(t, append([]string{"lint", "--strict", "--kube-version", version, chart}, set...)...)
+				render := append([]string{"template", "r", chart, "-n", "attache", "--kube-version", version}, set...)
+				if once := mustHelm(t, render...); mustHelm(t, render...) != once {
+					t.Error("two renders differ")
+				}
 			}
 		})
 	}

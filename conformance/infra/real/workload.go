@@ -19,7 +19,7 @@ func (k *Kube) createNodes(names ...string) {
 	k.t.Helper()
 	for _, name := range names {
 		_, err := k.Client.CoreV1().Nodes().Create(k.ctx(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{"topology.kubernetes.io/zone": "z-" + name, "kubernetes.io/hostname": name},
+			Name: name, Labels: map[string]string{"topology.kubernetes.io/zone": "z-" + name, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
 		}}, metav1.CreateOptions{})
 		k.must(err)
 	}

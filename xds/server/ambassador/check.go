@@ -42,7 +42,7 @@ func (r *reader) check(c *Config) {
 	r.server(&c.Server)
 	r.sources(c)
 	if len(c.Ambassadors) == 0 {
-		r.refuse("ambassadors", "want at least one")
+		r.warn("ambassadors", "empty: nobody is served yet")
 	}
 	names, selectors := map[string]int{}, map[string]int{}
 	for i, a := range c.Ambassadors {

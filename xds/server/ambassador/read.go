@@ -48,6 +48,15 @@ func (r *reader) refuse(path, format string, args ...any) {
 	r.problems = append(r.problems, Problem{Path: path, Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...)})
 }
 
+// warn is refuse of what may stay as it is.
+func (r *reader) warn(path, text string) {
+	n := len(r.problems)
+	r.refuse(path, "%s", text)
+	if len(r.problems) > n {
+		r.problems[n].Warning = true
+	}
+}
+
 func (r *reader) placeOf(path string) location {
 	for {
 		if at, ok := r.places[path]; ok || path == "" {
