@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,6 +25,7 @@ const stall = 30 * time.Second // what takes longer is an error
 
 func main() {
 	target := flag.String("target", "", "address to connect to (ip:port), TLS")
+	storms := flag.String("storms", "", "where the storms go, if not to the target: what they cost without touching it")
 	conns := flag.Int("conns", 8, "connections that live")
 	every := flag.Duration("every", 4*time.Millisecond, "a request on each of them")
 	size := flag.Int("size", 1000, "clients of a storm")
@@ -35,7 +37,7 @@ func main() {
 	if *clients {
 		err = storm(*target, *size)
 	} else {
-		err = run(*target, *conns, *every, *size, *niced, *duration)
+		err = run(*target, cmp.Or(*storms, *target), *conns, *every, *size, *niced, *duration)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stormload:", err)
@@ -44,7 +46,7 @@ func main() {
 }
 
 // run lets a second of quiet and a storm follow each other.
-func run(target string, conns int, every time.Duration, size, niced int, duration time.Duration) error {
+func run(target, storms string, conns int, every time.Duration, size, niced int, duration time.Duration) error {
 	runtime.GOMAXPROCS(1)
 	l, err := live(target, conns, every)
 	if err != nil {
@@ -58,7 +60,7 @@ func run(target string, conns int, every time.Duration, size, niced int, duratio
 	for end := time.Now().Add(duration); time.Now().Before(end); {
 		time.Sleep(time.Second)
 		l.take(&quiet)
-		t, err := clients(target, size, niced)
+		t, err := clients(storms, size, niced)
 		if err != nil {
 			return errors.Join(err, l.end())
 		}
