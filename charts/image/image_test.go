@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// made is an image of the running test itself, which is a Go program, too.
-func made(t *testing.T) ([]byte, map[string][]byte) {
+// self is the running test, which is a Go program, too.
+func self(t *testing.T) []byte {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -23,6 +23,13 @@ func made(t *testing.T) ([]byte, map[string][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return binary
+}
+
+// made is an image of it.
+func made(t *testing.T) ([]byte, map[string][]byte) {
+	t.Helper()
+	binary := self(t)
 	parts, err := bill("attache", "v1", binary)
 	if err != nil {
 		t.Fatal(err)
@@ -125,14 +132,7 @@ func TestLayout(t *testing.T) {
 
 // TestBill asks the list for a module that this very program has.
 func TestBill(t *testing.T) {
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := self(t)
 	p, err := bill("attache", "v1", binary)
 	if err != nil {
 		t.Fatal(err)
