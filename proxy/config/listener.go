@@ -133,10 +133,22 @@ type TCP struct {
 	IdleTimeout time.Duration
 	// MaxConnectAttempts is at least 1.
 	MaxConnectAttempts int
-	// HashSourceIP gives a consistent-hashing cluster the hash of the peer's IP.
+	// Backoff is how long is waited between attempts; without a Base they follow at
+	// once.
+	Backoff Backoff
+	// OnData waits for the client's first bytes, or its end, before a host is
+	// connected to.
+	OnData bool
+	// HashSourceIP gives a consistent-hashing cluster the hash of the peer's IP,
+	// HashState that of an object of the connection's filter state; "": none.
 	HashSourceIP bool
-	// MaxDuration closes a session whatever it does; 0 never.
+	HashState    string
+	// MaxDuration closes a session whatever it does; 0 never. Up to Jitter, in
+	// percent of it, is added at random.
 	MaxDuration time.Duration
+	Jitter      float64
+	// TLVs go into the PROXY header to the host, if the client came without one.
+	TLVs []FormattedTLV
 	// AccessLogs are written when a connection has ended, and as LogOptions say.
 	AccessLogs []AccessLog
 	LogOptions AccessLogOptions
@@ -155,6 +167,16 @@ type Tunnel struct {
 	Headers []HeaderValue
 	// KeepHeaders and KeepTrailers keep the answer's as filter state.
 	KeepHeaders, KeepTrailers bool
+	// IDHeader, unless "", names the field that carries a new request ID; it is noted
+	// in the connection's metadata under IDKey.
+	IDHeader, IDKey string
+}
+
+// FormattedTLV is a TLV whose value is Value or, unless that is nil, what Format
+// makes of the connection.
+type FormattedTLV struct {
+	TLV
+	Format *BodyFormat
 }
 
 // WeightedCluster is a share of traffic.

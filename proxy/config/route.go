@@ -358,6 +358,7 @@ const (
 	HashCookie
 	HashSourceIP
 	HashQuery
+	HashState // an object of filter state
 )
 
 // Redirect answers with a location (Envoy RedirectAction).

@@ -111,13 +111,17 @@ func (c *Conn) Peer() netip.AddrPort { return c.peer }
 // SetOrigin makes the connection that of a client and a destination that a proxy
 // has named: Peer and Local give them from now on, OriginTLVs what else was said.
 func (c *Conn) SetOrigin(source, destination netip.AddrPort, tlvs []byte) {
-	c.peer, c.origin = source, &origin{destination, tlvs}
+	c.peer, c.origin = source, &origin{destination, tlvs, true}
 }
+
+// Proxied reports whether a proxy has said whose the connection is: SetOrigin.
+func (c *Conn) Proxied() bool { return c.origin != nil && c.origin.named }
 
 // origin is what a proxy has said of a connection beside the client.
 type origin struct {
 	destination netip.AddrPort
 	tlvs        []byte
+	named       bool
 }
 
 // OriginTLVs are those of SetOrigin.
@@ -138,7 +142,7 @@ func (c *Conn) OriginalDst() netip.AddrPort {
 }
 
 // Restore makes a its local address: where the client wanted to go.
-func (c *Conn) Restore(a netip.AddrPort) { c.SetOrigin(c.peer, a, c.OriginTLVs()) }
+func (c *Conn) Restore(a netip.AddrPort) { c.origin = &origin{a, c.OriginTLVs(), c.Proxied()} }
 
 // Restored is where the client wanted to go, if somebody has said so: Restore or
 // SetOrigin; else it is not valid.

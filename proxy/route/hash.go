@@ -48,7 +48,7 @@ func compileHashPolicy(p *config.HashPolicy) hashPolicy {
 		h.name = match.NewName(p.Name)
 	case config.HashCookie:
 		h.makes, h.attributes = p.HasTTL, cookieAttributes(p)
-	case config.HashSourceIP, config.HashQuery:
+	case config.HashSourceIP, config.HashQuery, config.HashState:
 	}
 	return h
 }
@@ -98,6 +98,11 @@ func (p *hashPolicy) hash(req *Request, conn *Conn) (uint64, bool) {
 	case config.HashQuery:
 		v, ok := queryValue(req.Path, p.name.Name)
 		return hashing.XXH64(v, 0), ok
+	case config.HashState:
+		if req.Info == nil {
+			return 0, false
+		}
+		return req.Info.Object(p.name.Name).Hash()
 	}
 	return 0, false
 }

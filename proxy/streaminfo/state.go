@@ -3,6 +3,7 @@ package streaminfo
 import (
 	"errors"
 
+	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/config"
 )
 
@@ -26,6 +27,17 @@ type Object struct {
 	// hosts it is shared.
 	ReadOnly bool
 	Shared   Sharing
+	// Hashed says that hash policies may look at it (Envoy's Hashable).
+	Hashed bool
+}
+
+// Hash is what hash policies make of the object: XXH64 of its text; false if it is
+// nil, or none that may be hashed.
+func (o *Object) Hash() (uint64, bool) {
+	if o == nil || !o.Hashed {
+		return 0, false
+	}
+	return hashing.XXH64String(o.Text, 0), true
 }
 
 // Sharing is FilterState.StreamSharingMayImpactPooling.

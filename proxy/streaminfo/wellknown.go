@@ -7,6 +7,8 @@ const (
 	TCPCluster = "envoy.tcp_proxy.cluster"
 	// TCPIdleTimeout is how long, in milliseconds, its connection may be idle.
 	TCPIdleTimeout = "envoy.tcp_proxy.per_connection_idle_timeout_ms"
+	// TCPNoTunnel keeps its bytes out of the tunnel that it has for others: "true".
+	TCPNoTunnel = "envoy.tcp_proxy.disable_tunneling"
 	// UpstreamServerName is the SNI that the host is sent, UpstreamNames are those that
 	// its certificate must be for one of, UpstreamProtocols what is offered to it:
 	// lists with commas between.

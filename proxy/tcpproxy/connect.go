@@ -2,10 +2,12 @@ package tcpproxy
 
 import (
 	"cmp"
+	"io"
 	"net/netip"
+	"time"
 
-	"github.com/attache-mesh/attache/hashing"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -14,15 +16,31 @@ import (
 	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
+// first is called when the client of a room that waits for it has said something,
+// or that it has nothing to say: the bytes stay where they are until there is a host
+// (upstream_connect_mode ON_DOWNSTREAM_DATA).
+func (s *session) first(c *loop.Conn) {
+	n, err := c.Fill()
+	switch {
+	case err != nil && err != io.EOF:
+		s.abort()
+		return
+	case n == 0 && err == nil:
+		return
+	}
+	s.local.count[earlyData]++
+	c.Pause()
+	s.w.Go(s.connect)
+}
+
 // connect finds a host and connects to it, in a coroutine; after a failure it
 // tries another, as often as the configuration says (Envoy
 // Filter::establishUpstreamConnection).
 func (s *session) connect() {
 	r := s.room
 	var p upstream.Pick
-	if r.hashIP {
-		p.Hash, p.HasHash = sourceHash(s.request.from.Peer())
-	}
+	p.Hash, p.HasHash = r.hash(s.request.from)
+	step := r.backoff.Base
 	for gone := 0; p.Attempt < r.attempts; p.Attempt++ {
 		o, again := s.try(&p)
 		s.noteTry(o)
@@ -41,6 +59,13 @@ func (s *session) connect() {
 			// The client has no words for it: Envoy closes.
 			s.end()
 			return
+		}
+		if step > 0 && p.Attempt+1 < r.attempts {
+			s.w.Sleep(time.Duration(s.w.Rand().Uint64N(uint64(max(step.Milliseconds(), 1)))) * time.Millisecond)
+			step = min(2*step, r.backoff.Cap)
+			if s.request.from.Closed() {
+				return
+			}
 		}
 	}
 	s.local.count[attemptsExceeded]++
@@ -100,7 +125,7 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 		s.log.info.Upstream.Cluster, s.log.info.Upstream.Host = c.Config(), h.Endpoint()
 		s.log.info.Times.ConnectBegan = s.w.Now()
 	}
-	if s.room.tunnel != nil {
+	if s.tunnels() {
 		o = s.dig(c, host, h.Target(), b)
 	} else {
 		var lease *pool.Lease
@@ -179,7 +204,7 @@ func (s *session) want(t *pool.Target) *pool.Want {
 		}
 	}
 	if t.Path != nil && t.Path.Own() {
-		w.Origin = &transport.Origin{Source: from.Peer(), Destination: from.Local(), TLVs: from.OriginTLVs()}
+		w.Origin = &transport.Origin{Source: from.Peer(), Destination: from.Local(), TLVs: s.originTLVs()}
 	}
 	return w
 }
@@ -215,15 +240,4 @@ func (s *session) drop() {
 	} else {
 		s.cluster.Count.CxDestroyLocal++
 	}
-}
-
-// sourceHash is Envoy's source_ip policy: XXH64 of the address as text, without
-// the port (network/hash_policy.cc). Unix sockets have none.
-func sourceHash(peer netip.AddrPort) (uint64, bool) {
-	ip := peer.Addr().Unmap().WithZone("")
-	if !ip.IsValid() {
-		return 0, false
-	}
-	var text [64]byte
-	return hashing.XXH64(ip.AppendTo(text[:0]), 0), true
 }

@@ -34,6 +34,10 @@ const leastRead = 16 << 10
 // Ready copies what has come. After the end it is called again with each event;
 // Stream then says that there is nothing to read.
 func (f *flow) Ready(c *loop.Conn) {
+	if f.to == nil {
+		f.s.first(c)
+		return
+	}
 	for left := turnBytes; left > 0; {
 		p, err := c.Stream(max(f.limit-f.to.Unsent(), leastRead))
 		switch {

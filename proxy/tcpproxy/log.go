@@ -20,7 +20,7 @@ type logged struct {
 // noteBegin opens the account, if there is a log to write it to.
 func (s *session) noteBegin() {
 	r := s.room
-	if r.env.Logs == nil && r.tunnel == nil {
+	if r.env.Logs == nil && r.tunnel == nil && len(r.tlvs) == 0 {
 		return
 	}
 	c, l := s.request.from, s.local

@@ -13,6 +13,7 @@ package tcpproxy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -29,9 +30,14 @@ type Room struct {
 	clusters    []share
 	total       uint64 // of the weights
 	attempts    int
+	backoff     config.Backoff
+	onData      bool
 	hashIP      bool
+	hashState   string
 	idleTimeout time.Duration // 0: never
 	maxDuration time.Duration // 0: never
+	jitter      uint64        // ms: less than so many are added to maxDuration; 0: none
+	tlvs        []tlv
 	resolve     func(cluster string) *upstream.Cluster
 	tunnel      *tunneling // nil: bytes go as they are
 	names       [counters]string
@@ -78,9 +84,14 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 	}
 	r := &Room{
 		attempts:    max(c.MaxConnectAttempts, 1),
+		backoff:     c.Backoff,
+		onData:      c.OnData,
 		hashIP:      c.HashSourceIP,
+		hashState:   c.HashState,
 		idleTimeout: c.IdleTimeout,
 		maxDuration: c.MaxDuration,
+		jitter:      uint64(math.Ceil(float64(c.MaxDuration.Milliseconds()) * c.Jitter / 100)),
+		tlvs:        compileTLVs(c.TLVs),
 		resolve:     resolve,
 		names:       counterNames(c.StatPrefix),
 		env:         env,
@@ -109,7 +120,8 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 }
 
 // Accept serves a connection and connects to a host at once, before the client
-// has sent anything: in many protocols the server speaks first. bufferLimit
+// has sent anything: in many protocols the server speaks first. A room may be told
+// to wait for the client instead. bufferLimit
 // bounds, in bytes, what is held of the reply while the client does not read;
 // the request is bounded by the cluster's limit. On the connection's worker.
 func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
@@ -120,12 +132,24 @@ func (r *Room) Accept(c *loop.Conn, bufferLimit int) {
 	l.enter(s)
 	s.noteBegin()
 	if r.maxDuration > 0 {
-		s.stop = w.Now() + int64(r.maxDuration)
-		s.arm()
+		s.stop = w.Now() + int64(r.lasts(w.Rand()))
+	}
+	s.arm()
+	if r.onData {
+		c.Serve(&s.request, true)
+		return
 	}
 	c.Pause()
 	c.Serve(&s.request, true)
 	w.Go(s.connect)
+}
+
+// lasts is how long a session may last (calculateMaxDownstreamConnectionDurationWithJitter).
+func (r *Room) lasts(rng *rand.Rand) time.Duration {
+	if r.jitter == 0 {
+		return r.maxDuration
+	}
+	return r.maxDuration + time.Duration(rng.Uint64N(r.jitter))*time.Millisecond
 }
 
 // Drain changes nothing for the sessions at work: TCP has no word to ask a

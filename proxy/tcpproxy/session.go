@@ -22,7 +22,8 @@ type session struct {
 	request, reply flow
 	open           int  // connections that are not closed
 	ending         bool // end, abort or finish was called
-	lost           bool // the host's connection broke
+	joined         bool // the host's connection stands
+	lost           bool // it broke
 
 	lease   *pool.Lease // nil of a stream
 	up      *loop.Conn  // the host's, nil before it stands
@@ -33,14 +34,15 @@ type session struct {
 	timer   loop.Timer
 	onTimer func()
 	idle    time.Duration // after which the session is closed; 0: never
-	active  int64         // when bytes last moved, ns; 0: not joined yet
+	active  int64         // when bytes last moved, ns
 	stop    int64         // when the session has lasted long enough, ns; 0: never
 	unsent  int           // queued when timeUp last looked
 	log     *logged       // nil: nobody asks
 }
 
 func newSession(r *Room, l *local, c *loop.Conn, bufferLimit int) *session {
-	s := &session{room: r, local: l, w: c.Worker(), open: 1, idle: r.idleOf(c)}
+	w := c.Worker()
+	s := &session{room: r, local: l, w: w, open: 1, idle: r.idleOf(c), active: w.Now()}
 	s.request = flow{s: s, from: c, seen: &l.count[cxRxBytes]}
 	s.reply = flow{s: s, to: c, limit: bufferLimit, seen: &l.count[cxTxBytes]}
 	s.onTimer = s.timeUp
@@ -63,14 +65,13 @@ func (r *Room) idleOf(c *loop.Conn) time.Duration {
 // join begins to copy: the host's connection stands.
 func (s *session) join() {
 	up := s.up
-	s.open = 2
+	s.open, s.joined = 2, true
 	s.request.to, s.reply.from = up, up
 	s.request.limit = int(s.cluster.Config().BufferLimit)
 	s.request.counted, s.reply.counted = &s.cluster.Count.CxTxBytes, &s.cluster.Count.CxRxBytes
 	s.request.begin()
 	s.reply.begin()
 	s.active = s.w.Now()
-	s.arm()
 	s.noteJoined()
 	up.Serve(&s.reply, true)
 	s.request.from.Resume()
@@ -114,7 +115,7 @@ func (s *session) closed() {
 		s.w.ClearTimer(&s.timer)
 		s.local.leave(s)
 		s.noteEnd()
-		if s.active > 0 { // else connect still holds what it has found
+		if s.joined { // else connect still holds what it has found
 			s.drop()
 		}
 	case !s.ending: // a panic, or the worker ends
@@ -126,7 +127,7 @@ func (s *session) closed() {
 // timer looks for it when it fires.
 func (s *session) arm() {
 	at := s.stop
-	if s.active > 0 && s.idle > 0 {
+	if s.idle > 0 {
 		if idle := s.active + int64(s.idle); at == 0 || idle < at {
 			at = idle
 		}
@@ -146,15 +147,15 @@ func (s *session) timeUp() {
 		s.end()
 		return
 	}
-	if s.active > 0 {
+	if s.joined {
 		if n := s.request.to.Unsent() + s.reply.to.Unsent(); n != s.unsent {
 			s.unsent, s.active = n, now
 		}
-		if now >= s.active+int64(s.idle) && s.idle > 0 {
-			s.local.count[idleTimeouts]++
-			s.end()
-			return
-		}
+	}
+	if now >= s.active+int64(s.idle) && s.idle > 0 {
+		s.local.count[idleTimeouts]++
+		s.end()
+		return
 	}
 	s.arm()
 }

@@ -15,6 +15,7 @@ const (
 	idleTimeouts
 	maxDurations
 	flushTotal
+	earlyData
 	attemptsExceeded
 	counters
 )
@@ -32,6 +33,7 @@ func counterNames(prefix string) [counters]string {
 		idleTimeouts:     "idle_timeout",
 		maxDurations:     "max_downstream_connection_duration",
 		flushTotal:       "upstream_flush_total",
+		earlyData:        "early_data_received_count_total",
 		attemptsExceeded: "upstream_cx_connect_attempts_exceeded",
 	}
 	for i := range names {

@@ -36,6 +36,20 @@ func newTunneling(asked *config.Tunnel) *tunneling {
 	return &tunneling{asked, format.Compile(asked.Host, false, nil), route.CompileOps(nil, asked.Headers)}
 }
 
+// tunnels reports whether the session goes through a tunnel: a filter may have said
+// that it does not (TCP_PROXY DisableTunnelingFilterStateKey).
+func (s *session) tunnels() bool {
+	if s.room.tunnel == nil {
+		return false
+	}
+	known := streaminfo.Known(s.request.from)
+	if known == nil {
+		return true
+	}
+	o := known.State.Get(streaminfo.TCPNoTunnel)
+	return o == nil || o.Text != "true"
+}
+
 // dig opens a tunnel through a host: its protocol is the cluster's.
 func (s *session) dig(c *upstream.Cluster, host *upstream.HostLocal, t *pool.Target, b *pool.Breaker) outcome.Outcome {
 	want := s.want(t)
@@ -72,6 +86,13 @@ func (s *session) ask() (to []byte, lines []http1.Header) {
 	s.log.info.Metadata = s.log.info.Conn.Metadata
 	to = t.host.Append(nil, &v)
 	route.Apply(t.ops, list{&lines}, &route.Eval{View: &v})
+	if t.asked.IDHeader != "" {
+		id := format.NewUUID(s.w.Rand())
+		list{&lines}.Set(t.asked.IDHeader, id)
+		s.log.info.Conn.Metadata.Set("envoy.filters.network.tcp_proxy", map[string]config.Value{
+			t.asked.IDKey: {Kind: config.ValueText, Text: id},
+		})
+	}
 	return to, lines
 }
 

@@ -44,7 +44,7 @@ func factories() []factory {
 		{name: "envoy.ratelimit.hits_addend", kind: config.StateNumber},
 		{name: "envoy.network.upstream_subject_alt_names", why: "use match_typed_subject_alt_names or auto_san_validation"},
 		{name: "envoy.udp_proxy.cluster", why: "there is no UDP"},
-		{name: "envoy.tcp_proxy.disable_tunneling", why: "a TCP proxy tunnels all or none"},
+		{name: "envoy.tcp_proxy.disable_tunneling"},
 		{name: "envoy.filters.listener.original_dst.local_ip", why: "nothing reads it"},
 		{name: "envoy.filters.listener.original_dst.remote_ip", why: "nothing reads it"},
 	}

@@ -190,8 +190,11 @@ func (d *decoder) hashPolicy(p path, m *routev3.RouteAction_HashPolicy) config.H
 	case *routev3.RouteAction_HashPolicy_QueryParameter_:
 		d.required(p.dot("query_parameter").dot("name"), s.QueryParameter.GetName())
 		h.Kind, h.Name = config.HashQuery, s.QueryParameter.GetName()
+	case *routev3.RouteAction_HashPolicy_FilterState_:
+		d.required(p.dot("filter_state").dot("key"), s.FilterState.GetKey())
+		h.Kind, h.Name = config.HashState, s.FilterState.GetKey()
 	case nil:
-		d.refuse(p, "one of header, cookie, connection_properties and query_parameter is required")
+		d.refuse(p, "one of header, cookie, connection_properties, query_parameter and filter_state is required")
 	}
 	return h
 }

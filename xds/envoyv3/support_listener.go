@@ -75,20 +75,25 @@ func listenerTables() []table {
 		{
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
-				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config",
+				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config " +
+				"backoff_options max_downstream_connection_duration_jitter_percentage proxy_protocol_tlvs",
+			partly: notes{
+				"upstream_connect_mode": "a host is connected to when the handshake is over in any case, so that ON_DOWNSTREAM_TLS_HANDSHAKE is IMMEDIATE",
+				"max_early_data_bytes":  "for ON_DOWNSTREAM_DATA; early bytes wait in the socket, whose buffer is the kernel's",
+			},
+			refused: notes{
+				"downstream_idle_timeout": "Envoy does not read it either: use idle_timeout",
+				"upstream_idle_timeout":   "Envoy does not read it either: use idle_timeout",
+			},
 			never: notes{
 				"on_demand": "the cluster has to be there when the listener is",
 			},
 		},
 		{
-			of:       &tcpv3.TcpProxy_TunnelingConfig{},
-			honoured: "hostname post_path headers_to_add propagate_response_headers propagate_response_trailers",
-			partly:   notes{"use_post": "to hosts that speak HTTP/2"},
-			refused: notes{
-				"request_id_extension":    "tunnels have no request ID",
-				"request_id_header":       "tunnels have no request ID",
-				"request_id_metadata_key": "tunnels have no request ID",
-			},
+			of: &tcpv3.TcpProxy_TunnelingConfig{},
+			honoured: "hostname post_path headers_to_add propagate_response_headers propagate_response_trailers " +
+				"request_id_extension request_id_header request_id_metadata_key",
+			partly: notes{"use_post": "to hosts that speak HTTP/2"},
 		},
 		{of: &tcpv3.TcpProxy_WeightedCluster{}, honoured: "clusters"},
 		{
@@ -97,9 +102,9 @@ func listenerTables() []table {
 		},
 		{
 			of:       &typev3.HashPolicy{},
-			honoured: "source_ip",
-			refused:  notes{"filter_state": "there is no filter state"},
+			honoured: "source_ip filter_state",
 		},
 		{of: &typev3.HashPolicy_SourceIp{}},
+		{of: &typev3.HashPolicy_FilterState{}, honoured: "key"},
 	}
 }

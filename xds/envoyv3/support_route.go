@@ -129,8 +129,7 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.RouteAction_HashPolicy{},
-			honoured: "header cookie connection_properties query_parameter terminal",
-			refused:  notes{"filter_state": "there is no filter state"},
+			honoured: "header cookie connection_properties query_parameter terminal filter_state",
 		},
 		{of: &routev3.RouteAction_HashPolicy_Header{}, honoured: "header_name regex_rewrite"},
 		{
@@ -140,6 +139,7 @@ func routeTables() []table {
 		{of: &routev3.RouteAction_HashPolicy_CookieAttribute{}, honoured: "name value"},
 		{of: &routev3.RouteAction_HashPolicy_ConnectionProperties{}, honoured: "source_ip"},
 		{of: &routev3.RouteAction_HashPolicy_QueryParameter{}, honoured: "name"},
+		{of: &routev3.RouteAction_HashPolicy_FilterState{}, honoured: "key"},
 		{
 			of: &routev3.RedirectAction{},
 			honoured: "https_redirect scheme_redirect host_redirect port_redirect path_redirect prefix_rewrite " +

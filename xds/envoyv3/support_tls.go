@@ -172,7 +172,7 @@ func socketTables() []table {
 			of:       &corev3.TlvEntry{},
 			honoured: "type value",
 			strict:   true,
-			never:    notes{"format_string": "give value"},
+			partly:   notes{"format_string": "of a TCP proxy; a transport socket and an endpoint have value"},
 		},
 		{of: &corev3.PerHostConfig{}, honoured: "added_tlvs", strict: true},
 		{

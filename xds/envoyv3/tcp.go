@@ -5,9 +5,12 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -28,8 +31,15 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 	if m.GetMaxConnectAttempts() != nil && t.MaxConnectAttempts == 0 {
 		d.refuse(p.dot("max_connect_attempts"), "value must be greater than or equal to 1")
 	}
-	for _, h := range m.GetHashPolicy() {
-		t.HashSourceIP = t.HashSourceIP || h.GetSourceIp() != nil
+	d.tcpHash(p.dot("hash_policy"), m, t)
+	d.tcpConnect(p, m, t)
+	t.TLVs = d.formattedTLVs(p.dot("proxy_protocol_tlvs"), m.GetProxyProtocolTlvs())
+	if j := m.GetMaxDownstreamConnectionDurationJitterPercentage(); j != nil {
+		t.Jitter = j.GetValue()
+		if !(t.Jitter >= 0 && t.Jitter <= 100) { // nor is it a number
+			d.refuse(p.dot("max_downstream_connection_duration_jitter_percentage").dot("value"), "value must be inside range [0, 100]")
+			t.Jitter = 0
+		}
 	}
 	t.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	o, a := &t.LogOptions, m.GetAccessLogOptions()
@@ -45,6 +55,68 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 	return t
 }
 
+func (d *decoder) tcpHash(p path, m *tcpv3.TcpProxy, t *config.TCP) {
+	if len(m.GetHashPolicy()) > 1 {
+		d.refuse(p, "value must contain no more than 1 item(s)")
+	}
+	for i, h := range m.GetHashPolicy() {
+		switch s := h.GetPolicySpecifier().(type) {
+		case *typev3.HashPolicy_SourceIp_:
+			t.HashSourceIP = true
+		case *typev3.HashPolicy_FilterState_:
+			d.required(p.at(i).dot("filter_state").dot("key"), s.FilterState.GetKey())
+			t.HashState = s.FilterState.GetKey()
+		case nil:
+			d.refuse(p.at(i), "one of source_ip and filter_state is required")
+		}
+	}
+}
+
+// tcpConnect reads when a host is connected to, and again.
+func (d *decoder) tcpConnect(p path, m *tcpv3.TcpProxy, t *config.TCP) {
+	if b := m.GetBackoffOptions(); b != nil {
+		pb := p.dot("backoff_options")
+		if b.GetBaseInterval() == nil {
+			d.refuse(pb.dot("base_interval"), "value is required")
+		}
+		t.Backoff.Base = d.positive(pb.dot("base_interval"), b.GetBaseInterval(), 0)
+		t.Backoff.Cap = d.positive(pb.dot("max_interval"), b.GetMaxInterval(), 10*t.Backoff.Base)
+		if t.Backoff.Cap < t.Backoff.Base {
+			d.refuse(pb, "max_backoff_interval must be greater or equal to base_backoff_interval")
+		}
+	}
+	t.OnData = m.GetUpstreamConnectMode() == tcpv3.UpstreamConnectMode_ON_DOWNSTREAM_DATA
+	if t.OnData && m.GetMaxEarlyDataBytes() == nil {
+		d.refuse(p.dot("upstream_connect_mode"), "max_early_data_bytes must be set when upstream_connect_mode is ON_DOWNSTREAM_DATA")
+	}
+}
+
+// formattedTLVs reads what is added to a PROXY header (Config::SharedConfig::parseTLVs).
+func (d *decoder) formattedTLVs(p path, all []*corev3.TlvEntry) (out []config.FormattedTLV) {
+	size := 0
+	for i, m := range all {
+		pi := p.at(i)
+		t := config.FormattedTLV{TLV: config.TLV{Type: byte(m.GetType()), Value: string(m.GetValue())}}
+		if m.GetType() > 255 {
+			d.refuse(pi.dot("type"), "value must be less than 256")
+		}
+		switch {
+		case m.GetFormatString() != nil && t.Value != "":
+			d.refuse(pi, "Invalid TLV configuration: only one of 'value' or 'format_string' may be set.")
+		case m.GetFormatString() != nil:
+			t.Format = d.bodyFormat(pi.dot("format_string"), m.GetFormatString())
+		case t.Value == "":
+			d.refuse(pi, "Invalid TLV configuration: one of 'value' or 'format_string' must be set.")
+		}
+		size += 3 + len(t.Value)
+		out = append(out, t)
+	}
+	if size > maxTLVBytes {
+		d.refuse(p, "%d bytes: at most %d are allowed", size, maxTLVBytes)
+	}
+	return out
+}
+
 func (d *decoder) tunnel(p path, m *tcpv3.TcpProxy_TunnelingConfig) *config.Tunnel {
 	if m == nil {
 		return nil
@@ -55,6 +127,15 @@ func (d *decoder) tunnel(p path, m *tcpv3.TcpProxy_TunnelingConfig) *config.Tunn
 		KeepHeaders: m.GetPropagateResponseHeaders(), KeepTrailers: m.GetPropagateResponseTrailers(),
 	}
 	d.required(p.dot("hostname"), m.GetHostname())
+	if a := m.GetRequestIdExtension().GetTypedConfig(); a != nil {
+		d.extension(p.dot("request_id_extension").dot("typed_config"), requestID, "", a)
+		t.IDHeader = strings.ToLower(orText(m.GetRequestIdHeader(), "x-request-id"))
+		t.IDKey = orText(m.GetRequestIdMetadataKey(), "tunnel_request_id")
+		d.headerName(p.dot("request_id_header"), t.IDHeader)
+		if !modifiable(t.IDHeader) {
+			d.refuse(p.dot("request_id_header"), ":-prefixed or host headers may not be modified")
+		}
+	}
 	switch {
 	case t.Path != "" && !t.Post:
 		d.refuse(p.dot("post_path"), "Can't set a post path when POST method isn't used")

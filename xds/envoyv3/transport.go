@@ -179,6 +179,9 @@ func (d *decoder) addedTLVs(p path, all []*corev3.TlvEntry) (out []config.TLV) {
 		if t.GetType() > 255 {
 			d.refuse(p.at(i).dot("type"), "value must be less than 256")
 		}
+		if t.GetFormatString() != nil {
+			d.never(p.at(i).dot("format_string"), "give value")
+		}
 		size += 3 + len(t.GetValue())
 		out = append(out, config.TLV{Type: byte(t.GetType()), Value: string(t.GetValue())})
 	}

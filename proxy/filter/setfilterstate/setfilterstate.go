@@ -105,6 +105,7 @@ func (o *object) read(made *streaminfo.Object) bool {
 		if err != nil {
 			return false
 		}
+		made.Text, made.Hashed = at.String(), true
 		made.Fields = config.Value{Kind: config.ValueStruct, Fields: map[string]config.Value{
 			"ip":   {Kind: config.ValueText, Text: at.Addr().String()},
 			"port": {Kind: config.ValueNumber, Number: float64(at.Port())},
