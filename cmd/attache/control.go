@@ -6,43 +6,17 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
-	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/client"
 	"github.com/attache-mesh/attache/xds/client/cache"
-	"github.com/attache-mesh/attache/xds/envoyv3"
+	"github.com/attache-mesh/attache/xds/following"
 )
 
 // newClient makes the client that p's server is driven by.
 func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
-	decoding := b.Decoding(b.Runtime)
-	decoding.AllowUnknown = true // of what comes over xDS Envoy only warns
-	o := client.Options{
-		Node: b.NodeProto(version),
-		ADS:  b.Dynamic.ADS,
-		Runtime: func(layers map[string]*structpb.Struct) (envoyv3.Runtime, []envoyv3.Problem) {
-			return b.RuntimeWith(layers)
-		},
-		Static: func(envoyv3.Runtime) config.Resources { return b.Resources },
-		Planes: b.ControlPlanes, Secrets: b.Secrets,
-		Decode: decoding,
-		Apply:  p.server.Apply, MaxConnectionAge: p.f.maxConnectionAge, Log: p.log,
-		LoadReports: b.Dynamic.LoadReports, Loads: p.loads,
-	}
-	if b.Dynamic.LDS != nil {
-		o.LDS = *b.Dynamic.LDS
-	}
-	if b.Dynamic.CDS != nil {
-		o.CDS = *b.Dynamic.CDS
-	}
-	for _, l := range b.Dynamic.RTDS {
-		o.Layers = append(o.Layers, client.Layer{Name: l.Name, Source: l.Source})
-	}
-	if len(o.Layers) > 0 {
-		o.Static = b.ResourcesWith
-	}
+	o := following.Options(b, version)
+	o.Apply, o.Log, o.Loads = p.server.Apply, p.log, p.loads
+	o.MaxConnectionAge = p.f.maxConnectionAge
 	if p.f.configCache != "" {
 		o.Cache = &cache.Dir{Path: p.f.configCache, NodeID: b.Node.ID, NodeCluster: b.Node.Cluster, MaxAge: p.f.configCacheMaxAge}
 	}

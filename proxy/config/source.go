@@ -78,7 +78,12 @@ type ControlPlane struct {
 	Name string
 	// Addresses in the order of priorities; at least one. Those with a Host are
 	// still to be resolved.
-	Addresses      []Address
+	Addresses []Address
+	// Endpoints is the file that Addresses are in, under the name Service, if they are
+	// not given here (EDS by path); SourceInline otherwise. It is read when a server
+	// is to be dialled.
+	Endpoints      Source
+	Service        string
 	ConnectTimeout time.Duration // of one attempt; default 5 s
 	Keepalive      Keepalive
 	// PingInterval and PingTimeout are those of HTTP/2 pings; 0: none.

@@ -254,9 +254,11 @@ func (b *Bootstrap) unreachable() (named map[string]bool, problems []Problem) {
 	return named, problems
 }
 
+// hasCluster says whether there is such a primary cluster: one whose endpoints need no
+// control plane themselves (cluster_manager_impl.cc, is_primary_cluster).
 func (b *Bootstrap) hasCluster(name string) bool {
 	return slices.ContainsFunc(b.static.clusters, func(c *config.Cluster) bool {
-		return c.Name == name && c.Discovery != config.DiscoveryEDS
+		return c.Name == name && (c.Discovery != config.DiscoveryEDS || c.EDSSource.Kind == config.SourcePath)
 	})
 }
 

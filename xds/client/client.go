@@ -24,7 +24,6 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/client/cache"
 	"github.com/attache-mesh/attache/xds/client/loadreport"
-	"github.com/attache-mesh/attache/xds/client/stream"
 	"github.com/attache-mesh/attache/xds/envoyv3"
 	"github.com/attache-mesh/attache/xds/secretfile"
 )
@@ -139,7 +138,7 @@ func New(o Options) (*Client, error) {
 // checkSources makes sure that the bootstrap's own sources can be dialled.
 func (c *Client) checkSources() error {
 	if c.o.ADS != nil {
-		if _, err := stream.Servers(c.o.ADS, c.o.Planes); err != nil {
+		if _, _, err := c.reach(c.o.ADS); err != nil {
 			return errors.Join(errors.New("dynamic_resources.ads_config"), err)
 		}
 	}
@@ -148,7 +147,7 @@ func (c *Client) checkSources() error {
 		case s.Kind == config.SourceADS && c.o.ADS == nil:
 			return errors.New(name + ": ads is asked for, and there is no dynamic_resources.ads_config")
 		case s.Kind == config.SourceAPI:
-			if _, err := stream.Servers(s.API, c.o.Planes); err != nil {
+			if _, _, err := c.reach(s.API); err != nil {
 				return errors.Join(errors.New(name), err)
 			}
 		}

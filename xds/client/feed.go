@@ -105,13 +105,13 @@ func (f *feed) serves(k kind, s *config.Source) bool {
 
 // start begins the stream.
 func (f *feed) start(ctx context.Context, src *config.APISource) {
-	servers, err := stream.Servers(src, f.c.o.Planes)
+	servers, look, err := f.c.reach(src)
 	if err != nil {
 		f.c.log.Error("xds: a source that cannot be dialled", "of", f.name, "error", err)
 		return
 	}
 	who := protocol.Identity{Node: f.c.o.Node, FirstOnly: src.SetNodeOnFirstMessageOnly}
-	o := stream.Options{Servers: servers, MaxAge: f.c.o.MaxConnectionAge}
+	o := stream.Options{Servers: servers, Look: look, MaxAge: f.c.o.MaxConnectionAge}
 	if src.Delta {
 		f.machine = protocol.NewDelta(who)
 		o.Method, o.Response = aggregatedDelta, func() proto.Message { return &discoveryv3.DeltaDiscoveryResponse{} }

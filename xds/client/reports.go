@@ -10,7 +10,6 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/client/loadreport"
-	"github.com/attache-mesh/attache/xds/client/stream"
 )
 
 // report is one stream of load reports.
@@ -68,12 +67,12 @@ func (c *Client) reporting(ctx context.Context) {
 
 func (c *Client) startReport(ctx context.Context, r *report) {
 	ctx, r.stop = context.WithCancel(ctx)
-	servers, err := stream.Servers(r.to, c.o.Planes)
+	servers, look, err := c.reach(r.to)
 	if err != nil {
 		c.log.Error("xds: load cannot be reported", "error", err)
 		return
 	}
-	o := loadreport.Options{Servers: servers, Node: c.o.Node, MaxAge: c.o.MaxConnectionAge, Clusters: func() []loadreport.Cluster {
+	o := loadreport.Options{Servers: servers, Look: look, Node: c.o.Node, MaxAge: c.o.MaxConnectionAge, Clusters: func() []loadreport.Cluster {
 		return c.o.Loads(func(cluster string) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -41,8 +41,13 @@ func (d *decoder) controlPlane(p path, m *clusterv3.Cluster) *config.ControlPlan
 func (d *decoder) controlPlaneAddresses(p path, m *clusterv3.Cluster, c *config.ControlPlane) {
 	switch m.GetType() {
 	case clusterv3.Cluster_STATIC, clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
+	case clusterv3.Cluster_EDS:
+		e := m.GetEdsClusterConfig()
+		c.Service = cmp.Or(e.GetServiceName(), m.GetName())
+		c.Endpoints = d.source(p.dot("eds_cluster_config").dot("eds_config"), e.GetEdsConfig()) // anything but a file is refused by the table
+		return
 	default:
-		d.never(p.dot("type"), m.GetType().String()+": a control plane's cluster is STATIC, STRICT_DNS or LOGICAL_DNS")
+		d.never(p.dot("type"), m.GetType().String()+": a control plane's cluster is STATIC, STRICT_DNS, LOGICAL_DNS, or EDS from a file")
 		return
 	}
 	groups := slices.Clone(m.GetLoadAssignment().GetEndpoints())

@@ -92,8 +92,8 @@ func controlPlaneTables() []table {
 		{
 			of: &clusterv3.Cluster{},
 			honoured: "name load_assignment connect_timeout transport_socket upstream_connection_options " +
-				"http2_protocol_options typed_extension_protocol_options",
-			partly: notes{"type": "STATIC, STRICT_DNS and LOGICAL_DNS only"},
+				"http2_protocol_options typed_extension_protocol_options eds_cluster_config",
+			partly: notes{"type": "STATIC, STRICT_DNS, LOGICAL_DNS, and EDS from a file"},
 			noEffect: notes{
 				"metadata":                          labelOnly,
 				"alt_stat_name":                     "the client's statistics have the server's name",
@@ -121,6 +121,18 @@ func controlPlaneTables() []table {
 				"track_cluster_stats":               "adds statistics that are not kept",
 				"preconnect_policy":                 "there is one stream",
 				"ignore_health_on_host_removal":     "addresses are those of the file",
+			},
+		},
+		{of: &clusterv3.Cluster_EdsClusterConfig{}, honoured: "eds_config service_name"},
+		{of: &corev3.PathConfigSource{}, honoured: "path", noEffect: notes{"watched_directory": "the file is read whenever a server is dialled"}},
+		{of: &corev3.WatchedDirectory{}, noEffect: notes{"path": "the file is read whenever a server is dialled"}},
+		{
+			of:       &corev3.ConfigSource{},
+			honoured: "path path_config_source",
+			partly:   notes{"resource_api_version": "AUTO is V3; V2 is refused"},
+			noEffect: notes{"initial_fetch_timeout": "the file is read whenever a server is dialled"},
+			never: notes{
+				"ads": fromFile, "self": fromFile, "api_config_source": fromFile, "authorities": fromFile,
 			},
 		},
 		{
@@ -190,3 +202,5 @@ func controlPlaneTables() []table {
 }
 
 const hintXDSTP = "xdstp:// names are not supported"
+
+const fromFile = "the endpoints of a control plane stand in a file: path_config_source"

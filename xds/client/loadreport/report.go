@@ -44,7 +44,9 @@ type Host struct {
 // Options are what a report is made of.
 type Options struct {
 	Servers []stream.Server
-	Node    *corev3.Node
+	// Look, unless it is nil, stands in place of Servers, see stream.Options.
+	Look func() ([]stream.Server, error)
+	Node *corev3.Node
 	// Clusters gives the clusters that may be reported here. Called from a
 	// goroutine of its own; it may take its time.
 	Clusters func() []Cluster
@@ -63,7 +65,7 @@ const method = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStat
 func Run(ctx context.Context, o Options) {
 	r := &reporter{o: o, ctx: ctx}
 	stream.Run(ctx, stream.Options{
-		Servers: o.Servers, Method: method, MaxAge: o.MaxAge,
+		Servers: o.Servers, Look: o.Look, Method: method, MaxAge: o.MaxAge,
 		Response: func() proto.Message { return &loadv3.LoadStatsResponse{} },
 	}, r)
 }

@@ -186,3 +186,21 @@ func (w *watch) load() ([]byte, error) {
 	}
 	return doc, err
 }
+
+// Once reads the resources in the file at name, of the type given, as they are now.
+func Once(name, typeURL string) (*protocol.Update, error) {
+	w := &watch{name: name}
+	doc, err := w.load()
+	if err != nil {
+		return nil, err
+	}
+	r, err := parse(doc, name)
+	if err != nil {
+		return nil, err
+	}
+	u, err := protocol.FromFile(r, typeURL, "")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return u, nil
+}

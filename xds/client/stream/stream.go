@@ -25,6 +25,9 @@ type Options struct {
 	// Servers are tried in turn, beginning with the first; after a stream has
 	// ended, the next one is tried, so that a list is used evenly. At least one.
 	Servers []Server
+	// Look, unless it is nil, lists them at the beginning of each round, in place of
+	// Servers. It may wait for a file. From the goroutine of Run.
+	Look func() ([]Server, error)
 	// Method is the full gRPC method, "/package.Service/Method".
 	Method string
 	// Response makes an empty message to receive into.
@@ -74,6 +77,13 @@ var ErrQuiet = errors.New("closed in good order")
 func Run(ctx context.Context, o Options, h Handler) {
 	s := &keeper{o}
 	for n, tried := 0, 0; ctx.Err() == nil; {
+		if err := s.look(&tried); err != nil {
+			wait := jitter(n)
+			n++
+			h.Ended(false, err, wait)
+			sleep(ctx, wait)
+			continue
+		}
 		server := &s.o.Servers[tried%len(s.o.Servers)]
 		tried++
 		brought, opened, err := s.once(ctx, server, h)
@@ -96,6 +106,18 @@ func Run(ctx context.Context, o Options, h Handler) {
 
 // keeper is one Run.
 type keeper struct{ o Options }
+
+// look lists the servers anew if a round begins.
+func (s *keeper) look(tried *int) error {
+	if s.o.Look == nil || len(s.o.Servers) > 0 && *tried < len(s.o.Servers) {
+		return nil
+	}
+	servers, err := s.o.Look()
+	if err == nil {
+		s.o.Servers, *tried = servers, 0
+	}
+	return err
+}
 
 // jitter is the nth wait.
 func jitter(n int) time.Duration {
