@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/compress"
 	"github.com/attache-mesh/attache/proxy/filter/cors"
 	"github.com/attache-mesh/attache/proxy/filter/csrf"
+	"github.com/attache-mesh/attache/proxy/filter/customresponse"
 	"github.com/attache-mesh/attache/proxy/filter/decompress"
 	"github.com/attache-mesh/attache/proxy/filter/dynamicforward"
 	"github.com/attache-mesh/attache/proxy/filter/extauthz"
@@ -99,6 +100,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = cors.New(env), cors.Own
 	case *config.CSRF:
 		p.Filter, p.Own = csrf.New(cfg, env), csrf.Own
+	case *config.CustomResponse:
+		p.Filter, p.Own = customresponse.New(cfg, env), customresponse.Own
 	case *config.Decompressor:
 		p.Filter = decompress.New(cfg, env)
 	case *config.DynamicForward:

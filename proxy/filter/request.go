@@ -3,6 +3,7 @@ package filter
 // A request as filters have it.
 
 import (
+	"errors"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -52,6 +53,9 @@ type Room interface {
 	SetMethod(method []byte)
 	// SetReason gives the answer's reason phrase.
 	SetReason(phrase string)
+	// Restart has the request begin anew; Resumed is the note that came with that.
+	Restart(note any) error
+	Resumed() any
 }
 
 // Request is one request on its way through a chain, and its answer on the way
@@ -120,7 +124,10 @@ func (r *Request) End(o outcome.Outcome) {
 
 // Answered shows an answer that was made before the chain was entered to the
 // filters that want to see those. The room's alone.
-func (r *Request) Answered() { r.show(-1) }
+func (r *Request) Answered() {
+	r.answered = true
+	r.show(-1)
+}
 
 // Next runs what is behind the filter: the filters that are on, and at the end
 // the route and the host. It is true when there is the head of an answer to work
@@ -186,7 +193,7 @@ func (r *Request) Reply(a *Reply) {
 
 // show lets the filters behind a place work on an answer.
 func (r *Request) show(behind int) {
-	for r.at = len(r.first) - 1; r.at > behind; r.at-- {
+	for r.at = len(r.first) - 1; r.at > behind && !r.gone; r.at-- {
 		if a := r.bound.chain.answerers[r.at]; a != nil && r.first[r.at].on {
 			a.Answer(r)
 		}
@@ -195,6 +202,27 @@ func (r *Request) show(behind int) {
 
 // Over says that nobody is left to work for: Next was false, or a wait was.
 func (r *Request) Over() bool { return r.gone }
+
+// Why a request cannot begin anew: its body has not all come, or its client wants another protocol; or it would have no
+// route.
+var (
+	ErrUnfinished = errors.New("the request is not here as a whole")
+	ErrNoRoute    = errors.New("the request has no route")
+)
+
+// Restart has the request, with whatever its path and headers are by now, begin anew: a GET without a body (of a HEAD, a
+// HEAD), which passes the whole chain once more. Called after Next, in place of the answer that there is, which nobody
+// else sees; the filter returns then. An error changes nothing. Those that have the request then find note in Resumed.
+func (r *Request) Restart(note any) error {
+	err := r.room.Restart(note)
+	if err == nil {
+		r.gone = true
+	}
+	return err
+}
+
+// Resumed is the note of the filter that has had the request begin anew; nil if none has.
+func (r *Request) Resumed() any { return r.room.Resumed() }
 
 // Defer lets e hear of the request's end; those that came last hear first.
 func (r *Request) Defer(e Ender) { r.enders = append(r.enders, e) }

@@ -169,9 +169,7 @@ func (x *exchange) clear() {
 	x.retry.clear()
 	x.held.clear()
 	x.of, x.raced, x.raceEnd = nil, false, outcome.OK
-	if x.followed.times > 0 {
-		x.followed = following{}
-	}
+	x.forget()
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
 	x.gone, x.backHead = false, 0
 	x.interims, x.informed = 0, 0

@@ -172,6 +172,7 @@ func (f *filtered) make(o outcome.Outcome) bool {
 // show gives the filters the answer.
 func (f *filtered) show(local bool) {
 	res := &f.x.resp
+	f.x.info.Status = res.Status
 	f.r.Status, f.r.AnswerHeaders, f.r.Local = res.Status, filter.FieldsOf(&res.Headers), local
 }
 
@@ -229,7 +230,11 @@ func (f *filtered) Look() *streaminfo.View { return f.x.look() }
 
 // Eval lends what values of header operations are made of.
 func (f *filtered) Eval(ops []route.Op, lines *[]http1.Header, answer bool) *route.Eval {
-	return f.x.eval(ops, lines, answer)
+	e := f.x.eval(ops, lines, answer)
+	if e != nil && !answer {
+		e.View.Request = &f.x.view // not what is kept of an earlier one
+	}
+	return e
 }
 
 // SetMethod changes the method.
@@ -252,7 +257,7 @@ func (x *exchange) reason() []byte {
 
 // showEarly shows an answer to those filters that want to see what was made before
 // their chain was entered.
-func (x *exchange) showEarly() {
+func (x *exchange) showEarly(o outcome.Outcome) {
 	s := x.here.room.table.Load()
 	if s.filters == nil || !s.filters.Answers() {
 		return
@@ -260,6 +265,8 @@ func (x *exchange) showEarly() {
 	f := &filtered{x: x}
 	f.r.Worker, f.r.Info = x.w, &x.info
 	f.r.Headers, f.r.View, f.r.From = filter.FieldsOf(&x.req.Headers), &x.view, &x.from
+	f.r.AnswerTrailers = filter.FieldsOf(&f.ansTail)
+	f.r.Details, f.end = x.info.Details, o
 	f.show(true)
 	f.r.Begin(f, s.filters)
 	f.r.Answered()

@@ -9,7 +9,6 @@ package httpproxy
 //	            run: the filters and the router have it anew
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
@@ -23,6 +22,8 @@ type following struct {
 	now   bool // the request at hand is to be routed again
 	times uint32
 	paths []way
+	note  any    // of the filter that has the request begin anew
+	head  []byte // what its head is kept in then
 }
 
 // way is one way from a route to another, by their names.
@@ -56,7 +57,7 @@ func (x *exchange) follow(p *route.Redirects) bool {
 	if x.complete == 0 || !x.held.done || !x.held.on || x.reads() || x.informed > 0 || at < 0 {
 		return false
 	}
-	scheme, host, path, ok := splitURL(x.resp.Headers[at].Value)
+	scheme, host, path, ok := http1.SplitURL(x.resp.Headers[at].Value)
 	if !ok || len(x.view.Path) == 0 {
 		n.BadLocation++
 		return false
@@ -169,6 +170,7 @@ func (x *exchange) turn(v *route.Request) {
 func (x *exchange) reroute() {
 	x.followed.now = false
 	if x.flt != nil {
+		x.flt.r.End(outcome.OK)
 		x.flt.giveBack()
 	}
 	x.choose()
@@ -179,33 +181,4 @@ func (x *exchange) pickKept() {
 	x.autoHost()
 	x.view.Headers = x.req.Headers
 	x.held.on, x.whole = true, true
-}
-
-// splitURL takes an absolute URL apart; a fragment is left out. The path of one
-// that has none is "/".
-func splitURL(url []byte) (scheme, host, path []byte, ok bool) {
-	if i := bytes.IndexByte(url, '#'); i >= 0 {
-		url = url[:i]
-	}
-	scheme, rest, ok := bytes.Cut(url, []byte("://"))
-	if !ok || len(scheme) > 5 {
-		return nil, nil, nil, false
-	}
-	scheme = bytes.ToLower(scheme)
-	if string(scheme) != "http" && string(scheme) != "https" {
-		return nil, nil, nil, false
-	}
-	at := bytes.IndexAny(rest, "/?")
-	switch {
-	case at < 0:
-		host, path = rest, []byte("/")
-	case rest[at] == '?':
-		host, path = rest[:at], append([]byte("/"), rest[at:]...)
-	default:
-		host, path = rest[:at], rest[at:]
-	}
-	if len(host) == 0 || bytes.ContainsAny(host, "@ \t\\") || bytes.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return nil, nil, nil, false
-	}
-	return scheme, host, path, true
 }

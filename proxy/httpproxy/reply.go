@@ -144,8 +144,8 @@ func (x *exchange) word(o outcome.Outcome) bool {
 		route.Apply(r.ops, f, x.eval(r.ops, &lines, true))
 	}
 	x.resp.Headers = lines
-	if x.flt == nil {
-		x.showEarly()
+	if x.flt == nil && r.filter == nil { // one of those filters may have replaced the answer
+		x.showEarly(o)
 	}
 	return true
 }

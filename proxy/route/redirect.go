@@ -24,11 +24,28 @@ type location struct {
 	rewrite  pathRewrite
 }
 
+// Location is where a redirect leads that is no route's. Immutable; any goroutine.
+type Location struct{ location }
+
+// NewLocation compiles it; the path is given or stays as it is.
+func NewLocation(a *config.Redirect) *Location {
+	l := &Location{}
+	l.compile(a)
+	return l
+}
+
+// Append appends the location for a request that has a path.
+func (l *Location) Append(dst []byte, req *Request) []byte { return l.append(dst, req, 0) }
+
 func (r *Route[C]) compileRedirect(a *config.Redirect) error {
 	if a.PrefixRewrite != "" && a.RegexRewrite != nil {
 		return errors.New("redirect has both prefix_rewrite and regex_rewrite")
 	}
-	l := &r.redirect
+	r.redirect.compile(a)
+	return nil
+}
+
+func (l *location) compile(a *config.Redirect) {
 	l.scheme, l.host, l.path, l.strip = a.Scheme, a.Host, a.Path, a.StripQuery
 	if l.scheme == "" && a.HTTPS {
 		l.scheme = "https"
@@ -38,7 +55,6 @@ func (r *Route[C]) compileRedirect(a *config.Redirect) error {
 	}
 	l.hasQuery = strings.Contains(a.Path, "?")
 	l.rewrite = compilePathRewrite(a.PrefixRewrite, a.RegexRewrite)
-	return nil
 }
 
 // HasLocation reports whether the answer of a Redirect or Direct has a location: 201 and 3xx (Filter::decodeHeaders), unless
@@ -57,7 +73,11 @@ func (r *Route[C]) AppendLocation(dst []byte, req *Request) []byte {
 		dst = append(append(dst, "https://"...), req.Host...)
 		return append(dst, req.Path...)
 	}
-	l := &r.redirect
+	return r.redirect.append(dst, req, r.matchPath)
+}
+
+// append appends the location; matched is how much of the path a rewrite replaces.
+func (l *location) append(dst []byte, req *Request, matched int) []byte {
 	scheme := l.scheme
 	if scheme == "" {
 		dst = append(dst, req.Scheme...)
@@ -71,7 +91,7 @@ func (r *Route[C]) AppendLocation(dst []byte, req *Request) []byte {
 		dst = append(dst, l.host...)
 	}
 	dst = append(dst, l.port...)
-	return r.appendLocationPath(dst, req.Path)
+	return l.appendPath(dst, req.Path, matched)
 }
 
 // requestHost is the request's host, without its port if there is a new one, or if the scheme changes and the port was the
@@ -110,9 +130,8 @@ func (l *location) keepsScheme(req *Request) bool {
 	return string(req.Scheme) == string(req.ForwardedProto)
 }
 
-// appendLocationPath appends path and query. The query of path_redirect wins over the request's and is never stripped.
-func (r *Route[C]) appendLocationPath(dst, path []byte) []byte {
-	l := &r.redirect
+// appendPath appends path and query. The query of path_redirect wins over the request's and is never stripped.
+func (l *location) appendPath(dst, path []byte, matched int) []byte {
 	begin := len(dst)
 	switch {
 	case l.path != "":
@@ -122,7 +141,7 @@ func (r *Route[C]) appendLocationPath(dst, path []byte) []byte {
 		}
 	default:
 		var rewritten bool
-		if dst, rewritten = l.appendRewritten(dst, path, r.matchPath); !rewritten {
+		if dst, rewritten = l.appendRewritten(dst, path, matched); !rewritten {
 			dst = append(dst, path...)
 		}
 	}

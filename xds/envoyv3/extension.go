@@ -126,6 +126,8 @@ const (
 	chainAction  kind = "matcher action, of a listener"
 	rbacAction   kind = "matcher action, of RBAC"
 	filterAction kind = "matcher action, of an HTTP filter"
+
+	responsePolicy kind = "custom response policy"
 )
 
 // extension is one implementation; name is how Envoy calls it in its texts.
@@ -137,7 +139,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), customResponseExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

@@ -26,6 +26,7 @@ import (
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	csrfv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/csrf/v3"
+	customv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/custom_response/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
 	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_forward_proxy/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
@@ -137,7 +138,7 @@ func filterTables() []table {
 			{of: &ondemandv3.PerRouteConfig{}, never: notes{"odcds": "clusters come by CDS"}},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), decompressorTables(), extAuthzTables(), extProcTables(),
+		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), customResponseTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
 		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), transcoderTables(), matchedTables(), sessionTables(), wasmTables(),
 	)
@@ -182,6 +183,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.rbac(p, m)
 	case *webv3.GrpcWeb:
 		return &config.GRPCWeb{}
+	case *customv3.CustomResponse:
+		return d.customResponse(p, m)
 	case *corsv3.Cors:
 		return &config.CORS{}
 	case *csrfv3.CsrfPolicy:
@@ -243,6 +246,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.transcoder(p, m)
 	case *rbacv3.RBACPerRoute:
 		return d.rbac(p.dot("rbac"), m.GetRbac())
+	case *customv3.CustomResponse:
+		return d.customResponse(p, m)
 	case *corsv3.CorsPolicy:
 		return d.corsPolicy(p, m)
 	case *csrfv3.CsrfPolicy:

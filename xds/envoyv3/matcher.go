@@ -31,6 +31,8 @@ type treePlace struct {
 	refusal string
 	// action reads an action and gives its number.
 	action func(p path, m *xdscorev3.TypedExtensionConfig) int
+	// answersOnly says that there is no request to look at.
+	answersOnly bool
 
 	depth, branches int
 }

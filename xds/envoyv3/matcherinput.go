@@ -64,6 +64,9 @@ func (d *decoder) matchInput(p path, m *xdscorev3.TypedExtensionConfig, at *tree
 	default:
 		in.Kind = connInputKind(m)
 	}
+	if at.answersOnly && (in.Kind == config.InputRequestHeader || in.Kind == config.InputQuery) {
+		d.warn(p, "answers are matched by themselves: what is asked of the request never holds")
+	}
 	return in
 }
 
