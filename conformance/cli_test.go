@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ func socketAddress(addr string) string {
 	return fmt.Sprintf("socket_address: {address: %s, port_value: %s}", host, port)
 }
 
-func pipe(path string) string { return fmt.Sprintf("pipe: {path: %q}", path) }
+func pipe(path string) string { return fmt.Sprintf("pipe: {path: %q, mode: 384}", path) }
 
 // httpConfig forwards all HTTP that comes to listen.
 func httpConfig(admin, listen, upstream string) string {
@@ -291,6 +292,9 @@ func TestUnixListeners(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := launch(t, program(t, "./cmd/attache"), "-c", write(t, httpConfig(freeAddr(t), pipe(path), hello(t))))
 			s.serving("unix", path)
+			if info, err := os.Stat(path); name == "pipe" && (err != nil || info.Mode().Perm() != 0o600) {
+				t.Errorf("the socket is %v, %v", info.Mode(), err)
+			}
 			dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "unix", path)
 			}

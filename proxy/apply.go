@@ -167,7 +167,7 @@ func (a *update) reopen(before *serving) error {
 }
 
 func sameSockets(a, b *config.Listener) bool {
-	return a.Address == b.Address && slices.Equal(a.Additional, b.Additional) &&
+	return a.Address == b.Address && slices.Equal(a.Additional, b.Additional) && slices.Equal(a.AdditionalKeepalive, b.AdditionalKeepalive) &&
 		a.BindToPort == b.BindToPort && a.Backlog == b.Backlog && a.Keepalive == b.Keepalive && a.Freebind == b.Freebind
 }
 

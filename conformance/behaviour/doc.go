@@ -8,6 +8,8 @@
 //	static_resources: …            (YAML of a bootstrap; $web is the address of the host web)
 //	-- file runtime/on --
 //	0                              (a file below the directory $dir)
+//	-- env --
+//	NAME=VALUE                     (what the program finds in its environment)
 //	-- steps --
 //	host web                       what it answers, one line for each request in turn
 //	    503 | x-reason: full

@@ -30,6 +30,7 @@ type h2conn struct {
 	room    loop.Waiter
 	gone    string // how it ended
 	opened  func(*h2stream)
+	frame   func(http2.Frame) // what came for the connection
 }
 
 // h2stream is one request and its answer.
@@ -59,6 +60,7 @@ func serveH2(h *host, c *wire, r *bufio.Reader, told string) {
 		return
 	}
 	x := newH2(c, r)
+	x.frame = func(f http2.Frame) { h.w.frame(h.name, f) }
 	x.opened = func(st *h2stream) {
 		st.last().tls, told = told, ""
 		x.w.Go(func() { h.answerH2(st) })
@@ -68,8 +70,9 @@ func serveH2(h *host, c *wire, r *bufio.Reader, told string) {
 }
 
 // dialH2 is a client's side.
-func dialH2(c *wire) *h2conn {
+func dialH2(w *world, c *wire) *h2conn {
 	x := newH2(c, c)
+	x.frame = func(f http2.Frame) { w.frame("client", f) }
 	_, _ = io.WriteString(c, http2.ClientPreface)
 	_ = x.framer.WriteSettings()
 	x.w.Go(x.read)
@@ -108,6 +111,7 @@ func (x *h2conn) take(f http2.Frame) {
 		if f.IsAck() {
 			return
 		}
+		x.frame(f)
 		if n, ok := f.Value(http2.SettingInitialWindowSize); ok {
 			for _, st := range x.streams {
 				st.window += int64(n) - x.initial
@@ -135,6 +139,7 @@ func (x *h2conn) take(f http2.Frame) {
 		}
 	case *http2.PingFrame:
 		if !f.IsAck() {
+			x.frame(f)
 			_ = x.framer.WritePing(true, f.Data)
 		}
 	case *http2.GoAwayFrame:

@@ -179,7 +179,7 @@ func (w *world) connect(r *request) (*connection, error) {
 	}
 	k.r = bufio.NewReader(k.c)
 	if r.h2 {
-		k.h2 = dialH2(k.c)
+		k.h2 = dialH2(w, k.c)
 	}
 	if r.on != "" {
 		w.named[r.on] = k

@@ -20,6 +20,8 @@ type Script struct {
 	Files map[string]string
 	// Certs are those of the parts "cert NAME" (tls.go), by name: their lines.
 	Certs map[string][]string
+	// Env are environment variables, NAME=VALUE each, of the part "env".
+	Env []string
 
 	steps []step
 }
@@ -38,7 +40,7 @@ func Parse(text string) (*Script, error) {
 	for i, line := range strings.Split(text, "\n") {
 		if name, ok := part(line); ok {
 			at = name
-			if at != "config" && at != "steps" && !strings.HasPrefix(at, "config ") && !strings.HasPrefix(at, "file ") && !strings.HasPrefix(at, "cert ") {
+			if at != "config" && at != "steps" && at != "env" && !strings.HasPrefix(at, "config ") && !strings.HasPrefix(at, "file ") && !strings.HasPrefix(at, "cert ") {
 				return nil, fmt.Errorf("line %d: no part is called %q", i+1, at)
 			}
 			steps = steps || at == "steps"
@@ -72,6 +74,10 @@ func (s *Script) add(at, line string) error {
 		s.Title += line + "\n"
 	case at == "config":
 		s.Config += line + "\n"
+	case at == "env":
+		if line != "" {
+			s.Env = append(s.Env, line)
+		}
 	case strings.HasPrefix(at, "file "):
 		s.Files[strings.TrimPrefix(at, "file ")] += line + "\n"
 	case strings.HasPrefix(at, "cert "):

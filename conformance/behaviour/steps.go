@@ -10,19 +10,23 @@ package behaviour
 //	host NAME raw             reads bytes and says nothing
 //	host NAME memcached […]   is a memcached that has KEY=VALUE… (memcached.go)
 //	file NAME                 moves a file of the lines below into its place in $dir
-//	dns NAME HOST…            what a name stands for from now on
+//	dns NAME HOST… [ttl 30s]  what a name stands for from now on
 //	raw                       the lines below, as they are, to the first listener
 //	tcp, tcp NAME             a client that speaks no HTTP (tcp.go)
 //	go METHOD TARGET, join    requests side by side
 //	wait 3s                   lets time pass
 //	stats PATTERN…            statistics with a value, by name (* is any text)
-//	logs                      what was logged to $log since the last time
+//	logs [NAME]               what was logged to $log since the last time; to another file of
+//	                          $dir, stdout and stderr, whose loggers write there, among them
+//	sockets                   what was asked of the sockets that were opened (sockets.go)
+//	frames                    what hosts and clients were sent for the HTTP/2 connection itself
 //	warnings                  what was said of the configuration that is live
 //	apply NAME                makes the part "config NAME" live
 //
 // What hosts saw is shown below the step in which they saw it.
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,8 +45,9 @@ func (w *world) run(s *Script, st step) (string, error) {
 		return "", w.write(rest, strings.Join(st.file, "\n")+"\n")
 	case "dns":
 		name, hosts, _ := strings.Cut(rest, " ")
-		w.names[name] = strings.Fields(hosts)
-		return "", nil
+		r, err := parseRecord(hosts)
+		w.names[name] = r
+		return "", err
 	case "go":
 		if err := w.begin(step{text: rest, args: st.args}); err != nil {
 			return "", err
@@ -59,7 +64,11 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "stats":
 		return w.stats(strings.Fields(rest))
 	case "logs":
-		return w.logged()
+		return w.logged(cmp.Or(rest, "log"))
+	case "sockets":
+		return shown(&w.asked), nil
+	case "frames":
+		return shown(&w.framed), nil
 	case "warnings":
 		var b strings.Builder
 		for _, p := range w.warned {
@@ -196,17 +205,17 @@ func (w *world) stats(patterns []string) (string, error) {
 	return b.String(), err
 }
 
-// logged shows what came to $log; what is buffered is written by then.
-func (w *world) logged() (string, error) {
+// logged shows what came to a log; what is buffered is written by then.
+func (w *world) logged(name string) (string, error) {
 	if err := w.settle(12 * time.Second); err != nil {
 		return "", err
 	}
-	data, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
 	if err != nil {
 		return "= (no log)\n", nil
 	}
-	more := string(data[w.logs["log"]:])
-	w.logs["log"] = len(data)
+	more := string(data[w.logs[name]:])
+	w.logs[name] = len(data)
 	var b strings.Builder
 	for line := range strings.Lines(more) {
 		b.WriteString("= " + scrub(strings.TrimSuffix(line, "\n")) + "\n")

@@ -8,6 +8,7 @@ package behaviour
 //	expired             it was good yesterday
 //	revoked             it stands in the authority's list
 //	authority           it may sign, below the authority
+//	rsa                 its key is RSA's; else ECDSA's
 //	staple              it says that an OCSP answer must come with it
 //
 // Below $dir are then NAME.pem (with those between it and the root), NAME.key, and
@@ -119,6 +120,8 @@ func (c *certificates) make(name string, lines []string) error {
 			revoked = true
 		case "authority":
 			signs = true
+		case "rsa":
+			l.RSA = true
 		case "staple":
 			l.MustStaple = true
 		default:

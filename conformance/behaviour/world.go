@@ -46,7 +46,9 @@ type world struct {
 	last    *config.Snapshot
 	warned  []bootstrap.Problem // of the last configuration
 	hosts   []*host
-	names   map[string][]string // in DNS, by name: hosts
+	names   map[string]record // in DNS, by name
+	asked   []string          // of sockets, since they were shown
+	framed  []string          // of HTTP/2's connections, since they were shown
 	named   map[string]*connection
 	talkers map[string]*talker
 	seen    []sighting
@@ -76,7 +78,7 @@ func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m
 func newWorld(t testing.TB, s *Script) *world {
 	w := &world{
 		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(),
-		names: map[string][]string{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
+		names: map[string]record{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
 	}
 	w.sim.OnWake(func() {
 		select {
@@ -85,6 +87,7 @@ func newWorld(t testing.TB, s *Script) *world {
 		}
 	})
 	w.proxy, w.upstream, w.client = w.sim.Worker("proxy"), w.sim.Worker("hosts"), w.sim.Worker("clients")
+	w.sim.OnSocket(w.socket)
 	w.findHosts(s)
 	return w
 }
@@ -155,16 +158,31 @@ func (w *world) concrete(yaml string) string {
 	})
 }
 
+// record is what a name stands for.
+type record struct {
+	hosts []string
+	ttl   time.Duration // 0: none is said
+}
+
+func parseRecord(words string) (r record, err error) {
+	words, ttl, has := strings.Cut(words, " ttl ")
+	if has {
+		r.ttl, err = time.ParseDuration(ttl)
+	}
+	r.hosts = strings.Fields(words)
+	return r, err
+}
+
 // Lookup is DNS: the names that the steps "dns" have given, and those of hosts.
 func (w *world) Lookup(_ context.Context, name string, _ config.DNSFamily) (addrs []netip.Addr, ttl time.Duration, err error) {
-	hosts, known := w.names[name]
+	r, known := w.names[name]
 	if !known {
 		return nil, 0, upstream.ErrNotFound
 	}
-	for _, h := range hosts {
+	for _, h := range r.hosts {
 		addrs = append(addrs, hostIP(slices.Index(w.hosts, w.host(h))))
 	}
-	return addrs, 0, nil
+	return addrs, r.ttl, nil
 }
 
 // With is DNS as a cluster's own servers have it: a name there is "name@server", if a
@@ -178,7 +196,7 @@ type asked struct {
 
 func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
 	for _, server := range a.of.Servers {
-		if at := name + "@" + server.Addr().String(); a.names[at] != nil {
+		if at := name + "@" + server.Addr().String(); a.names[at].hosts != nil {
 			name = at
 			break
 		}
@@ -190,6 +208,10 @@ func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily)
 func (w *world) start(s *Script) error {
 	if err := w.issue(s); err != nil {
 		return err
+	}
+	for _, line := range s.Env {
+		name, value, _ := strings.Cut(line, "=")
+		w.t.Setenv(name, w.concrete(value))
 	}
 	for name, text := range s.Files {
 		data, err := content(name, text)
@@ -212,7 +234,30 @@ func (w *world) start(s *Script) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(s.Config, "access_loggers.stream.") {
+		if err := w.takeOutput(); err != nil {
+			return err
+		}
+	}
 	return w.apply(s.Config)
+}
+
+// takeOutput has what is written to the program's own output come to files of $dir,
+// until the world ends.
+func (w *world) takeOutput() error {
+	for name, std := range map[string]**os.File{"stdout": &os.Stdout, "stderr": &os.Stderr} {
+		f, err := os.Create(filepath.Join(w.dir, name))
+		if err != nil {
+			return err
+		}
+		was := *std
+		*std = f
+		w.t.Cleanup(func() {
+			*std = was
+			_ = f.Close()
+		})
+	}
+	return nil
 }
 
 func (w *world) log() *slog.Logger {

@@ -12,6 +12,8 @@ type Listener struct {
 	Address Address
 	// Additional are further addresses that serve the same chains.
 	Additional []Address
+	// AdditionalKeepalive is what each of Additional has in place of Keepalive.
+	AdditionalKeepalive []Keepalive
 	// BindToPort false means that the listener is described but accepts
 	// nothing itself.
 	BindToPort bool

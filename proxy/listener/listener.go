@@ -60,8 +60,8 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 		l.addrs = at(asked)
 		return l, nil
 	}
-	for _, a := range at(asked) {
-		at, err := l.open(a, asked)
+	for i, a := range at(asked) {
+		at, err := l.open(a, asked, keepaliveAt(asked, i))
 		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("listen: %w", err)
@@ -72,12 +72,12 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 }
 
 // open listens on one address: the first worker's socket settles the port.
-func (l *Listener) open(a config.Address, asked *config.Listener) (config.Address, error) {
+func (l *Listener) open(a config.Address, asked *config.Listener, keepalive config.Keepalive) (config.Address, error) {
 	if a.Inside != "" {
 		l.openInside(a.Inside)
 		return a, nil
 	}
-	o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: asked.Keepalive, Freebind: asked.Freebind}
+	o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: keepalive, Freebind: asked.Freebind}
 	if a.Path != "" {
 		l.shared = &loop.SharedSocket{}
 		o.Shared = l.shared
@@ -100,6 +100,15 @@ func (l *Listener) open(a config.Address, asked *config.Listener) (config.Addres
 		}
 	}
 	return a, nil
+}
+
+// keepaliveAt is what the socket at the ith address has: 0 is the listener's own, those
+// behind it are the additional ones.
+func keepaliveAt(asked *config.Listener, i int) config.Keepalive {
+	if i > 0 && i <= len(asked.AdditionalKeepalive) {
+		return asked.AdditionalKeepalive[i-1]
+	}
+	return asked.Keepalive
 }
 
 // openInside listens for what the workers themselves dial by name.

@@ -49,9 +49,10 @@ type Sim struct {
 	order     []*site
 	all       *site // what holds for every address
 	shared    map[*SharedSocket]*backlog
-	woken     func() // see OnWake
-	nextPort  uint16 // of a listener that wants a free one
-	nextLocal uint16 // ephemeral ports of clients
+	woken     func()            // see OnWake
+	asked     func(SocketAsked) // see OnSocket
+	nextPort  uint16            // of a listener that wants a free one
+	nextLocal uint16            // ephemeral ports of clients
 	stats     SimStats
 }
 

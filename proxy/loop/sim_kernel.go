@@ -181,6 +181,7 @@ func (k *simKernel) listen(a config.Address, o ListenOptions) (int, config.Addre
 	b.sockets = append(b.sockets, x)
 	fd := k.install(x)
 	k.s.note(k, opListen, fd, 0)
+	k.tellAsked(false, b.site.addr, o)
 	return fd, b.site.addr, nil
 }
 
@@ -217,7 +218,7 @@ func (k *simKernel) accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	return n, y.remote, 0
 }
 
-func (k *simKernel) connect(a config.Address, _ config.Keepalive) (int, syscall.Errno) {
+func (k *simKernel) connect(a config.Address, o config.Keepalive) (int, syscall.Errno) {
 	a = plain(a)
 	switch {
 	case k.dead:
@@ -240,6 +241,7 @@ func (k *simKernel) connect(a config.Address, _ config.Keepalive) (int, syscall.
 	x.site.add(x)
 	fd := k.install(x)
 	s.note(k, opConnect, fd, int(x.local.Port()))
+	k.tellAsked(true, a, ListenOptions{Keepalive: o})
 	s.push(simEvent{at: s.now + x.delay(), kind: evSyn, sock: x})
 	return fd, syscall.EINPROGRESS
 }

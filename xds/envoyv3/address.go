@@ -66,11 +66,7 @@ func (d *decoder) hostOrIP(p path, m *corev3.Address) config.Address {
 }
 
 func (d *decoder) tcpOnly(p path, m *corev3.SocketAddress) bool {
-	tcp := m.GetProtocol() == corev3.SocketAddress_TCP
-	if !tcp {
-		d.never(p.dot("protocol"), "TCP only")
-	}
-	return tcp
+	return m.GetProtocol() == corev3.SocketAddress_TCP // else the walk has refused it
 }
 
 func (d *decoder) port(p path, m *corev3.SocketAddress) uint16 {

@@ -67,9 +67,6 @@ func (d *decoder) h2(p path, m *corev3.Http2ProtocolOptions) config.H2Options {
 		Keepalive:               d.h2Keepalive(p.dot("connection_keepalive"), m.GetConnectionKeepalive()),
 		Settings:                d.h2Settings(p.dot("custom_settings_parameters"), m),
 	}
-	if m.GetAllowMetadata() {
-		d.never(p.dot("allow_metadata"), "METADATA frames are not passed on")
-	}
 	return o
 }
 

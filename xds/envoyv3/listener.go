@@ -47,14 +47,31 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 	if l.Name == "" && !l.Address.IsZero() {
 		l.Name = l.Address.String()
 	}
-	for i, a := range m.GetAdditionalAddresses() {
-		l.Additional = append(l.Additional, d.ipOrPipe(p.dot("additional_addresses").at(i).dot("address"), a.GetAddress()))
-	}
+	d.additional(p, m, l)
 	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Keepalive)
 	d.watched(p.dot("access_log"), m.GetAccessLog(), "give the log to the connection manager or the TCP proxy")
 	d.chains(p, m, l)
 	d.listenerFilters(p, m, l)
 	return l
+}
+
+// additional reads the further addresses: what one says of its socket stands in place
+// of what the listener says.
+func (d *decoder) additional(p path, m *listenerv3.Listener, l *config.Listener) {
+	for i, a := range m.GetAdditionalAddresses() {
+		p := p.dot("additional_addresses").at(i)
+		l.Additional = append(l.Additional, d.ipOrPipe(p.dot("address"), a.GetAddress()))
+		k := l.Keepalive // of tcp_keepalive alone: socket_options are not read yet
+		if a.GetTcpKeepalive() != nil {
+			k = d.keepalive(p.dot("tcp_keepalive"), a.GetTcpKeepalive())
+		}
+		if own := a.GetSocketOptions(); own != nil {
+			d.socketOptions(p.dot("socket_options").dot("socket_options"), own.GetSocketOptions(), &k)
+		} else {
+			(&decoder{}).socketOptions(p, m.GetSocketOptions(), &k) // what is wrong with them is said once
+		}
+		l.AdditionalKeepalive = append(l.AdditionalKeepalive, k)
+	}
 }
 
 // internalListener reads a listener that only this process reaches, by its name. The

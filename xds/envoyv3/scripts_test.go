@@ -25,51 +25,14 @@ import (
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
 )
 
-const (
-	behaviourScripts = "../../conformance/behaviour/testdata"
-	unscripted       = "testdata/unscripted.txt"
-)
+const behaviourScripts = "../../conformance/behaviour/testdata"
 
-// A field that is honoured has a script that sets it. testdata/unscripted.txt lists
-// those from before there were scripts; it only ever gets shorter (-update takes out
-// what has a script now).
+// A field that is honoured has a script that sets it, or a test that stands in.
 func TestFieldsHaveScripts(t *testing.T) {
-	data, err := os.ReadFile(unscripted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	excused := map[string]bool{}
-	for line := range strings.Lines(string(data)) {
-		excused[strings.TrimSpace(line)] = true
-	}
 	scripts := scriptsByField()
 	for _, field := range honouredFields() {
-		switch shown := len(scripts[field]) > 0; {
-		case shown && excused[field] && *update:
-			delete(excused, field)
-		case shown && excused[field]:
-			t.Errorf("%s is shown by %s: take it out of %s (-update)", field, scripts[field][0], unscripted)
-		case !shown && elsewhere[field] != "":
-			if excused[field] && *update {
-				delete(excused, field)
-			}
-		case !shown && !excused[field]:
+		if len(scripts[field]) == 0 && elsewhere[field] == "" {
 			t.Errorf("%s is honoured and no script of conformance/behaviour sets it: write one", field)
-		}
-	}
-	for field := range excused {
-		if !slices.Contains(honouredFields(), field) {
-			if *update {
-				delete(excused, field)
-				continue
-			}
-			t.Errorf("%s stands in %s and is not honoured (-update)", field, unscripted)
-		}
-	}
-	if *update {
-		text := strings.Join(slices.Sorted(maps.Keys(excused)), "\n") + "\n"
-		if err := os.WriteFile(unscripted, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
 		}
 	}
 }
@@ -81,14 +44,26 @@ var elsewhere = map[string]string{
 	"envoy.config.bootstrap.v3.Admin.address":                                                        "conformance/cli_test.go TestAdminRules",
 	"envoy.config.bootstrap.v3.Bootstrap.DynamicResources.ads_config":                                "conformance/foreign_test.go TestStockControlPlane",
 	"envoy.config.bootstrap.v3.Bootstrap.admin":                                                      "conformance/cli_test.go TestAdminRules",
+	"envoy.config.bootstrap.v3.ClusterManager.load_stats_config":                                     "conformance/controlplane_test.go TestLoadStatsConfig",
+	"envoy.config.cluster.v3.Cluster.lrs_server":                                                     "conformance/pair_test.go TestLoadReports",
 	"envoy.config.core.v3.Address.pipe":                                                              "conformance/cli_test.go TestUnixListeners",
 	"envoy.config.core.v3.ApiConfigSource.api_type":                                                  "conformance/foreign_test.go TestStockControlPlane",
 	"envoy.config.core.v3.ApiConfigSource.grpc_services":                                             "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.ApiConfigSource.set_node_on_first_message_only":                            "xds/client/protocol/script_test.go TestScripts",
 	"envoy.config.core.v3.ApiConfigSource.transport_api_version":                                     "conformance/foreign_test.go TestStockControlPlane",
 	"envoy.config.core.v3.ConfigSource.api_config_source":                                            "conformance/foreign_test.go TestStockControlPlane",
+	"envoy.config.core.v3.ConfigSource.self":                                                         "conformance/pair_test.go TestLoadReports",
+	"envoy.config.core.v3.DataSource.watched_directory":                                              "xds/secretfile/watch_test.go TestWatchedDirectory",
 	"envoy.config.core.v3.GrpcService.EnvoyGrpc.max_receive_message_length":                          "xds/client/stream/stream_test.go TestMaxMessage",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials.ssl_credentials":                 "conformance/controlplane_test.go TestGoogleGRPC",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials.cert_chain":                          "conformance/controlplane_test.go TestGoogleGRPC",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials.private_key":                         "conformance/controlplane_test.go TestGoogleGRPC",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.SslCredentials.root_certs":                          "conformance/controlplane_test.go TestGoogleGRPC",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.channel_credentials":                                "conformance/controlplane_test.go TestGoogleGRPC",
+	"envoy.config.core.v3.GrpcService.GoogleGrpc.stat_prefix":                                        "conformance/controlplane_test.go TestGoogleGRPC",
 	"envoy.config.core.v3.GrpcService.GoogleGrpc.target_uri":                                         "conformance/sdsunix_test.go TestSecretsOverUnixSocket",
 	"envoy.config.core.v3.GrpcService.google_grpc":                                                   "conformance/sdsunix_test.go TestSecretsOverUnixSocket",
+	"envoy.config.core.v3.Pipe.mode":                                                                 "conformance/cli_test.go TestUnixListeners",
 	"envoy.config.core.v3.Pipe.path":                                                                 "conformance/cli_test.go TestUnixListeners",
 	"envoy.config.endpoint.v3.LedsClusterLocalityConfig.leds_collection_name":                        "xds/client/leds_test.go TestCollections",
 	"envoy.config.endpoint.v3.LedsClusterLocalityConfig.leds_config":                                 "xds/client/leds_test.go TestCollections",
@@ -98,9 +73,9 @@ var elsewhere = map[string]string{
 	"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.scoped_rds":            "xds/client/scopes_test.go TestScopes",
 	"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext.ocsp_staple_policy":              "proxy/transport/verify_test.go TestStaplePolicy",
 	"envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.trust_bundles":              "proxy/config/secret_test.go TestSPIFFEBundleMap",
+	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.ocsp_staple":                           "proxy/transport/verify_test.go TestStaplePolicy",
 	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.password":                              "proxy/config/secret_test.go TestLockedKeys",
 	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.pkcs12":                                "proxy/config/secret_test.go TestPKCS12",
-	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.ocsp_staple":                           "proxy/transport/verify_test.go TestStaplePolicy",
 }
 
 // A test that stands in for a script is there.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -36,8 +37,8 @@ const (
 )
 
 func (d *decoder) keepalive(p path, m *corev3.TcpKeepalive) config.Keepalive {
-	if m == nil {
-		return config.Keepalive{}
+	if m == nil || zero(m.GetKeepaliveProbes()) || zero(m.GetKeepaliveTime()) || zero(m.GetKeepaliveInterval()) {
+		return config.Keepalive{} // 0 of any turns it off
 	}
 	return config.Keepalive{
 		Enabled:  true,
@@ -46,6 +47,9 @@ func (d *decoder) keepalive(p path, m *corev3.TcpKeepalive) config.Keepalive {
 		Probes:   int(d.keepaliveMax(p.dot("keepalive_probes"), m.GetKeepaliveProbes().GetValue(), maxKeepaliveProbes)),
 	}
 }
+
+// zero reports whether a value is there and 0.
+func zero(m *wrapperspb.UInt32Value) bool { return m != nil && m.GetValue() == 0 }
 
 func (d *decoder) keepaliveMax(p path, v, limit uint32) uint32 {
 	if v > limit {

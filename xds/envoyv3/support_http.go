@@ -102,7 +102,6 @@ func httpTables() []table {
 				"stream_error_on_invalid_http_messaging override_stream_error_on_invalid_http_message connection_keepalive",
 			partly: notes{
 				"hpack_table_size":           "at most 1 MiB",
-				"allow_metadata":             "false only: METADATA frames are not passed on",
 				"custom_settings_parameters": "at most 32, none that has a field of its own",
 			},
 			noEffect: notes{
@@ -110,6 +109,7 @@ func httpTables() []table {
 				"use_oghttp2_codec":       "attache has its own codec",
 				"enable_huffman_encoding": "what is shorter is sent",
 			},
+			never: notes{"allow_metadata": "METADATA frames are not passed on"},
 		},
 		{of: &corev3.Http2ProtocolOptions_SettingsParameter{}, honoured: "identifier value"},
 		{of: &corev3.KeepaliveSettings{}, honoured: "interval timeout interval_jitter connection_idle_interval"},

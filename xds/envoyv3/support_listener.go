@@ -44,11 +44,7 @@ func listenerTables() []table {
 		{of: &listenerv3.Listener_DeprecatedV1{}, honoured: "bind_to_port"},
 		{
 			of:       &listenerv3.AdditionalAddress{},
-			honoured: "address",
-			refused: notes{
-				"socket_options": "additional addresses have the listener's socket options",
-				"tcp_keepalive":  "additional addresses have the listener's keep-alive",
-			},
+			honoured: "address socket_options tcp_keepalive",
 		},
 		{
 			of:       &listenerv3.FilterChain{},

@@ -29,9 +29,9 @@ func sharedTables() []table {
 		{
 			of:       &corev3.SocketAddress{},
 			honoured: "address port_value",
-			partly:   notes{"protocol": "TCP only"},
 			strict:   true,
 			never: notes{
+				"protocol":                   "TCP only",
 				"named_port":                 "give port_value",
 				"resolver_name":              "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
 				"network_namespace_filepath": "the program would have to enter it",

@@ -33,13 +33,13 @@ func sourceTables() []table {
 			partly: notes{
 				"api_type":              "GRPC and DELTA_GRPC; their AGGREGATED forms are the same",
 				"transport_api_version": "V3 only",
-				"cluster_names":         "only with REST, which is not supported",
 			},
 			noEffect: notes{
 				"refresh_delay":   "only with REST",
 				"request_timeout": "only with REST",
 			},
 			refused: notes{
+				"cluster_names":       "only with REST, which is not supported",
 				"rate_limit_settings": "requests follow responses; there is nothing to limit",
 				"config_validators":   "every resource is checked anyhow",
 			},

@@ -49,7 +49,7 @@ A field that is set is one of:
 | refused always | an error even then: without the field a request would go where it must not, or a check would be missing |
 
 The last column names a script of ` + "`conformance/behaviour/testdata`" + ` that sets the field ("many": more than four do); it is
-read from the scripts. Honoured fields without one are those of ` + "`xds/envoyv3/testdata/unscripted.txt`" + `, a list that only gets shorter.
+read from the scripts. For what the simulator cannot show it names a Go test. No field is honoured without one.
 
 A message or field that is not listed is refused; messages marked *strict* refuse what is not listed always.
 

@@ -117,6 +117,39 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
+// A directory that is watched for a secret tells of files elsewhere that were written in
+// place: before the slow look would.
+func TestWatchedDirectory(t *testing.T) {
+	ca := pki.New(t, "ca")
+	dir, watched := t.TempDir(), t.TempDir()
+	one, two := ca.Issue(pki.Leaf{}), ca.Issue(pki.Leaf{})
+	write(t, dir, one)
+	s := spec(dir)
+	s.Certificate.Chain.Directory, s.Certificate.Key.Directory = watched, watched
+	words := make(chan word, 16)
+	w := New(reporter(words))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	defer func() { cancel(); <-done }()
+	w.Set(map[string]*config.SecretSpec{"k": s})
+	if got := heard(t, words, 5*time.Second); got.serial != one.Cert.SerialNumber.String() {
+		t.Fatalf("at first %+v", got)
+	}
+	for name, text := range map[string]string{"chain": two.ChainPEM(), "key": two.KeyPEM()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(watched, "..data"), "2")
+	if got := heard(t, words, 5*time.Second); got.serial != two.Cert.SerialNumber.String() {
+		t.Errorf("then %+v", got)
+	}
+}
+
 // Without the kernel's word the slow look finds what has changed; a chain and a
 // key that do not fit for a moment are no error; what stays bad is one, once.
 func TestSlowLook(t *testing.T) {

@@ -1,0 +1,25 @@
+package loop
+
+// What a worker asks of its sockets: the simulated network has no kernel that would
+// do it, so tests look at what was asked.
+
+import "github.com/attache-mesh/attache/proxy/config"
+
+// SocketAsked is a socket that a worker opened.
+type SocketAsked struct {
+	Worker  string // by whom
+	Connect bool   // to Address; else it listens there
+	Address config.Address
+	// ListenOptions are what is asked of it; a connection has Keepalive alone.
+	ListenOptions
+}
+
+// OnSocket has f called for each socket that listens or connects from now on. Not for
+// pairs and for what was accepted.
+func (s *Sim) OnSocket(f func(SocketAsked)) { s.asked = f }
+
+func (k *simKernel) tellAsked(connect bool, a config.Address, o ListenOptions) {
+	if k.s.asked != nil {
+		k.s.asked(SocketAsked{k.name, connect, a, o})
+	}
+}
