@@ -255,7 +255,7 @@ func follow(table *route.Table[string], v *vector) outcome {
 
 // virtualCluster is the tool's name of it: what belongs to none of a host's is "other".
 func virtualCluster(r *route.Route[string], req *route.Request) string {
-	if name := r.VirtualCluster(req); name != "" || len(r.Host.VirtualClusters) == 0 {
+	if name, _ := r.VirtualCluster(req); name != "" || len(r.Host.VirtualClusters) == 0 {
 		return name
 	}
 	return "other"

@@ -41,6 +41,7 @@ func (s *Server) Figures() *stats.Sum {
 			for _, l := range listeners {
 				addListener(l, w, add)
 			}
+			s.tallies.Stats(w, add)
 			addWorker(w, add)
 			rows <- one
 		})

@@ -31,6 +31,9 @@ func (a *update) compile(asked *config.RouteTable, old *routes) (*routes, error)
 		}
 	}
 	table, err := httpproxy.Recompile(before, asked, a.regroup, a.Cluster)
+	if err == nil {
+		table.Count(a.tallies)
+	}
 	return &routes{asked: asked, table: table}, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/transport"
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
@@ -55,6 +56,7 @@ type Server struct {
 	env      *transport.Env
 	security *upstream.Security
 	logs     *accesslog.Files
+	tallies  *route.Tallies
 	// directory finds listeners by address, for those that hand connections on.
 	directory listener.Directory
 
@@ -91,6 +93,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.logs = accesslog.NewFiles(len(s.workers))
+	s.tallies = route.NewTallies(len(s.workers))
 	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}
 	s.security = &upstream.Security{Env: s.env, Secrets: s.secrets}
 	if len(o.Workers) == 0 {

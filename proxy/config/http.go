@@ -131,9 +131,12 @@ type HTTP struct {
 
 	// The router filter's. StrictHeaders are refused if their value is none; of
 	// those that config.StrictHeaders lists.
-	SuppressEnvoyHeaders   bool
-	RespectExpectedTimeout bool
-	StrictHeaders          []string
+	SuppressEnvoyHeaders bool
+	// NoCodeStats counts no answers by their status (dynamic_stats: false);
+	// NoGRPCCodeStats none of gRPC (suppress_grpc_request_failure_code_stats).
+	NoCodeStats, NoGRPCCodeStats bool
+	RespectExpectedTimeout       bool
+	StrictHeaders                []string
 }
 
 // ServerHeader is HttpConnectionManager.ServerHeaderTransformation.

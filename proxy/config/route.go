@@ -92,6 +92,8 @@ type Route struct {
 	Name    string
 	Match   RouteMatch
 	Headers HeaderOps
+	// StatPrefix names statistics of the route's own, "" for none.
+	StatPrefix string
 	// Metadata of the route, for filters and access logs; nil if there is none.
 	Metadata FilterMetadata
 	Typed    TypedMetadata // for services that filters ask

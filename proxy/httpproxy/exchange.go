@@ -62,6 +62,7 @@ type exchange struct {
 	cluster  *upstream.Local
 	owner    *upstream.Local // the host's cluster: cluster, or a member of it
 	host     *upstream.Host
+	tallies  [2]*route.TallyPart // of its virtual cluster and its route; nil: none
 	hostOn   *upstream.HostLocal
 	breaker  *pool.Breaker
 	timeout  time.Duration
@@ -277,6 +278,7 @@ func (x *exchange) pick() outcome.Outcome {
 		return o
 	}
 	c.Count.RqTotal++
+	x.tallyTotal()
 	x.lists = nil
 	p := x.wish()
 	p.Override = x.override()

@@ -126,14 +126,16 @@ func (x *exchange) match() {
 
 // choose is match of the request as it is by now.
 func (x *exchange) choose() {
-	x.target = nil
+	x.target, x.tallies = nil, [2]*route.TallyPart{}
 	x.route = x.served.compiled.Match(&x.view, x.random)
 	r := x.route
 	if r == nil {
 		return
 	}
 	x.info.Route, x.info.VirtualHost = r.Asked, r.Host
-	x.info.VirtualCluster = r.VirtualCluster(&x.view)
+	virtual, tally := r.VirtualCluster(&x.view)
+	x.info.VirtualCluster = virtual
+	x.tallies = [2]*route.TallyPart{tally.On(x.w), r.Tally.On(x.w)}
 	if r.Kind == route.Forward {
 		x.found, x.target, x.known = r.Cluster(&x.view, x.random, &x.from)
 	}

@@ -242,6 +242,7 @@ func (x *exchange) grant(wanted bool) bool {
 	r, n := &x.retry, &x.cluster.Count
 	if r.held && !wanted {
 		n.RqRetryOK++
+		x.tallyEach(func(t *route.TallyPart) { t.RetryOK++ })
 	}
 	x.leaveRetries()
 	switch {
@@ -249,17 +250,20 @@ func (x *exchange) grant(wanted bool) bool {
 		return false
 	case r.left == 0:
 		n.RqRetryLimit++
+		x.tallyEach(func(t *route.TallyPart) { t.RetryLimit++ })
 		x.info.Flags |= streaminfo.UpstreamRetryLimitExceeded
 		return false
 	}
 	r.left--
 	if !x.cluster.Breaker(x.route.High).EnterRetry() {
 		n.RqRetryOverflow++
+		x.tallyEach(func(t *route.TallyPart) { t.RetryOverflow++ })
 		x.info.Flags |= streaminfo.UpstreamOverflow
 		return false
 	}
 	r.held = true
 	n.RqRetry++
+	x.tallyEach(func(t *route.TallyPart) { t.Retry++ })
 	return true
 }
 
@@ -308,7 +312,7 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 			return false
 		}
 	case x.grant(x.badAnswer(&x.resp)):
-		x.cluster.Count.Retried[min(x.resp.Status/100, 5)]++
+		x.cluster.Count.Retried.Add(x.resp.Status)
 		x.returnConn(x.backHead)
 	default:
 		return false
@@ -436,6 +440,7 @@ func (x *exchange) pickAgain(hosts *config.RetryHosts, every uint32) outcome.Out
 		return o
 	}
 	x.cluster.Count.RqTotal++
+	x.tallyTotal()
 	if o := x.occupy(h); o != outcome.OK {
 		return o
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // Counters are what one worker counted of a connection manager.
@@ -127,24 +128,13 @@ func (x *exchange) count(o outcome.Outcome) {
 // chargeUpstreamCode).
 func (x *exchange) countUpstream(o outcome.Outcome) {
 	c := &x.cluster.Count
-	switch x.status / 100 {
-	case 1:
-		c.Rq1xx++
-	case 2:
-		c.Rq2xx++
-	case 3:
-		c.Rq3xx++
-	case 4:
-		c.Rq4xx++
-	case 5:
-		c.Rq5xx++
-	}
-	if x.status > 0 {
-		c.RqCompleted++
+	if x.status > 0 && !x.here.room.cfg.NoCodeStats {
+		x.countCode(c)
 	}
 	switch o {
 	case outcome.Timeout:
 		c.RqTimeout++
+		x.tallyEach(func(t *route.TallyPart) { t.Timeout++ })
 	case outcome.DownstreamGone:
 		c.RqCancelled++
 	case outcome.ConnectionLost, outcome.LostMidway:
@@ -159,6 +149,58 @@ func (x *exchange) countUpstream(o outcome.Outcome) {
 			h.Count.RqError++
 		case o == outcome.OK:
 			h.Count.RqSuccess++
+		}
+	}
+}
+
+// countCode counts the answer's status: of all, of those that came from inside or
+// outside, of canaries, and of the route's own tallies (CodeStatsImpl::chargeResponseStat).
+func (x *exchange) countCode(c *upstream.Counters) {
+	c.RqCompleted++
+	if !x.grpc || !x.here.room.cfg.NoGRPCCodeStats {
+		switch x.status / 100 {
+		case 1:
+			c.Rq1xx++
+		case 2:
+			c.Rq2xx++
+		case 3:
+			c.Rq3xx++
+		case 4:
+			c.Rq4xx++
+		case 5:
+			c.Rq5xx++
+		}
+		c.Codes.Add(x.status)
+	}
+	if x.view.Internal {
+		c.Internal.Add(x.status)
+	} else {
+		c.External.Add(x.status)
+	}
+	if h := x.host; h != nil && h.Endpoint().Canary {
+		c.Canary.Add(x.status)
+	}
+	for _, t := range x.tallies {
+		if t != nil {
+			t.Codes.Add(x.status)
+		}
+	}
+}
+
+// tallyTotal counts an attempt in the tallies of the request.
+func (x *exchange) tallyTotal() {
+	for _, t := range x.tallies {
+		if t != nil {
+			t.Total++
+		}
+	}
+}
+
+// tallyEach has f count in the tallies of the request: of what is rare.
+func (x *exchange) tallyEach(f func(*route.TallyPart)) {
+	for _, t := range x.tallies {
+		if t != nil {
+			f(t)
 		}
 	}
 }

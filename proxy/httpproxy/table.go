@@ -63,6 +63,10 @@ func known(resolve func(string) *upstream.Cluster) func(string) (*upstream.Clust
 	}
 }
 
+// Count has the table's virtual clusters and routes counted in all; see
+// route.Table.Count.
+func (t *Table) Count(all *route.Tallies) { t.compiled.Count(all) }
+
 // Stands reports whether every cluster that routes name is still what resolve says.
 func (t *Table) Stands(resolve func(cluster string) *upstream.Cluster) bool {
 	if t.scopes != nil {

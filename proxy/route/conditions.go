@@ -7,6 +7,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/match"
+	"github.com/attache-mesh/attache/proxy/stats"
 )
 
 // known are such conditions of one route; nil: there are none.
@@ -122,14 +123,20 @@ func (c *cookieRule) match(r *Request) bool {
 
 // virtualCluster is a compiled config.VirtualCluster.
 type virtualCluster struct {
-	name    string
+	name    string // "" of the last one, to which all others belong
+	counted string // in statistics
 	headers []match.Header
+	tally   *Tally // nil: nothing counts
 }
 
 func compileVirtualClusters(all []config.VirtualCluster) []virtualCluster {
-	out := make([]virtualCluster, len(all))
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]virtualCluster, len(all)+1)
+	out[len(all)].counted = "other"
 	for i := range all {
-		out[i].name = all[i].Name
+		out[i].name, out[i].counted = all[i].Name, stats.Clean(all[i].Name)
 		for j := range all[i].Headers {
 			out[i].headers = append(out[i].headers, match.NewHeader(&all[i].Headers[j]))
 		}
@@ -137,15 +144,15 @@ func compileVirtualClusters(all []config.VirtualCluster) []virtualCluster {
 	return out
 }
 
-// VirtualCluster is the name of the first virtual cluster that a request of the route belongs to, "" if there is none
-// (RouteEntryImplBase::virtualClusterFromEntries).
-func (r *Route[C]) VirtualCluster(req *Request) string {
+// VirtualCluster is the name of the first virtual cluster that a request of the route belongs to, "" if there is none,
+// and what counts it (RouteEntryImplBase::virtualClusterFromEntries).
+func (r *Route[C]) VirtualCluster(req *Request) (string, *Tally) {
 	for i := range r.virtual {
 		if v := &r.virtual[i]; v.match(req) {
-			return v.name
+			return v.name, v.tally
 		}
 	}
-	return ""
+	return "", nil
 }
 
 func (v *virtualCluster) match(req *Request) bool {

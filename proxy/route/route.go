@@ -98,6 +98,9 @@ type Route[C comparable] struct {
 	Limits, HostLimits *RateLimits
 	BothLimits         bool
 
+	// Tally counts the route's requests, nil for none; see Table.Count.
+	Tally *Tally
+
 	virtual  []virtualCluster
 	upgrades []upgradeSwitch
 	targets  []Target[C]

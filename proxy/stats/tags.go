@@ -50,11 +50,27 @@ func Extract(name string) (family string, tags []Tag) {
 	for _, p := range prefixes {
 		if rest, ok := strings.CutPrefix(name, p.first); ok {
 			if value, rest, ok := strings.Cut(rest, "."); ok && value != "" && rest != "" {
+				rest, tags = extractOfHost(p.first, rest, tags)
 				return p.first + rest, append(tags, Tag{p.tag, value})
 			}
 		}
 	}
 	return name, tags
+}
+
+// extractOfHost takes out which virtual cluster or route of a virtual host it is.
+func extractOfHost(first, rest string, tags []Tag) (string, []Tag) {
+	if first != "vhost." {
+		return rest, tags
+	}
+	for _, of := range [...]struct{ part, tag string }{{"vcluster.", "envoy_virtual_cluster"}, {"route.", "envoy_route"}} {
+		if after, ok := strings.CutPrefix(rest, of.part); ok {
+			if value, last, ok := strings.Cut(after, "."); ok && value != "" && last != "" {
+				return of.part + last, append(tags, Tag{of.tag, value})
+			}
+		}
+	}
+	return rest, tags
 }
 
 // extractCertificate takes the name of a certificate, which may have dots.

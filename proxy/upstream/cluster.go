@@ -20,6 +20,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/stats"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -94,29 +95,32 @@ type Local struct {
 
 // Counters are what one worker counted of a cluster; names in Stats.
 type Counters struct {
-	RqTotal, RqCompleted            uint64
-	Rq1xx, Rq2xx, Rq3xx, Rq4xx      uint64
-	Rq5xx                           uint64
-	RqTimeout, RqRetry, RqRetryOK   uint64
-	RqMaxDuration                   uint64
-	RqRetryOverflow, RqRetryLimit   uint64
-	RetryBackoff                    uint64
-	RetryBackoffLimited             uint64
-	RetryAbandoned                  uint64
-	Redirected, RedirectFailed      uint64
-	RqPerTryTimeout                 uint64
-	RqPerTryIdleTimeout             uint64
-	Retried                         [6]uint64 // by class: Retried[5] is 5xx
-	RqPendingOverflow               uint64
-	RqCancelled, RqMaintenance      uint64
-	RqTxReset, RqRxReset            uint64
-	CxNoneHealthy                   uint64
-	OriginalDstInvalid              uint64 // addresses that are none
-	CxRxBytes, CxTxBytes            uint64
-	CxProtocolError, CxDestroyLocal uint64
-	RqDropped                       uint64 // because of Endpoints.Drop
-	CxDestroyRemote                 uint64
-	RqActive                        int64
+	RqTotal, RqCompleted          uint64
+	Rq1xx, Rq2xx, Rq3xx, Rq4xx    uint64
+	Rq5xx                         uint64
+	RqTimeout, RqRetry, RqRetryOK uint64
+	RqMaxDuration                 uint64
+	RqRetryOverflow, RqRetryLimit uint64
+	RetryBackoff                  uint64
+	RetryBackoffLimited           uint64
+	RetryAbandoned                uint64
+	Redirected, RedirectFailed    uint64
+	RqPerTryTimeout               uint64
+	RqPerTryIdleTimeout           uint64
+	Retried                       stats.Codes // of answers that were not passed on but tried again
+	// Codes are of all answers by their status, Internal and External of requests from
+	// inside or outside, Canary of hosts that are canaries.
+	Codes, Internal, External, Canary stats.Codes
+	RqPendingOverflow                 uint64
+	RqCancelled, RqMaintenance        uint64
+	RqTxReset, RqRxReset              uint64
+	CxNoneHealthy                     uint64
+	OriginalDstInvalid                uint64 // addresses that are none
+	CxRxBytes, CxTxBytes              uint64
+	CxProtocolError, CxDestroyLocal   uint64
+	RqDropped                         uint64 // because of Endpoints.Drop
+	CxDestroyRemote                   uint64
+	RqActive                          int64
 }
 
 // Pick is what a request says about where it wants to go.

@@ -2,7 +2,11 @@ package upstream
 
 // What a cluster has counted, by Envoy's names (cluster_stats.rst).
 
-import "github.com/attache-mesh/attache/proxy/pool"
+import (
+	"strconv"
+
+	"github.com/attache-mesh/attache/proxy/pool"
+)
 
 // Stats yields what this worker counted; sums over the workers are the
 // cluster's figures. Gauges are as of now. Worker only.
@@ -66,22 +70,11 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 	} {
 		yield(x.name, x.value)
 	}
-	l.retriedStats(yield)
-}
-
-// retriedStats yields the answers that were not passed on but tried again, if
-// there were any.
-func (l *Local) retriedStats(yield func(name string, value uint64)) {
-	n, sum := &l.Count.Retried, uint64(0)
-	for i, class := range [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} {
-		if n[i] > 0 {
-			yield("retry.upstream_rq_"+class, n[i])
-		}
-		sum += n[i]
-	}
-	if sum > 0 {
-		yield("retry.upstream_rq_completed", sum)
-	}
+	n.Codes.Each(func(status int, v uint64) { yield("upstream_rq_"+strconv.Itoa(status), v) })
+	n.Internal.Stats("internal.", yield)
+	n.External.Stats("external.", yield)
+	n.Canary.Stats("canary.", yield)
+	n.Retried.Stats("retry.", yield)
 }
 
 func (l *Local) poolStats(yield func(name string, value uint64)) {

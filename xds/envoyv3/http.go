@@ -74,6 +74,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	h.Filters, router = d.httpFilters(p.dot("http_filters"), m.GetHttpFilters())
 	h.NoRouter = len(m.GetHttpFilters()) == 0
 	h.SuppressEnvoyHeaders = router.GetSuppressEnvoyHeaders()
+	h.NoCodeStats, h.NoGRPCCodeStats = !orBool(router.GetDynamicStats(), true), router.GetSuppressGrpcRequestFailureCodeStats()
 	h.RespectExpectedTimeout = router.GetRespectExpectedRqTimeout()
 	h.StrictHeaders = router.GetStrictCheckHeaders()
 	h.UpgradeFilters = d.upgradeFilters(p.dot("upgrade_configs"), m.GetUpgradeConfigs())

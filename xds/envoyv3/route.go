@@ -136,7 +136,7 @@ func routeTree() *treePlace {
 
 func (d *decoder) route(p path, m *routev3.Route, t *config.RouteTable) *config.Route {
 	r := &config.Route{
-		Name:     m.GetName(),
+		Name: m.GetName(), StatPrefix: m.GetStatPrefix(),
 		Match:    d.routeMatch(p.dot("match"), m.GetMatch()),
 		Headers:  d.headerOps(p, m),
 		Metadata: filterMetadata(m.GetMetadata()), Typed: typedMetadata(m.GetMetadata()),

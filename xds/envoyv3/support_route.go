@@ -32,8 +32,8 @@ func routeTables() []table {
 		},
 		{
 			of:     &routev3.VirtualHost{},
-			partly: notes{"virtual_clusters": "named in access logs; statistics are kept per cluster", "cors": hintOldCORS},
-			honoured: headers + "name domains routes require_tls metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
+			partly: notes{"cors": hintOldCORS},
+			honoured: headers + "name domains routes require_tls virtual_clusters metadata typed_per_filter_config " + retries + "include_request_attempt_count " +
 				"include_attempt_count_in_response include_is_timeout_retry_header matcher rate_limits " + bodyLimits,
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
@@ -41,14 +41,11 @@ func routeTables() []table {
 		},
 		{
 			of:       &routev3.Route{},
-			honoured: headers + "name match route redirect direct_response metadata typed_per_filter_config " + bodyLimits,
+			honoured: headers + "name match route redirect direct_response metadata stat_prefix typed_per_filter_config " + bodyLimits,
 			noEffect: notes{
 				"decorator": "names the span of a trace; there are no traces yet",
 			},
 			unbuilt: notes{"tracing": noSpans},
-			refused: notes{
-				"stat_prefix": "statistics are kept per cluster",
-			},
 			never: notes{
 				"filter_action":         "Envoy has not built it",
 				"non_forwarding_action": "Envoy's router does not build it either: it is for gRPC servers",
