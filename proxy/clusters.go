@@ -51,16 +51,25 @@ func (a *update) openClusters() {
 // openCluster brings one to what is asked, or opens one if there is none. Nobody else
 // has to do with the same one meanwhile.
 func (a *update) openCluster(c *upstream.Cluster, asked *config.Cluster) (opened *upstream.Cluster, err error) {
-	switch {
-	case c == nil:
-		if opened, err = upstream.OpenSecured(asked, a.workers, a.o.Log, a.o.Resolver, a.security); err != nil {
+	if c != nil && c.Config() == asked {
+		return nil, c.UseSecrets()
+	}
+	filters, err := a.filtersOf(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		if err := c.Update(asked); err != nil {
 			return nil, err
 		}
-		return opened, nil
-	case c.Config() != asked:
-		return nil, c.Update(asked)
+		c.Filter(filters)
+		return nil, nil
 	}
-	return nil, c.UseSecrets()
+	if opened, err = upstream.OpenSecured(asked, a.workers, a.o.Log, a.o.Resolver, a.security); err != nil {
+		return nil, err
+	}
+	opened.Filter(filters)
+	return opened, nil
 }
 
 // linkClusters tells aggregate clusters whom they have.

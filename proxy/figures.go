@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/stats"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -37,6 +38,9 @@ func (s *Server) Figures() *stats.Sum {
 			for _, c := range clusters {
 				prefix := "cluster." + stats.Clean(c.StatName) + "."
 				c.On(w).Stats(func(name string, v uint64) { add(prefix+name, v) })
+				if chain, ok := c.Filtered().(*filter.Chain); ok {
+					chain.Stats(w, add)
+				}
 			}
 			for _, l := range listeners {
 				addListener(l, w, add)

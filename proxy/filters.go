@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -38,16 +39,17 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/statefulsession"
 	"github.com/attache-mesh/attache/proxy/filter/wasm"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
+	"github.com/attache-mesh/attache/proxy/stats"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // chains compiles the filters of a connection manager.
 func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
-	env := filter.Env{Prefix: "http." + h.StatPrefix + ".", Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall}
-	env.Failed = a.failing.Load
-	if env.Wall == nil {
-		env.Wall = time.Now
-	}
+	env := a.filterEnv("http." + h.StatPrefix + ".")
 	if c.Main, err = chain(h.Filters, env); err != nil {
+		return c, err
+	}
+	if c.Tries, err = chain(h.TryFilters, env); err != nil {
 		return c, err
 	}
 	for _, u := range h.UpgradeFilters {
@@ -56,6 +58,31 @@ func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
 			return c, err
 		}
 		c.Upgrades = append(c.Upgrades, own)
+	}
+	return c, nil
+}
+
+func (a *update) filterEnv(prefix string) filter.Env {
+	env := filter.Env{Prefix: prefix, Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall, Failed: a.failing.Load}
+	if env.Wall == nil {
+		env.Wall = time.Now
+	}
+	return env
+}
+
+// filtersOf compiles what each request to a host of a cluster passes; before is the
+// living cluster, nil if there is none: what has not changed stays.
+func (a *update) filtersOf(before *upstream.Cluster, asked *config.Cluster) (any, error) {
+	if before != nil && reflect.DeepEqual(before.Config().HTTP.Filters, asked.HTTP.Filters) {
+		return before.Filtered(), nil
+	}
+	name := asked.Name
+	if asked.AltStatName != "" {
+		name = asked.AltStatName
+	}
+	c, err := chain(asked.HTTP.Filters, a.filterEnv("cluster."+stats.Clean(name)+"."))
+	if c == nil || err != nil {
+		return nil, err
 	}
 	return c, nil
 }

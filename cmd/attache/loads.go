@@ -23,7 +23,7 @@ func (p *program) loads(keep func(string) bool) (all []loadreport.Cluster) {
 		}
 		asked := c.Config()
 		scope := "cluster." + stats.Clean(cmp.Or(asked.AltStatName, c.Name))
-		l := loadreport.Cluster{Name: c.Name, Service: asked.EDSName, Dropped: overflow[scope], Overload: overload[scope], Category: asked.Endpoints.DropCategory}
+		l := loadreport.Cluster{Name: c.Name, Service: asked.EDSName, Dropped: overflow[scope] + overload[scope], Overload: overload[scope], Category: asked.Endpoints.DropCategory}
 		for e := range c.Entries {
 			l.Hosts = append(l.Hosts, p.hostLoad(e))
 		}
@@ -34,7 +34,15 @@ func (p *program) loads(keep func(string) bool) (all []loadreport.Cluster) {
 
 func (p *program) hostLoad(e upstream.Entry) loadreport.Host {
 	n := p.server.HostFigures(e.Host)
+	var metrics map[string]loadreport.Metric
+	e.Host.LoadMetrics(func(name string, m upstream.LoadMetric) {
+		if metrics == nil {
+			metrics = map[string]loadreport.Metric{}
+		}
+		metrics[name] = loadreport.Metric{Requests: m.Requests, Total: m.Total}
+	})
 	return loadreport.Host{
+		Metrics: metrics,
 		Address: protoAddress(e.Address), Key: e.Address.String(),
 		Region: e.Locality.Region, Zone: e.Locality.Zone, SubZone: e.Locality.SubZone, Priority: e.Locality.Priority,
 		Issued: n.RqTotal, Success: n.RqSuccess, Error: n.RqError, InProgress: uint64(max(e.Active, 0)),

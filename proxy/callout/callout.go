@@ -20,6 +20,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
 	"github.com/attache-mesh/attache/proxy/upstream"
+	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
 // Request is what is asked. What it points to must stay as it is until Ask has
@@ -108,6 +109,7 @@ type Call struct {
 	breaker *pool.Breaker
 	shared  bool // the host is spoken to in HTTP/2
 	grpc    bool
+	asked   bool // it had a connection
 	gone    bool // the host left its cluster while it was connected to
 	want    pool.Want
 	limits  http1.Limits // of the answer's head
@@ -163,6 +165,8 @@ func (c *Call) converse() outcome.Outcome {
 	if o := c.connect(); o != outcome.OK {
 		return o
 	}
+	c.hostOn.Report(outlier.Connected, 0)
+	c.asked = true
 	if c.cancelled {
 		return outcome.DownstreamGone
 	}

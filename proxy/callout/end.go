@@ -56,7 +56,7 @@ func (c *Call) end(o outcome.Outcome) {
 		c.cluster.Count.RqActive--
 	}
 	c.resp.Reset()
-	c.begun, c.req, c.breaker, c.host, c.hostOn = false, nil, nil, nil, nil
+	c.begun, c.asked, c.req, c.breaker, c.host, c.hostOn = false, false, nil, nil, nil, nil
 }
 
 // count puts the call into the figures of the cluster and the host, as a client's
@@ -98,6 +98,7 @@ func (c *Call) count(o outcome.Outcome) {
 	if h == nil {
 		return
 	}
+	c.judge(o)
 	switch {
 	case o == outcome.Timeout:
 		h.Count.RqTimeout++

@@ -35,10 +35,19 @@ type Cluster struct {
 	// RemoveAtOnce lets a host go that is no longer listed; else it stays as long as
 	// it passes its checks.
 	ExcludeNewHosts, EndOnFailure, RemoveAtOnce bool
+	// EndOnChange ends the connections of all hosts, when their requests are over, as soon as hosts come
+	// or go.
+	EndOnChange bool
+	// PerClient gives each client's connection connections of its own to the hosts.
+	PerClient bool
 	// WarmInBackground lets the cluster be used before its names are known and its
 	// hosts are checked.
 	WarmInBackground bool
 	Keepalive        Keepalive
+	// From is where connections to the hosts come from; nil: the kernel chooses.
+	From *LocalAddresses
+	// Eyeballs is in which order a host's addresses are tried, if it has Others.
+	Eyeballs EyeballOrder
 	// PreconnectPerHost is how many connections there should be for each request
 	// in progress, 1 to 3; 1 makes none ahead of need.
 	PreconnectPerHost float64
@@ -60,6 +69,9 @@ type Cluster struct {
 	// LoadReports is where the cluster's load is to be reported (LRS); nil for
 	// nowhere.
 	LoadReports *Source
+	// LoadMetrics are those of the hosts' own reports (ORCA) that are told there:
+	// "cpu_utilization", "named_metrics.x", "named_metrics.*" (lrs_report_endpoint_metrics).
+	LoadMetrics []string
 	// Metadata of the cluster, for access logs and expressions; nil: none.
 	Metadata FilterMetadata
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
@@ -148,7 +160,26 @@ type Balance struct {
 	Aggression, LeastWeight float64
 	// LocalityWeighted makes locality weights count.
 	LocalityWeighted bool
+	// Reported has the hosts of ROUND_ROBIN weigh what they report of themselves; nil:
+	// what the configuration says (ClientSideWeightedRoundRobin).
+	Reported *ReportedWeights
 }
+
+// ReportedWeights are weights made of the load that hosts report beside their answers (ORCA): requests
+// a second by utilization. A host that reports none weighs as the median of the others.
+type ReportedWeights struct {
+	Blackout   time.Duration // a host reports for so long before it counts; default 10 s
+	Expiration time.Duration // a report counts for so long; default 3 min
+	Update     time.Duration // how often weights are made anew; default 1 s, at least 100 ms
+	// ErrorPenalty times errors by requests is added to the utilization.
+	ErrorPenalty float64
+	// Metrics give the utilization, the largest of them, of a host that does not report
+	// application_utilization; the last resort is cpu_utilization. Names as in LoadMetrics.
+	Metrics []string
+}
+
+// HearsLoad reports whether anybody wants to know what hosts report of their load.
+func (c *Cluster) HearsLoad() bool { return c.Balance.Reported != nil || len(c.LoadMetrics) > 0 }
 
 // BalanceKind is the algorithm.
 type BalanceKind uint8
@@ -213,8 +244,14 @@ type UpstreamHTTP struct {
 	ProperCase, FullURL bool
 	// MaxStream bounds an attempt's life (max_stream_duration); 0 off.
 	MaxStream time.Duration
+	// Errors say which answers are a host's failures for outlier detection; nil: those of a status of
+	// 500 and above.
+	Errors *AnswerTest
 	// Retry replaces that of every route; nil for none.
 	Retry *Retry
+	// Filters are passed by each request to a host, once for each attempt
+	// (HttpProtocolOptions.http_filters); they take the place of HTTP.TryFilters.
+	Filters []HTTPFilter
 	// Protocol is HTTP/1.1 by default. HTTP2 is read for the others.
 	Protocol UpstreamProtocol
 	HTTP2    H2Options
@@ -222,6 +259,16 @@ type UpstreamHTTP struct {
 	// there; AutoSANValidation wants the certificate to be for it.
 	AutoSNI, AutoSANValidation bool
 	SNIHeader                  string // lower case; "" for the host
+}
+
+// AnswerTest is a condition on the head of an answer (Envoy MatchPredicate). One of the fields is
+// set; none: it never holds.
+type AnswerTest struct {
+	Any     []AnswerTest // one of them holds
+	All     []AnswerTest // each of them does
+	Not     *AnswerTest
+	Always  bool
+	Headers []HeaderMatch // all match; :status is one
 }
 
 // Backoff is full-jitter exponential: the nth wait is uniform in
@@ -280,6 +327,7 @@ type Collection struct {
 // Endpoint is one host.
 type Endpoint struct {
 	Address  Address
+	Others   []Address // of the same host: whichever answers first, see EyeballOrder
 	Hostname string
 	Weight   uint32 // at least 1; default 1
 	Health   Health

@@ -114,6 +114,9 @@ type HTTP struct {
 	// the protocols that they name.
 	Filters        []HTTPFilter
 	UpgradeFilters []UpgradeFilters
+	// TryFilters are passed by each request to a host, once for each attempt, of clusters
+	// that have none of their own (Router.upstream_http_filters).
+	TryFilters []HTTPFilter
 	// NoRouter: nothing is behind the chain, and a request stays there until its time
 	// is over.
 	NoRouter bool

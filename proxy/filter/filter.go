@@ -96,6 +96,7 @@ type Chain struct {
 	places    []Place
 	answerers []Answerer // by place; nil where the filter is none
 	plain     []setting  // where no route says anything
+	unbound   *Bound     // the chain with that alone
 }
 
 // setting is how one place is set for a route.
@@ -119,8 +120,12 @@ func NewChain(places []Place) *Chain {
 		c.answerers[i], _ = places[i].Filter.(Answerer)
 		c.plain[i].on = !places[i].Disabled
 	}
+	c.unbound = &Bound{chain: c}
 	return c
 }
+
+// Unbound is the chain where no route says anything of its filters.
+func (c *Chain) Unbound() *Bound { return c.unbound }
 
 // Stats yields what worker w has counted in all filters. On w only.
 func (c *Chain) Stats(w *loop.Worker, yield func(name string, v uint64)) {

@@ -44,8 +44,8 @@ func (x *exchange) readAnswer() (n int, o outcome.Outcome) {
 
 // respond sends the answer on.
 func (x *exchange) respond() outcome.Outcome {
-	if x.flt != nil && x.flt.back != nil {
-		return x.respondRead()
+	if f := x.reader(); f != nil {
+		return x.respondRead(f)
 	}
 	if x.down.s != nil {
 		return x.respondStream()

@@ -143,6 +143,7 @@ func (x *exchange) pumped(up *end, o outcome.Outcome) {
 		if *up != (end{}) {
 			up.cut(http2.Cancel)
 		}
+		x.wakeFilters()
 		x.rouse()
 	case x.in.done && !x.tunnel:
 		x.wholeCame()
@@ -327,10 +328,9 @@ func (x *exchange) endPump() {
 	x.stop = true
 	x.drop()
 	x.held.opened.Wake(x.w)
+	x.held.room.Wake(x.w)
 	for x.pumping {
-		if x.flt != nil {
-			x.flt.wake()
-		}
+		x.wakeFilters()
 		switch {
 		case x.down.s != nil:
 			x.down.s.Wake()

@@ -15,6 +15,9 @@ type Chains struct {
 	Main *filter.Chain
 	// Upgrades take the place of Main for the protocols that they name.
 	Upgrades []UpgradeChain
+	// Tries are what each attempt passes, at a cluster that says nothing of it
+	// (Router.upstream_http_filters); nil: none.
+	Tries *filter.Chain
 }
 
 // UpgradeChain is a chain for requests that ask for one protocol.
@@ -33,6 +36,9 @@ func (c *Chains) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 			u.Stats(w, yield)
 		}
 	}
+	if c.Tries != nil {
+		c.Tries.Stats(w, yield)
+	}
 }
 
 // served is what a request follows: a table, and the room's filters as the table
@@ -40,6 +46,7 @@ func (c *Chains) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 type served struct {
 	*Table
 	filters  *filter.Bound // nil: none
+	tries    *filter.Bound // of attempts; nil: none
 	upgrades []upgradeFilters
 	scopes   map[string]*served // by key, of a table that has scopes
 }
@@ -73,6 +80,9 @@ func (c *Chains) bind(t *Table) *served {
 	}
 	if c.Main != nil {
 		s.filters = c.Main.Bind(t.compiled.Overrides)
+	}
+	if c.Tries != nil {
+		s.tries = c.Tries.Bind(t.compiled.Overrides)
 	}
 	for _, u := range c.Upgrades {
 		f := upgradeFilters{kind: u.Type}

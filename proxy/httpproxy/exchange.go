@@ -8,6 +8,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
@@ -101,6 +102,7 @@ type exchange struct {
 	interims int // 1xx heads that came, and those of them that went on
 	informed int
 	gone     bool // the host left the cluster while it was connected to
+	toldLoad bool // a host has said what its load is
 
 	// Time, in the worker's.
 	moved    int64 // when something last moved
@@ -118,10 +120,13 @@ type exchange struct {
 	length  int
 	settled bool      // what the request held of the cluster was given back
 	flt     *filtered // in a room with filters
-	refused http1.Error
-	grpc    bool  // an answer of our own is worded for gRPC
-	bad     error // what is wrong with the head of a stream
-	refusal int   // status of outcome.OriginUnknown
+	// tryBound is what the attempt passes, tried how it does; nil: nothing.
+	tryBound *filter.Bound
+	tried    *tried
+	refused  http1.Error
+	grpc     bool  // an answer of our own is worded for gRPC
+	bad      error // what is wrong with the head of a stream
+	refusal  int   // status of outcome.OriginUnknown
 
 	notStrict *notStrict // nil: nothing to say of it
 
@@ -172,7 +177,7 @@ func (x *exchange) clear() {
 	x.of, x.raced, x.raceEnd = nil, false, outcome.OK
 	x.forget()
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
-	x.gone, x.backHead = false, 0
+	x.gone, x.toldLoad, x.backHead = false, false, 0
 	x.interims, x.informed = 0, 0
 	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
@@ -180,6 +185,7 @@ func (x *exchange) clear() {
 	if x.flt != nil {
 		x.flt.giveBack()
 	}
+	x.tryBound, x.tried = nil, nil
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
 	x.info.Reset()
 	x.values.Values = x.values.Values[:0]
@@ -234,9 +240,12 @@ func (x *exchange) ask() outcome.Outcome {
 	if o = x.pick(); o != outcome.OK {
 		return o
 	}
-	o = x.forward()
-	for x.again(o) || x.retries(&o) {
-		o = x.forward()
+	o = x.try()
+	for !x.tried.spoke() && x.retries(&o) {
+		o = x.try()
+	}
+	if x.tried.spoke() {
+		return o
 	}
 	if o == outcome.OK && x.route.Redirects != nil && x.follows() {
 		return o
@@ -302,7 +311,7 @@ func (x *exchange) pick() outcome.Outcome {
 		x.retry.live = x.retry.live && x.whole // else its payload may be gone
 	case x.held.use:
 		x.pickKept()
-	case x.retry.live || x.route.Redirects != nil || x.race.more > 0:
+	case x.retry.live || x.route.Redirects != nil || x.race.more > 0 || x.tryBound != nil:
 		if o := x.keepAll(); o != outcome.OK {
 			return o
 		}
@@ -332,6 +341,9 @@ func (x *exchange) occupy(h *upstream.Host) outcome.Outcome {
 	x.info.Upstream.Host = h.Endpoint()
 	x.hostOn.Begin()
 	x.owner.Count.RqActive++
+	if x.tryBound = nil; !x.raw { // not CONNECT that ends here
+		x.tryBound = x.tryFilters()
+	}
 	x.shared = x.speaksHTTP2()
 	x.trailers = x.passesTrailers()
 	return outcome.OK
@@ -474,9 +486,14 @@ func (x *exchange) release(o outcome.Outcome) {
 	}
 	x.settled = true
 	x.endPump()
-	whole := o == outcome.OK && x.back.done && x.complete != 0
+	whole := o == outcome.OK && x.back.done && x.complete != 0 && !x.tried.busy()
+	x.endFeed()
+	x.hearTrailers()
 	if x.flt != nil {
 		x.flt.answer.usedUp(&x.up)
+	}
+	if x.tried != nil {
+		x.tried.answer.usedUp(&x.up)
 	}
 	switch l := x.lease; {
 	case x.up.s != nil:
@@ -522,6 +539,10 @@ func (x *exchange) finish(o outcome.Outcome) {
 	}
 	x.count(o)
 	x.log()
+	if x.tried != nil {
+		x.tried.r.End(o)
+		x.tried = nil
+	}
 	if x.flt != nil {
 		x.flt.r.End(o)
 	}
@@ -559,6 +580,11 @@ func (x *exchange) broken() {
 	}
 	x.w.ClearTimer(&x.logTimer)
 	x.here.count.RqActive--
+	if x.tried != nil {
+		x.tried.left = true
+		x.tried.r.End(outcome.Overload)
+		x.tried = nil
+	}
 	if x.flt != nil {
 		x.flt.r.End(outcome.Overload)
 	}

@@ -304,6 +304,8 @@ func (f *filtered) AnswerBody() filter.Body {
 		return &filter.Held{Data: x.local}
 	case x.made || f.answer.kind == http1.BodyNone || x.switched():
 		return nil
+	case x.tried != nil && x.tried.back != nil && f != &x.tried.filtered:
+		return &passing{x.tried, f}
 	}
 	return &f.answer
 }
@@ -349,9 +351,20 @@ func (f *filtered) readLocal() bool {
 	return true
 }
 
+// reader is who reads the answer's body; nil: no filter does.
+func (x *exchange) reader() *filtered {
+	switch {
+	case x.flt != nil && x.flt.back != nil:
+		return x.flt
+	case x.tried != nil && x.tried.back != nil:
+		return &x.tried.filtered
+	}
+	return nil
+}
+
 // respondRead sends the answer, whose body a filter reads.
-func (x *exchange) respondRead() outcome.Outcome {
-	f, res := x.flt, &x.resp
+func (x *exchange) respondRead(f *filtered) outcome.Outcome {
+	res := &x.resp
 	chunked := res.Body != http1.BodyLength && x.down.c != nil && !x.http10
 	x.closes = x.closes || x.mustClose() || res.Body != http1.BodyLength && x.http10
 	if s := x.down.s; s != nil {

@@ -128,6 +128,9 @@ func (f *filtered) Ask() bool {
 		f.show(false)
 		return true
 	}
+	if x.tried.spoke() {
+		f.r.Details = x.info.Details
+	}
 	if a := f.refused; a != nil && o == a.Outcome {
 		return f.Reply(a)
 	}
@@ -249,10 +252,13 @@ func (f *filtered) SetReason(phrase string) { f.reason = append([]byte{}, phrase
 
 // reason is what filters have called the answer, nil if nothing.
 func (x *exchange) reason() []byte {
-	if x.flt == nil {
-		return nil
+	switch {
+	case x.flt != nil && x.flt.reason != nil:
+		return x.flt.reason
+	case x.tried != nil && !x.made:
+		return x.tried.reason
 	}
-	return x.flt.reason
+	return nil
 }
 
 // showEarly shows an answer to those filters that want to see what was made before

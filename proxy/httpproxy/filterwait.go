@@ -88,6 +88,16 @@ func (f *filtered) overdue() outcome.Outcome {
 	return x.overdue()
 }
 
+// wakeFilters has filters that wait look whether the request is over.
+func (x *exchange) wakeFilters() {
+	if x.flt != nil {
+		x.flt.wake()
+	}
+	if x.tried != nil {
+		x.tried.wake()
+	}
+}
+
 // wake has those that wait look whether the request is over.
 func (f *filtered) wake() {
 	for _, p := range f.pauses {

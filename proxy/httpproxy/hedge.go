@@ -57,7 +57,7 @@ func (x *exchange) multiply() {
 
 // dueToRace says whether the next one of those that go out at first may go.
 func (x *exchange) dueToRace() bool {
-	x.race.due = x.complete != 0 && x.held.done && !x.started && x.informed == 0
+	x.race.due = x.complete != 0 && x.held.done && !x.started && x.informed == 0 && !x.tried.busy()
 	return x.race.due
 }
 
@@ -199,6 +199,7 @@ func (x *exchange) adopt(y *exchange) outcome.Outcome {
 		x.resp.Reset()
 		x.backHead, o = x.readAnswer() // it is there: it was parsed before, in another buffer perhaps
 	}
+	x.showTry(o)
 	return o
 }
 

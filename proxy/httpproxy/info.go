@@ -148,17 +148,21 @@ func (x *exchange) noteEnd(o outcome.Outcome) {
 // keepTrailers copies the answer's trailers for those who look at them when all is
 // over.
 func (x *exchange) keepTrailers() {
-	var lines []http1.Header
-	switch {
-	case x.up.s != nil && x.up.s.Trailed():
-		lines = x.up.s.Trailers.Headers
-	case x.up.s == nil && x.back.kind == http1.BodyChunked && x.back.done:
-		lines = x.back.chunks.Trailers()
-	}
-	if len(lines) > 0 {
+	if lines := x.trailersCame(); len(lines) > 0 {
 		x.trailed.hold(&streaminfo.Request{Headers: lines})
 		x.info.Bytes.ResponseTrailers = sizeOf(lines)
 	}
+}
+
+// trailersCame are the trailers that the host has sent.
+func (x *exchange) trailersCame() []http1.Header {
+	switch {
+	case x.up.s != nil && x.up.s.Trailed():
+		return x.up.s.Trailers.Headers
+	case x.up.s == nil && x.back.kind == http1.BodyChunked && x.back.done:
+		return x.back.chunks.Trailers()
+	}
+	return nil
 }
 
 // noteHead notes the head of an answer as it is sent.

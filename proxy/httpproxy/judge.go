@@ -6,7 +6,11 @@ package httpproxy
 import (
 	"strconv"
 
+	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/codec/orca"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/outcome"
+	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/upstream/outlier"
 )
 
@@ -18,8 +22,36 @@ func (x *exchange) judge(o outcome.Outcome) {
 	case x.hostOn.Watched():
 		x.hostOn.Report(outlier.Answered, x.standing())
 	}
+	if o == outcome.OK && x.owner.Config().HearsLoad() {
+		x.hearLoad(x.resp.Headers)
+	}
 	if o == outcome.OK && x.hostOn.Checked() && (fields{&x.resp.Headers}).Has("x-envoy-immediate-health-check-fail") {
 		x.hostOn.FailNow()
+	}
+}
+
+// hearLoad takes what the host says of its load, in the head or else in the trailers, once for
+// each request (Filter::maybeProcessOrcaLoadReport).
+func (x *exchange) hearLoad(lines []http1.Header) {
+	if x.toldLoad {
+		return
+	}
+	var r orca.Report
+	all := fields{&lines}
+	if i := all.find(orca.NameBinary); i >= 0 {
+		x.toldLoad = r.ParseBinary(lines[i].Value) == nil
+	} else if i := all.find(orca.Name); i >= 0 {
+		x.toldLoad = r.Parse(lines[i].Value) == nil
+	}
+	if x.toldLoad {
+		x.hostOn.ReportLoad(&r)
+	}
+}
+
+// hearTrailers is hearLoad of an answer that has ended.
+func (x *exchange) hearTrailers() {
+	if x.hostOn != nil && x.back.done && x.started && x.owner.Config().HearsLoad() {
+		x.hearLoad(x.trailersCame())
 	}
 }
 
@@ -33,20 +65,27 @@ func (x *exchange) standing() int {
 			if err != nil {
 				return 500
 			}
-			return httpStatusOf(n)
+			return outcome.StatusOfGRPC(n)
 		}
+	}
+	if own := x.owner.Config().HTTP.Errors; own != nil && !x.grpc {
+		return x.reckoned(own)
 	}
 	return x.resp.Status
 }
 
-// httpStatusOf is the HTTP status that a grpc-status stands for
-// (Envoy grpc/status.cc, grpcToHttpStatus).
-func httpStatusOf(grpc int) int {
-	table := [...]int{200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401}
-	if grpc < 0 || grpc >= len(table) {
-		return 500
+// reckoned is a status that is an error's where the configuration says so
+// (ClusterInfoImpl::processHttpForOutlierDetection and its caller).
+func (x *exchange) reckoned(own *config.AnswerTest) int {
+	l := x.owner
+	if l.ErrorsFor != own {
+		l.ErrorsFor, l.Errors = own, route.CompileAnswerTest(own)
 	}
-	return table[grpc]
+	t, _ := l.Errors.(*route.AnswerTest)
+	if !t.Holds(x.resp.Status, x.resp.Headers) {
+		return 200
+	}
+	return max(x.resp.Status, 500)
 }
 
 // blame tells that an attempt has failed, if that is the host's doing.

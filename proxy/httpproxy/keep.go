@@ -28,6 +28,8 @@ type keeping struct {
 	limit    uint64
 	trailers []http1.Header
 	opened   loop.Waiter // whoever waits for open
+	end      bool        // all of it has come, of a body that is not kept: see trybody.go
+	room     loop.Waiter // whoever waits until it has been taken
 }
 
 // keepAll keeps the request. What an HTTP/1.1 client has sent is borrowed from its
@@ -177,7 +179,9 @@ func (x *exchange) settle() {
 		x.retry.live, x.held.on = false, false
 		x.leaveRace()
 		x.leaveRetries()
-		x.held.free(x.w)
+		if !x.tried.reads() {
+			x.held.free(x.w)
+		}
 	}
 }
 
@@ -205,6 +209,9 @@ func (x *exchange) sendKept() outcome.Outcome {
 		x.sendKeptHead()
 	} else if o := x.sendKeptBlock(); o != outcome.OK {
 		return o
+	}
+	if x.tried.reads() {
+		return x.tried.send()
 	}
 	k.open = true
 	if x.upgrades && x.up.s != nil {
@@ -245,7 +252,7 @@ func (x *exchange) sendKeptBlock() outcome.Outcome {
 		return x.lost(s.Err())
 	}
 	x.writeBlock(s)
-	s.SendHead(x.in.kind == http1.BodyNone && !x.upgrades && !x.reads())
+	s.SendHead(x.in.kind == http1.BodyNone && !x.upgrades && !x.reads() && !x.tried.reads())
 	return outcome.OK
 }
 
@@ -283,12 +290,16 @@ func (x *exchange) carryKept() outcome.Outcome {
 			return outcome.RetryBufferFull
 		}
 		x.flow()
+		x.tellTry()
 		if x.in.done || !x.held.on {
 			break
 		}
 		if o := x.moreRequest(); o != outcome.OK || x.stop {
 			return o
 		}
+	}
+	if x.tried.reads() && !x.in.done {
+		return x.carryWindow()
 	}
 	if !x.awaitHost() || x.in.done {
 		return outcome.OK
@@ -311,7 +322,7 @@ func (x *exchange) awaitHost() bool {
 // carryKeptRead is carryKept where a filter reads the body.
 func (x *exchange) carryKeptRead() outcome.Outcome {
 	f, k := x.flt, &x.held
-	for !k.done && !x.stop {
+	for !k.done && !k.end && !x.stop {
 		p, last, err := f.out.Next()
 		switch {
 		case err == filter.ErrOver:
@@ -326,6 +337,19 @@ func (x *exchange) carryKeptRead() outcome.Outcome {
 			if x.retry.pausing {
 				return outcome.RetryBufferFull
 			}
+		}
+		if !k.on && x.tried.reads() {
+			if !x.nextPiece() {
+				return outcome.OK
+			}
+			x.in.tapped(p)
+			k.add(x.w, p)
+			if last {
+				k.trailers = f.reqTail
+				k.end, x.in.done = true, true
+			}
+			x.tellTry()
+			continue
 		}
 		if !k.on {
 			if !x.awaitHost() {
@@ -343,6 +367,7 @@ func (x *exchange) carryKeptRead() outcome.Outcome {
 			k.done, x.whole, x.in.done = true, true, true
 		}
 		x.flow()
+		x.tellTry()
 	}
 	return outcome.OK
 }

@@ -287,7 +287,7 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 		return x.another(o)
 	}
 	r.late = *o == outcome.PerTryTimeout || *o == outcome.PerTryIdleTimeout
-	if r.late && !x.started && x.hedges() {
+	if r.late && !x.started && x.hedges() && !x.tried.busy() {
 		return x.overtake(o)
 	}
 	if r.late {
@@ -355,7 +355,7 @@ func (x *exchange) countSlow(o outcome.Outcome) {
 // on is here as a whole.
 func (x *exchange) returnConn(n int) {
 	l := x.lease
-	if l == nil || !x.resp.KeepAlive || !x.in.done || x.up.c.Unsent() > 0 {
+	if l == nil || x.tried.touched() || !x.resp.KeepAlive || !x.in.done || x.up.c.Unsent() > 0 {
 		return
 	}
 	switch x.resp.Body {
@@ -383,6 +383,7 @@ func (x *exchange) quit() {
 
 // abort gives everything back that the attempt had of the cluster.
 func (x *exchange) abort() {
+	x.endFeed()
 	x.drop()
 	x.leave()
 	x.vacate()

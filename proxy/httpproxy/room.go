@@ -22,6 +22,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -138,15 +139,17 @@ func pathsOf(cfg *config.HTTP) http1.PathOptions {
 
 // local is a room as one worker has it. Worker only.
 type local struct {
-	room     *Room
-	w        *loop.Worker
-	count    Counters
-	spare    h2.Spare
-	conns    []*conn // all that are open
-	free     []*exchange
-	filters  []*filtered // for later
-	scratch  []byte      // the head being written; nothing keeps it over a wait
-	draining bool
+	room       *Room
+	w          *loop.Worker
+	count      Counters
+	spare      h2.Spare
+	conns      []*conn // all that are open
+	free       []*exchange
+	filters    []*filtered // for later
+	scratch    []byte      // the head being written; nothing keeps it over a wait
+	draining   bool
+	bindings   map[tryBinding]*filter.Bound // of chains that clusters bring
+	bindingsOf *served
 
 	ids       uint64 // of the last connection, without the worker's part
 	date      [29]byte

@@ -281,6 +281,7 @@ func TestSimWholeLives(t *testing.T) {
 		hosts := []config.Address{at("10.0.0.2:80"), at("10.0.0.3:80")}
 		g := newStage(t, seed, cfg, testCluster("c", hosts...))
 		s := &scenario{stage: g, rng: g.Rand(), runs: map[string]int{}}
+		g.clusters["c"].Filter(passesBy(seed))
 		s.asked = func(of ...config.Address) *config.Cluster { return testCluster("c", of...) }
 		s.mild = seed%4 == 0
 		s.sizes = 6

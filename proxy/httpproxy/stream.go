@@ -94,9 +94,7 @@ func (x *exchange) clientGone() {
 	if x.pumpEnd == outcome.OK {
 		x.pumpEnd = outcome.DownstreamGone
 	}
-	if x.flt != nil {
-		x.flt.wake()
-	}
+	x.wakeFilters()
 	switch {
 	case x.attempt != nil, x.retry.pausing, x.race.wait:
 		x.rouse()
@@ -364,7 +362,7 @@ func (x *exchange) readHeaders() outcome.Outcome {
 	if x.own = x.resp.Headers; x.own == nil {
 		x.own = make([]http1.Header, 0, 24)
 	}
-	end := s.Last() && s.Pending() == 0 && (x.flt == nil || !s.Trailed()) // filters read the trailers behind a body
+	end := s.Last() && s.Pending() == 0 && (x.flt == nil && x.tried == nil || !s.Trailed()) // filters read the trailers behind a body
 	if err := http2.ReadResponse(&x.resp, &s.Fields, x.method, end); err != nil {
 		x.cluster.Count.CxProtocolError++
 		return outcome.ProtocolError

@@ -55,7 +55,10 @@ func (x *exchange) wantByHost(up *config.UpstreamHTTP) {
 // exchange's own and good until the next call.
 func (x *exchange) wants() *pool.Want {
 	w := &x.want
-	w.Origin = nil
+	w.Origin, w.Client = nil, 0
+	if x.owner.Config().PerClient {
+		w.Client = x.conn.info.ID
+	}
 	if path := x.host.Target().Path; path != nil && path.Own() {
 		w.Origin = &transport.Origin{Source: x.conn.info.Peer, Destination: x.conn.info.Local, TLVs: x.conn.c.OriginTLVs()}
 	}

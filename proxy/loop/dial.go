@@ -14,11 +14,21 @@ import (
 // only. Errors: ErrTimeout, or an *os.SyscallError that holds the reason
 // (ECONNREFUSED, ENETUNREACH, EMFILE …).
 func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
+	return w.DialFrom(nil, a, timeout, o)
+}
+
+// DialFrom is Dial from an address of our own; nil: the kernel chooses it. If that cannot be
+// taken, or an option not be set, the error is an *os.SyscallError of bind. Connections to an
+// internal listener, or over a unix socket, have none.
+func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
 	if a.Inside != "" {
 		return w.dialInside(a.Inside)
 	}
-	fd, errno := w.k.connect(a, o)
-	if errno != 0 && errno != syscall.EINPROGRESS {
+	fd, errno := w.k.connect(a, o, from)
+	switch {
+	case errno != 0 && fd == notBound:
+		return nil, os.NewSyscallError("bind", errno)
+	case errno != 0 && errno != syscall.EINPROGRESS:
 		return nil, os.NewSyscallError("connect", errno)
 	}
 	peer := a.IP
@@ -43,6 +53,9 @@ func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepaliv
 	c.SetWriteTimeout(0)
 	return c, nil
 }
+
+// notBound is what connect gives for fd where the way from here could not be had.
+const notBound = -2
 
 // connected says how the attempt ended.
 func (c *Conn) connected() error {

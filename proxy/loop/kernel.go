@@ -32,8 +32,9 @@ type kernel interface {
 	listen(a config.Address, o ListenOptions) (fd int, at config.Address, err error)
 	accept(fd int) (nfd int, peer netip.AddrPort, errno syscall.Errno)
 	// connect begins a connection: 0 when it stands, EINPROGRESS when
-	// writability or an error will tell.
-	connect(a config.Address, o config.Keepalive) (fd int, errno syscall.Errno)
+	// writability or an error will tell. from is where it comes from, nil: from
+	// anywhere; fd is notBound if that cannot be.
+	connect(a config.Address, o config.Keepalive, from *config.LocalAddress) (fd int, errno syscall.Errno)
 	// pair makes two connected sockets, as socketpair does.
 	pair() (x, y int, errno syscall.Errno)
 	// socketError takes the pending error (SO_ERROR).

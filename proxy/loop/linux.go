@@ -234,7 +234,7 @@ func socketAddr(a config.Address) (unix.Sockaddr, int) {
 	return &unix.SockaddrInet6{Port: int(a.IP.Port()), Addr: a.IP.Addr().As16()}, unix.AF_INET6
 }
 
-func (k *linux) connect(a config.Address, o config.Keepalive) (int, syscall.Errno) {
+func (k *linux) connect(a config.Address, o config.Keepalive, from *config.LocalAddress) (int, syscall.Errno) {
 	sa, family := socketAddr(a)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -242,6 +242,12 @@ func (k *linux) connect(a config.Address, o config.Keepalive) (int, syscall.Errn
 	}
 	if family != unix.AF_UNIX {
 		setTCP(fd, o)
+		if from != nil {
+			if errno := bindTo(fd, from); errno != 0 {
+				unix.Close(fd)
+				return notBound, errno
+			}
+		}
 	}
 	switch err := unix.Connect(fd, sa); err {
 	case nil:
@@ -256,6 +262,40 @@ func (k *linux) connect(a config.Address, o config.Keepalive) (int, syscall.Errn
 		}
 		return -1, errno
 	}
+}
+
+// bindTo gives a socket the address that it is to come from. Its port is chosen when it connects, if
+// none is given: so as many connections can be made from one address as there are ports for each
+// host.
+func bindTo(fd int, from *config.LocalAddress) syscall.Errno {
+	for _, o := range from.Options {
+		if err := unix.SetsockoptInt(fd, o.Level, o.Name, o.Value); err != nil {
+			return numberOf(err)
+		}
+	}
+	if from.Free {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1); err != nil {
+			return numberOf(err)
+		}
+	}
+	if !from.Address.IsValid() {
+		return 0
+	}
+	if from.Address.Port() == 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	}
+	sa, _ := socketAddr(config.Address{IP: from.Address})
+	if err := unix.Bind(fd, sa); err != nil {
+		return numberOf(err)
+	}
+	return 0
+}
+
+func numberOf(err error) syscall.Errno {
+	if errno, ok := err.(syscall.Errno); ok {
+		return errno
+	}
+	return syscall.EINVAL
 }
 
 func (k *linux) pair() (x, y int, errno syscall.Errno) {

@@ -218,7 +218,7 @@ func (k *simKernel) accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	return n, y.remote, 0
 }
 
-func (k *simKernel) connect(a config.Address, o config.Keepalive) (int, syscall.Errno) {
+func (k *simKernel) connect(a config.Address, o config.Keepalive, from *config.LocalAddress) (int, syscall.Errno) {
 	a = plain(a)
 	switch {
 	case k.dead:
@@ -234,6 +234,15 @@ func (k *simKernel) connect(a config.Address, o config.Keepalive) (int, syscall.
 		x.site = s.site(config.Address{IP: via})
 	}
 	x.local = netip.AddrPortFrom(k.source(a.IP.Addr()), s.localPort())
+	if from != nil && from.Address.IsValid() {
+		if from.Address.Addr().Is4() != a.IP.Addr().Unmap().Is4() {
+			return notBound, syscall.EINVAL
+		}
+		x.local = netip.AddrPortFrom(from.Address.Addr(), x.local.Port())
+		if p := from.Address.Port(); p != 0 {
+			x.local = from.Address
+		}
+	}
 	if a.IP.Addr().IsLoopback() && s.deaf(x.site) && s.rng.IntN(2) == 0 {
 		return -1, syscall.ECONNREFUSED // over loopback the answer may be there at once
 	}

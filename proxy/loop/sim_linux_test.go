@@ -35,7 +35,7 @@ func (r *rig) run(calls string) string {
 	if errno := r.k.register(l, 1, true); errno != 0 {
 		r.t.Fatal(errno)
 	}
-	fd, errno := r.k.connect(at, config.Keepalive{})
+	fd, errno := r.k.connect(at, config.Keepalive{}, nil)
 	if errno != 0 && errno != syscall.EINPROGRESS {
 		r.t.Fatal(errno)
 	}

@@ -14,8 +14,12 @@ import (
 //
 //	Get ─▶ idle one (last used first) ─▶ Lease ─▶ Put ─▶ idle
 //	  │                                   └────▶ Drop ─▶ closed
+//	  ▼ pending: as many as its limit allows, else overflow
 //	  ├─▶ dial, if connections and attempts are below their limits
-//	  └─▶ wait for either (pending), or overflow
+//	  └─▶ wait for either
+//
+// Whoever finds no idle connection is pending until it has one, the first one to a host
+// included (Envoy conn_pool_base.cc, newStreamImpl).
 //
 // An idle connection that becomes readable is closed: its host has ended it,
 // or has sent what nobody asked for, and neither may meet a request. Worker
@@ -117,10 +121,23 @@ func (p *Exclusive) get(want *Want, b *Breaker, fresh bool, d time.Duration) (*L
 	if p.closed {
 		return nil, ErrGone
 	}
+	if !b.Pending.Enter() {
+		p.count.PendingOverflow++
+		return nil, ErrOverflow
+	}
+	p.count.PendingTotal++
+	p.count.PendingActive++
+	defer p.served(b)
 	if p.mayDial(b) || p.makeRoom(b) {
 		return p.dial(want, b)
 	}
 	return p.wait(want, b, fresh, d)
+}
+
+// served takes one from those that have no connection: it has one, or gets none.
+func (p *Exclusive) served(b *Breaker) {
+	p.count.PendingActive--
+	b.Pending.Leave()
 }
 
 // take leases the idle connection that was used last, of those that are as is
@@ -224,7 +241,7 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 	}
 	p.inUse++
 	p.look()
-	return &Lease{Conn: c, Uses: 1, made: Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN}, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
+	return &Lease{Conn: c, Uses: 1, made: Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN, Client: want.Client}, pool: p, breaker: b, since: p.w.Now(), at: -1}, nil
 }
 
 // Adopt takes a connection that another pool of the host has made, counted as
@@ -241,12 +258,6 @@ func (p *Exclusive) wait(want *Want, b *Breaker, fresh bool, d time.Duration) (*
 	if !b.Connections.Open() {
 		p.count.ConnectionOverflow++
 	}
-	if !b.Pending.Enter() {
-		p.count.PendingOverflow++
-		return nil, ErrOverflow
-	}
-	p.count.PendingTotal++
-	p.count.PendingActive++
 	p.came++
 	x := &waiting{want: want, fresh: fresh, number: p.came}
 	p.waiting = append(p.waiting, x)
@@ -255,8 +266,6 @@ func (p *Exclusive) wait(want *Want, b *Breaker, fresh bool, d time.Duration) (*
 	}
 	dial := p.turn(x, b)
 	p.w.ClearTimer(&x.timer)
-	p.count.PendingActive--
-	b.Pending.Leave()
 	switch {
 	case x.lease != nil:
 		return x.lease, nil

@@ -148,7 +148,7 @@ func TestPendingInOrderAndOverflow(t *testing.T) {
 		})
 	}
 	x.wait()
-	if fmt.Sprint(order) != "[0 1 2]" || x.count.PendingOverflow != 1 || x.count.PendingTotal != 2 || x.count.Connections != 1 {
+	if fmt.Sprint(order) != "[0 1 2]" || x.count.PendingOverflow != 1 || x.count.PendingTotal != 3 || x.count.Connections != 1 {
 		t.Errorf("served %v; %+v", order, x.count)
 	}
 	x.end()

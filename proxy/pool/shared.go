@@ -166,7 +166,7 @@ func (p *Shared) grow(want *Want, b *Breaker) bool {
 		b.Connections.Force()
 	}
 	p.dialing++
-	made := Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN, H2: true}
+	made := Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN, Client: want.Client, H2: true}
 	p.under = append(p.under, made)
 	p.w.Go(func() { p.dial(&made, b) })
 	return true

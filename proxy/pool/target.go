@@ -46,6 +46,11 @@ type Target struct {
 	TLVs     string
 	// Handed goes along with connections to an internal listener; nil: nothing.
 	Handed *Handed
+	// Others are all addresses of a host that has several; nil: Address is the only one.
+	Others *Addresses
+	Order  config.EyeballOrder // of Others
+	// From is where connections come from; nil: the kernel chooses.
+	From *config.LocalAddresses
 	// Seen counts the host's connections; nil: nobody asks.
 	Seen *Seen
 }
@@ -86,7 +91,7 @@ type Counters struct {
 	Destroyed, IdleClosed, Unsolicited       uint64
 	MaxRequests                              uint64 // ended by MaxUses
 	PendingTotal, PendingOverflow            uint64
-	ConnectionOverflow                       uint64
+	ConnectionOverflow, BindErrors           uint64
 	Active, PendingActive                    int64 // gauges
 }
 
@@ -110,13 +115,15 @@ type Want struct {
 	// ALPN, if not "", is offered in place of what the configuration says: names
 	// separated by commas.
 	ALPN string
+	// Client is the client's connection, whose own the connection is then; 0: anybody's.
+	Client uint64
 	// Origin is the client, for a PROXY header.
 	Origin *transport.Origin
 }
 
 // like reports whether a connection that was made for w serves for x.
 func (w *Want) like(x *Want) bool {
-	return w.ServerName == x.ServerName && w.SAN == x.SAN && w.ALPN == x.ALPN
+	return w.ServerName == x.ServerName && w.SAN == x.SAN && w.ALPN == x.ALPN && w.Client == x.Client
 }
 
 // Outcome sorts an error of a pool or of Dial.
@@ -161,6 +168,12 @@ func Failure(err error) string {
 	return ""
 }
 
+// unbound says that the address to come from could not be taken.
+func unbound(err error) bool {
+	s, ok := errors.AsType[*os.SyscallError](err)
+	return ok && s.Syscall == "bind"
+}
+
 // backoffWait is full jitter: the wait before attempt n+1 after n failures is
 // uniform in (0, min(cap, base·2ⁿ⁻¹)].
 func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {
@@ -174,13 +187,16 @@ func backoffWait(b config.Backoff, failures int, rng *rand.Rand) time.Duration {
 
 // dial connects and counts.
 func dial(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error) {
-	c, err := connect(w, t, x)
+	c, err := connect(w, t, n, x)
 	n.Connections++
 	switch {
 	case err == nil:
 		n.Active++
 	case errors.Is(err, loop.ErrTimeout):
 		n.ConnectTimeout++
+		fallthrough
+	case unbound(err):
+		n.BindErrors++
 		fallthrough
 	default:
 		n.ConnectFail++
@@ -193,16 +209,28 @@ func dial(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error) {
 
 // connect makes a connection that is ready for its protocol. The connect timeout
 // holds for all of it, as in Envoy.
-func connect(w *loop.Worker, t *Target, x *Want) (*loop.Conn, error) {
+func connect(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error) {
+	if t.Others != nil {
+		return t.race(w, n, x)
+	}
+	return t.reach(w, t.Address, t.ConnectTimeout, x)
+}
+
+// reach is connect of one address.
+func (t *Target) reach(w *loop.Worker, a config.Address, timeout time.Duration, x *Want) (*loop.Conn, error) {
 	began := w.Now()
-	c, err := w.Dial(t.Address, t.ConnectTimeout, t.Keepalive)
+	var from *config.LocalAddress
+	if t.From != nil && a.IP.IsValid() {
+		from = t.From.For(a.IP)
+	}
+	c, err := w.DialFrom(from, a, timeout, t.Keepalive)
 	if err == nil && t.Handed != nil {
 		c.PassOn(t.Handed.Metadata)
 	}
 	if err != nil || t.Path == nil {
 		return c, err
 	}
-	left := t.ConnectTimeout
+	left := timeout
 	if left > 0 {
 		left = max(left-time.Duration(w.Now()-began), time.Millisecond)
 	}

@@ -224,6 +224,7 @@ func TestUnfitHostsConnectionsEnd(t *testing.T) {
 	asked.EndOnFailure = true
 	g := newWard(t, asked)
 	g.Breakers[0].Connections.SetLimit(9)
+	g.Breakers[0].Pending.SetLimit(9)
 	g.run(time.Second)
 	h := hostAt(t, g.Cluster, address(2)).On(g.Local.Worker)
 	g.Local.Worker.Go(func() {

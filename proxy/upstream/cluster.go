@@ -63,6 +63,7 @@ type Cluster struct {
 	members  atomic.Pointer[[]*Cluster] // of an aggregate cluster; nil before Link
 	like     atomic.Pointer[Cluster]    // the programs like this one; nil before Link, or there is none
 
+	chain    atomic.Pointer[any] // see Filtered
 	security *Security
 	tls      *transport.Tally
 
@@ -87,7 +88,10 @@ type Local struct {
 	// Retry is what a room has made of the retry policy RetryFor.
 	RetryFor *config.Retry
 	Retry    any
-	picks    picker // balancing state of this worker
+	// Errors is what it has made of the condition ErrorsFor.
+	ErrorsFor *config.AnswerTest
+	Errors    any
+	picks     picker // balancing state of this worker
 	// met are the hosts that were asked for here, by address; see provided.
 	met   map[string]*Host
 	among among // of an aggregate cluster
@@ -181,6 +185,24 @@ func (c *Cluster) setReady() {
 
 // Config is what was last asked for. The value is not to be changed.
 func (c *Cluster) Config() *config.Cluster { return c.view.Load().asked }
+
+// Filtered is what each HTTP request to a host passes: a chain that was made of
+// Config().HTTP.Filters, which the HTTP room knows; nil: none. Any goroutine.
+func (c *Cluster) Filtered() any {
+	if p := c.chain.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Filter sets that chain. Any goroutine.
+func (c *Cluster) Filter(chain any) {
+	if chain == nil {
+		c.chain.Store(nil)
+		return
+	}
+	c.chain.Store(&chain)
+}
 
 // Drops says whether a request is refused because the configuration has a part of them
 // refused (Endpoints.Drop): outcome.OK if it is not. Worker only.

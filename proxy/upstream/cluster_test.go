@@ -111,6 +111,7 @@ func (c *closer) Close() { c.closed++ }
 func TestRemovedHostsConnectionsClose(t *testing.T) {
 	s, l := opened(t, static(config.RoundRobin, 1, 1))
 	l.Cluster.Breakers[0].Connections.SetLimit(9)
+	l.Cluster.Breakers[0].Pending.SetLimit(9)
 	server := s.Worker("server")
 	for i := range 2 {
 		if _, err := server.Listen(address(i+1), loop.ListenOptions{}, func(c *loop.Conn) {}); err != nil {
@@ -386,6 +387,7 @@ func TestStats(t *testing.T) {
 	_, l := opened(t, levels(config.RoundRobin, "hdu"))
 	l.Cluster.view.Load().asked.Breakers[0].TrackRemaining = true
 	l.Cluster.Breakers[0].Connections.SetLimit(3)
+	l.Cluster.Breakers[0].Pending.SetLimit(9)
 	l.Cluster.Breakers[0].Connections.Force()
 	l.Count.RqTotal = 5
 	l.Pool.ConnectFail = 2

@@ -34,6 +34,7 @@ type Host struct {
 	// by its workers' clock; 0: it was there from the beginning, or nobody asks.
 	fitSince atomic.Int64
 	monitor  atomic.Pointer[outlier.Monitor] // nil: outlier detection is off
+	said     atomic.Pointer[reported]        // nil: nothing, of its load
 	check    atomic.Pointer[checked]         // nil: it is not checked
 	local    []*HostLocal                    // by worker ID; each is its worker's
 	name     string                          // Address as text; set once

@@ -92,7 +92,8 @@ func (h *Host) use(t pool.Target, same bool, m *member) {
 		return
 	}
 	h.asked.Store(m.endpoint)
-	if old := h.Target(); same && old.Address == m.endpoint.Address && len(m.endpoint.AddedTLVs) == 0 && old.TLVs == "" {
+	if old := h.Target(); same && old.Address == m.endpoint.Address && len(m.endpoint.AddedTLVs) == 0 && old.TLVs == "" &&
+		len(m.endpoint.Others) == 0 && old.Others == nil {
 		return
 	}
 	h.turn(h.aimed(&t, m.endpoint))
@@ -105,6 +106,9 @@ func (h *Host) aimed(t *pool.Target, e *config.Endpoint) *pool.Target {
 	own.Path, own.Hostname, own.TLVs = h.path, e.Hostname, transport.AppendTLVs(e.AddedTLVs)
 	if t.Handed != nil {
 		own.Handed = t.Handed.To(e)
+	}
+	if len(e.Others) > 0 {
+		own.Others = &pool.Addresses{All: t.Order.Sort(append([]config.Address{e.Address}, e.Others...))}
 	}
 	return &own
 }
@@ -159,6 +163,8 @@ func newTarget(asked *config.Cluster) pool.Target {
 		MaxUses:        asked.HTTP.MaxRequests,
 		MaxAge:         asked.HTTP.MaxConnAge,
 		MaxConnections: hostLimit(asked),
+		From:           asked.From,
+		Order:          asked.Eyeballs,
 	}
 	for tr := range asked.Transports {
 		if len(tr.Passes) > 0 {

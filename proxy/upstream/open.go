@@ -118,6 +118,11 @@ func (c *Cluster) show(asked *config.Cluster, members []member) error {
 	}
 	if left+len(fresh) > 0 {
 		c.updates.membership.Add(1)
+		if asked.EndOnChange && before.asked != nil {
+			for i := range v.members {
+				v.members[i].host.renew()
+			}
+		}
 	}
 	c.monitor()
 	c.supervise(asked)

@@ -25,7 +25,8 @@ type picker struct {
 	zones *zones // nil: places do not count
 	zone  zoneCounters
 
-	warm int64 // when no host starts slowly any more; 0: none does
+	due     int64      // when the weights may be others; see newlyDue
+	reports []*reports // by priority, where hosts report their weights
 
 	// Of a view with subsets: a picker for each, and room for criteria.
 	parts    []picker
@@ -52,15 +53,48 @@ type rota struct {
 	set   *hostSet
 	next  uint64
 	sched edf
+	own   []float64 // weights that the hosts have reported; nil: those of the set
+}
+
+// turns is what a schedule is made with.
+type turns struct {
+	b       *config.Balance
+	r       *rand.Rand
+	now     int64
+	reports *reports // nil: hosts do not report their weights
+}
+
+// renew makes the schedules anew where the view is another one, or weights are.
+func (p *picker) renew(v *view, r *rand.Rand) {
+	if w := v.asked.Balance.Reported; w != nil && !p.reweigh(v) && v == p.of {
+		p.due = p.now + int64(w.Update)
+		return
+	}
+	p.remake(v, r)
+}
+
+// newlyDue is when no host starts slowly any more, or reports are looked at again.
+func (p *picker) newlyDue(v *view) int64 {
+	if w := v.asked.Balance.Reported; w != nil {
+		return p.now + int64(w.Update)
+	}
+	if at := v.warm(p.now); at > 0 {
+		return at
+	}
+	return math.MaxInt64
 }
 
 func (p *picker) remake(v *view, r *rand.Rand) {
 	p.of, p.rotas, p.loads = v, nil, nil
 	b := &v.asked.Balance
-	p.warm = v.warm(p.now)
+	p.due = p.newlyDue(v)
 	p.zones = nil
+	t := turns{b: b, r: r, now: p.now}
+	if len(p.reports) > 0 {
+		t.reports = p.reports[0]
+	}
 	if p.local != nil {
-		p.zones = newZones(v, p.now, r)
+		p.zones = newZones(v, &t)
 	}
 	for i := range v.levels {
 		l := &v.levels[i]
@@ -68,30 +102,37 @@ func (p *picker) remake(v *view, r *rand.Rand) {
 			p.loads = append(p.loads, l.table.active)
 			continue
 		}
-		p.rotas = append(p.rotas, rotas{
-			newRota(&l.all, b, r, p.now), newSplit(&l.healthy, b, r, p.now), newSplit(&l.degraded, b, r, p.now),
-		})
+		if len(p.reports) > 0 {
+			t.reports = p.reports[i]
+		}
+		p.rotas = append(p.rotas, rotas{t.rota(&l.all), t.split(&l.healthy), t.split(&l.degraded)})
 	}
 }
 
-func newSplit(s *hostSet, b *config.Balance, r *rand.Rand, now int64) split {
-	x := split{whole: newRota(s, b, r, now)}
+func (t *turns) split(s *hostSet) split {
+	x := split{whole: t.rota(s)}
 	if len(s.localities) == 0 {
 		return x
 	}
 	for i := range s.localities {
-		x.localities = append(x.localities, newRota(&s.localities[i].hostSet, b, r, now))
+		x.localities = append(x.localities, t.rota(&s.localities[i].hostSet))
 	}
-	x.order = newEDF(len(s.localities), func(i int) float64 { return s.localities[i].weight }, r)
+	x.order = newEDF(len(s.localities), func(i int) float64 { return s.localities[i].weight }, t.r)
 	return x
 }
 
-func newRota(s *hostSet, b *config.Balance, r *rand.Rand, now int64) rota {
-	t := rota{set: s, next: r.Uint64()}
-	if b.Kind != config.Random && len(s.hosts) > 1 && (!s.equal || s.starting(b, now)) {
-		t.sched = newEDF(len(s.hosts), func(i int) float64 { return s.weight(i, b, now) }, r)
+func (t *turns) rota(s *hostSet) rota {
+	x := rota{set: s, next: t.r.Uint64()}
+	if t.reports != nil && len(s.hosts) > 1 {
+		if x.own = t.reports.weighted(s); x.own != nil {
+			x.sched = newEDF(len(s.hosts), func(i int) float64 { return x.own[i] }, t.r)
+		}
+		return x
 	}
-	return t
+	if t.b.Kind != config.Random && len(s.hosts) > 1 && (!s.equal || s.starting(t.b, t.now)) {
+		x.sched = newEDF(len(s.hosts), func(i int) float64 { return s.weight(i, t.b, t.now) }, t.r)
+	}
+	return x
 }
 
 // weight is what a host's turns are by. The more requests a host has under way
@@ -117,8 +158,8 @@ func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host {
 	if v.subsets != nil {
 		return p.pickSubset(v, q, r)
 	}
-	if v != p.of || p.warm > 0 && p.now >= p.warm {
-		p.remake(v, r)
+	if v != p.of || p.now >= p.due {
+		p.renew(v, r)
 	}
 	if v.asked.Balance.Kind.IsHash() {
 		return p.byHash(v, q, r)
@@ -195,7 +236,11 @@ func (t *rota) pick(b *config.Balance, r *rand.Rand, now int64) int {
 		return r.IntN(n)
 	case len(t.sched.heap) > 0:
 		i := t.sched.first()
-		t.sched.again(t.set.weight(i, b, now))
+		if t.own != nil {
+			t.sched.again(t.own[i])
+		} else {
+			t.sched.again(t.set.weight(i, b, now))
+		}
 		return i
 	case b.Kind == config.LeastRequest && b.FullScan:
 		return t.set.least(r)

@@ -87,6 +87,7 @@ func (l *Local) poolStats(yield func(name string, value uint64)) {
 	yield("upstream_cx_active", gauge(n.Active))
 	yield("upstream_cx_connect_fail", n.ConnectFail)
 	yield("upstream_cx_connect_timeout", n.ConnectTimeout)
+	yield("bind_errors", n.BindErrors)
 	yield("upstream_cx_destroy", n.Destroyed)
 	yield("upstream_cx_idle_timeout", n.IdleClosed)
 	yield("upstream_cx_max_requests", n.MaxRequests)

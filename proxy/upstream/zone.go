@@ -84,16 +84,15 @@ const (
 )
 
 // newZones is nil where places do not count. Worker only.
-func newZones(v *view, now int64, r *rand.Rand) *zones {
+func newZones(v *view, t *turns) *zones {
 	sets := v.levels[0].zones
 	if len(sets) < 2 {
 		return nil
 	}
 	z := &zones{}
-	b := &v.asked.Balance
 	for i := range sets {
-		z.healthy = append(z.healthy, newRota(&sets[i].healthy, b, r, now))
-		z.degraded = append(z.degraded, newRota(&sets[i].degraded, b, r, now))
+		z.healthy = append(z.healthy, t.rota(&sets[i].healthy))
+		z.degraded = append(z.degraded, t.rota(&sets[i].degraded))
 	}
 	return z
 }

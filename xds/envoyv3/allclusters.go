@@ -4,6 +4,7 @@ package envoyv3
 
 import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -19,6 +20,9 @@ type AllClusters struct {
 	// Resolver is who is asked for the names of clusters; nil: as the system is
 	// configured.
 	Resolver *config.Resolver
+	// Bind is where connections to the hosts of clusters come from that say nothing of it; nil: the
+	// kernel chooses.
+	Bind *corev3.BindConfig
 }
 
 // ReadAllClusters reads it from a bootstrap. What is wrong with it is for Bootstrap
@@ -28,6 +32,7 @@ func ReadAllClusters(m *bootstrapv3.Bootstrap) AllClusters {
 	return AllClusters{
 		OutlierLog: m.GetClusterManager().GetOutlierDetection().GetEventLogPath(),
 		Resolver:   d.allResolver(m),
+		Bind:       m.GetClusterManager().GetUpstreamBindConfig(),
 		Local:      m.GetClusterManager().GetLocalClusterName(),
 		Here: config.Place{
 			Region: here.GetRegion(), Zone: here.GetZone(), SubZone: here.GetSubZone(),

@@ -8,9 +8,11 @@ package envoyv3
 import (
 	"math/big"
 	"strings"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	clientv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
@@ -265,6 +267,8 @@ func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 		b.Kind = config.RoundRobin
 		d.localityLB(m.GetLocalityLbConfig(), c)
 		d.slowStart(p.dot("slow_start_config"), m.GetSlowStartConfig(), b)
+	case *clientv3.ClientSideWeightedRoundRobin:
+		d.reportedWeights(p, m, b)
 	case *randomv3.Random:
 		b.Kind = config.Random
 		d.localityLB(m.GetLocalityLbConfig(), c)
@@ -298,6 +302,31 @@ func (d *decoder) policy(p path, policy proto.Message, c *config.Cluster) {
 	case *libmemcachedv1.Libmemcached:
 		b.Kind = config.Libmemcached
 		d.consistent(p, m, b)
+	}
+}
+
+// Defaults and bounds of ClientSideWeightedRoundRobin.
+const (
+	defaultBlackout   = 10 * time.Second
+	defaultExpiration = 3 * time.Minute
+	defaultReweigh    = time.Second
+	leastReweigh      = 100 * time.Millisecond
+)
+
+func (d *decoder) reportedWeights(p path, m *clientv3.ClientSideWeightedRoundRobin, b *config.Balance) {
+	b.Kind = config.RoundRobin
+	b.Reported = &config.ReportedWeights{
+		Blackout:     d.duration(p.dot("blackout_period"), m.GetBlackoutPeriod(), defaultBlackout),
+		Expiration:   d.duration(p.dot("weight_expiration_period"), m.GetWeightExpirationPeriod(), defaultExpiration),
+		Update:       max(d.duration(p.dot("weight_update_period"), m.GetWeightUpdatePeriod(), defaultReweigh), leastReweigh),
+		ErrorPenalty: float64(m.GetErrorUtilizationPenalty().GetValue()), // Envoy's code has no default, whatever its documentation says
+		Metrics:      m.GetMetricNamesForComputingUtilization(),
+	}
+	if m.GetEnableOobLoadReport().GetValue() {
+		d.unsupported(p.dot("enable_oob_load_report"), "Envoy does not ask hosts for reports either: they come beside answers")
+	}
+	if !(b.Reported.ErrorPenalty >= 0) {
+		d.refuse(p.dot("error_utilization_penalty"), "value must be greater than or equal to 0")
 	}
 }
 

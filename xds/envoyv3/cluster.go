@@ -49,6 +49,10 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 		s := d.source(p.dot("lrs_server"), m.GetLrsServer())
 		c.LoadReports = &s
 	}
+	c.From = d.bind(p.dot("upstream_bind_config"), m.GetUpstreamBindConfig(), c.Name)
+	c.Eyeballs = eyeballs(m.GetUpstreamConnectionOptions().GetHappyEyeballsConfig())
+	c.PerClient = m.GetConnectionPoolPerDownstreamConnection()
+	c.LoadMetrics = m.GetLrsReportEndpointMetrics()
 	d.alpnFits(p, m, c)
 	d.healthChecks(p, m, c)
 	d.commonLB(p.dot("common_lb_config"), m.GetCommonLbConfig(), c)
@@ -117,6 +121,7 @@ func (d *decoder) commonLB(p path, m *clusterv3.Cluster_CommonLbConfig, c *confi
 		}
 	}
 	c.FailTrafficOnPanic = m.GetZoneAwareLbConfig().GetFailTrafficOnPanic()
+	c.EndOnChange = m.GetCloseConnectionsOnHostSetChange()
 	if s := m.GetOverrideHostStatus(); s != nil {
 		if len(s.GetStatuses()) == 0 {
 			d.refuse(p.dot("override_host_status").dot("statuses"), "at least one is needed: a named host would never be taken")

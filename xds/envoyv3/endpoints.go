@@ -152,6 +152,7 @@ func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discove
 		d.refuse(p.dot("load_balancing_weight"), "value must be greater than or equal to 1")
 	}
 	e.Address = d.endpointAddress(p.dot("endpoint").dot("address"), m.GetEndpoint().GetAddress(), from)
+	e.Others = d.moreAddresses(p.dot("endpoint").dot("additional_addresses"), m.GetEndpoint(), from)
 	d.lbMetadata(p.dot("metadata"), m.GetMetadata(), &e)
 	e.FilterMetadata = filterMetadata(m.GetMetadata())
 	e.SocketLabels = labels(m.GetMetadata().GetFilterMetadata()[socketNamespace])

@@ -32,6 +32,7 @@ import (
 	allowroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/allow_listed_routes/v3"
 	previousroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/previous_routes/v3"
 	safeschemev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/safe_cross_scheme/v3"
+	clientv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -72,6 +73,7 @@ type kind string
 const (
 	networkFilter       kind = "network filter"
 	httpFilter          kind = "HTTP filter"
+	upstreamFilter      kind = "upstream HTTP filter"
 	routeFilter         kind = "HTTP filter, of a route"
 	compressorLibrary   kind = "compressor library"
 	sessionState        kind = "session state"
@@ -139,7 +141,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), customResponseExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), upstreamFilterExtensions(), customResponseExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},
@@ -167,6 +169,7 @@ func extensions() []extension {
 		{clusterKind, "envoy.clusters.dns", func() proto.Message { return &dnsv3.DnsCluster{} }},
 		{balancePolicy, "envoy.load_balancing_policies.round_robin", func() proto.Message { return &roundv3.RoundRobin{} }},
 		{balancePolicy, "envoy.load_balancing_policies.least_request", func() proto.Message { return &leastv3.LeastRequest{} }},
+		{balancePolicy, "envoy.load_balancing_policies.client_side_weighted_round_robin", func() proto.Message { return &clientv3.ClientSideWeightedRoundRobin{} }},
 		{balancePolicy, "envoy.load_balancing_policies.random", func() proto.Message { return &randomv3.Random{} }},
 		{balancePolicy, "envoy.load_balancing_policies.ring_hash", func() proto.Message { return &ringv3.RingHash{} }},
 		{balancePolicy, "envoy.load_balancing_policies.maglev", func() proto.Message { return &maglevv3.Maglev{} }},

@@ -77,6 +77,9 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	h.NoCodeStats, h.NoGRPCCodeStats = !orBool(router.GetDynamicStats(), true), router.GetSuppressGrpcRequestFailureCodeStats()
 	h.RespectExpectedTimeout = router.GetRespectExpectedRqTimeout()
 	h.StrictHeaders = router.GetStrictCheckHeaders()
+	if n := len(m.GetHttpFilters()); router != nil {
+		h.TryFilters = d.routerFilters(p.dot("http_filters").at(n-1).dot("typed_config").dot("upstream_http_filters"), router.GetUpstreamHttpFilters())
+	}
 	h.UpgradeFilters = d.upgradeFilters(p.dot("upgrade_configs"), m.GetUpgradeConfigs())
 	switch {
 	case m.GetRouteConfig() != nil:

@@ -30,6 +30,8 @@ const (
 const socketOptionsAllowed = "SO_KEEPALIVE (1/9), TCP_KEEPIDLE (6/4), TCP_KEEPINTVL (6/5), TCP_KEEPCNT (6/6), " +
 	"TCP_USER_TIMEOUT (6/18); SO_REUSEADDR (1/2), SO_REUSEPORT (1/15) and TCP_NODELAY (6/1) only as 1, as they always are"
 
+const ofListeners = "of upstream_bind_config any, as the kernel has them; of listeners " + socketOptionsAllowed
+
 // maxKeepalive is the longest time and the most probes that Linux takes.
 const (
 	maxKeepaliveSeconds = 32767

@@ -66,7 +66,7 @@ func bootstrapTables() []table {
 		},
 		{
 			of:       &bootstrapv3.ClusterManager{},
-			honoured: "load_stats_config outlier_detection local_cluster_name",
+			honoured: "load_stats_config outlier_detection local_cluster_name upstream_bind_config",
 			noEffect: notes{"enable_deferred_cluster_creation": "a cluster that nobody asks costs next to nothing"},
 			refused:  notes{},
 		},

@@ -8,6 +8,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	clientv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
@@ -21,8 +22,11 @@ import (
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 )
 
+// tryFilters is what is honoured of filters that each attempt passes.
+const tryFilters = "admission_control, buffer, header_mutation and lua before upstream_codec; requests of filters, mirrors and health checks go past them"
+
 func clusterTables() []table {
-	return concat(clusterTable(), resolverTables(), overrideHostTables(), endpointTables(), balanceTables(), healthTables())
+	return concat(clusterTable(), bindTables(), answerTestTables(), resolverTables(), overrideHostTables(), endpointTables(), balanceTables(), healthTables())
 }
 
 func clusterTable() []table {
@@ -32,10 +36,10 @@ func clusterTable() []table {
 			honoured: "name alt_stat_name type lb_policy cleanup_interval original_dst_lb_config cluster_type connect_timeout per_connection_buffer_limit_bytes " +
 				"load_assignment max_requests_per_connection circuit_breakers common_http_protocol_options " +
 				"http_protocol_options http2_protocol_options protocol_selection upstream_http_protocol_options " +
-				"typed_extension_protocol_options dns_refresh_rate dns_jitter " +
+				"typed_extension_protocol_options upstream_bind_config connection_pool_per_downstream_connection dns_refresh_rate dns_jitter " +
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
-				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server " +
+				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server lrs_report_endpoint_metrics " +
 				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config " +
 				"typed_dns_resolver_config dns_resolution_config dns_resolvers",
 			partly: notes{
@@ -43,16 +47,11 @@ func clusterTable() []table {
 				"close_connections_on_host_health_failure": "sessions of tcp_proxy go on",
 			},
 			noEffect: notes{
-				"lrs_report_endpoint_metrics": "only with load reporting",
-				"track_timeout_budgets":       "adds statistics that are not kept",
-				"track_cluster_stats":         "adds statistics that are not kept",
-			},
-			refused: notes{
-				"upstream_bind_config":                      "the kernel chooses the source address",
-				"connection_pool_per_downstream_connection": "a worker's connections are shared",
+				"track_timeout_budgets": "adds statistics that are not kept",
+				"track_cluster_stats":   "adds statistics that are not kept",
 			},
 			never: notes{
-				"transport_socket_matcher": "use transport_socket_matches",
+				"transport_socket_matcher": "newer than the Envoy that is reproduced, 1.36: use transport_socket_matches",
 				"filters":                  "there are no upstream filters",
 				"upstream_config":          "",
 			},
@@ -82,28 +81,24 @@ func clusterTable() []table {
 		},
 		{
 			of:       &clusterv3.UpstreamConnectionOptions{},
-			honoured: "tcp_keepalive",
+			honoured: "tcp_keepalive happy_eyeballs_config",
 			noEffect: notes{"set_local_interface_name_on_upstream_connections": "only adds to an access log"},
-			refused:  notes{"happy_eyeballs_config": "an endpoint has one address"},
 		},
 		{
 			of:       &clusterv3.Cluster_PreconnectPolicy{},
 			honoured: "per_upstream_preconnect_ratio",
-			refused:  notes{"predictive_preconnect_ratio": "connecting to hosts that are not picked yet is not supported yet"},
+			refused:  notes{"predictive_preconnect_ratio": "who is picked next is not known ahead: a schedule that others share has no order of its own"},
 		},
 		{
 			of: &upstreamv3.HttpProtocolOptions{},
 			honoured: "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config " +
-				"upstream_http_protocol_options retry_policy",
+				"upstream_http_protocol_options retry_policy outlier_detection",
 			refused: notes{
-				"outlier_detection":        "what counts as an error is its status",
-				"request_mirror_policies":  "mirroring is not supported yet",
-				"hash_policy":              "give it in the route",
+				"request_mirror_policies":  "newer than the Envoy that is reproduced, 1.36: give it in the route",
+				"hash_policy":              "newer than the Envoy that is reproduced, 1.36: give it in the route",
 				"header_validation_config": "headers are always checked as RFC 9110 says",
 			},
-			never: notes{
-				"http_filters": "there are no upstream filters",
-			},
+			partly: notes{"http_filters": tryFilters},
 		},
 		{
 			of:       &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{},
@@ -144,7 +139,7 @@ func endpointTables() []table {
 		{
 			of:       &endpointv3.ClusterLoadAssignment{},
 			honoured: "cluster_name endpoints policy",
-			never:    notes{"named_endpoints": "give each endpoint in its locality"},
+			never:    notes{"named_endpoints": "Envoy has not built it: give each endpoint in its locality"},
 		},
 		{
 			of:       &endpointv3.ClusterLoadAssignment_Policy{},
@@ -165,13 +160,14 @@ func endpointTables() []table {
 		{
 			of:       &endpointv3.LbEndpoint{},
 			honoured: "endpoint health_status metadata load_balancing_weight",
-			never:    notes{"endpoint_name": "give the endpoint"},
+			never:    notes{"endpoint_name": "Envoy has not built it: give the endpoint"},
 		},
 		{
 			of:       &endpointv3.Endpoint{},
 			honoured: "address hostname health_check_config",
-			refused:  notes{"additional_addresses": "an endpoint has one address"},
+			partly:   notes{"additional_addresses": "of an endpoint that has an IP address; not where its name is looked up"},
 		},
+		{of: &endpointv3.Endpoint_AdditionalAddress{}, honoured: "address"},
 		{of: &endpointv3.Endpoint_HealthCheckConfig{}, honoured: "port_value hostname address disable_active_health_check"},
 	}
 }
@@ -202,12 +198,9 @@ func balanceTables() []table {
 		{
 			of: &clusterv3.Cluster_CommonLbConfig{},
 			honoured: "healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config " +
-				"consistent_hashing_lb_config ignore_new_hosts_until_first_hc override_host_status",
+				"consistent_hashing_lb_config ignore_new_hosts_until_first_hc override_host_status close_connections_on_host_set_change",
 			noEffect: notes{
 				"update_merge_window": "an update is applied when it comes",
-			},
-			refused: notes{
-				"close_connections_on_host_set_change": "connections of hosts that stay are kept",
 			},
 		},
 		{
@@ -238,6 +231,13 @@ func balanceTables() []table {
 			honoured: "choice_count active_request_bias locality_lb_config slow_start_config enable_full_scan selection_method",
 		},
 		{of: &randomv3.Random{}, honoured: "locality_lb_config"},
+		{
+			of: &clientv3.ClientSideWeightedRoundRobin{},
+			honoured: "blackout_period weight_expiration_period weight_update_period error_utilization_penalty " +
+				"metric_names_for_computing_utilization",
+			partly:   notes{"enable_oob_load_report": "only false: Envoy does not ask hosts for reports either, they come beside answers"},
+			noEffect: notes{"oob_reporting_period": "only with enable_oob_load_report", "slow_start_config": "Envoy has not built it"},
+		},
 		{
 			of: &ringv3.RingHash{},
 			honoured: "hash_function minimum_ring_size maximum_ring_size use_hostname_for_hashing " +

@@ -62,12 +62,14 @@ func httpTables() []table {
 		{
 			of:       &routerv3.Router{},
 			honoured: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout dynamic_stats suppress_grpc_request_failure_code_stats",
-			partly:   notes{"upstream_log": "checked, and nothing is logged: the connection manager's access log has the host too"},
+			partly: notes{
+				"upstream_http_filters": tryFilters,
+				"upstream_log":          "checked, and nothing is logged: the connection manager's access log has the host too",
+			},
 			noEffect: notes{
 				"upstream_log_options": "nothing is logged there",
 			},
 			unbuilt: notes{"start_child_span": noSpans},
-			never:   notes{"upstream_http_filters": "there are no upstream filters"},
 		},
 		{
 			of:       &corev3.HttpProtocolOptions{},

@@ -43,7 +43,7 @@ func sharedTables() []table {
 		{of: &corev3.CidrRange{}, honoured: "address_prefix prefix_len"},
 		{
 			of:       &corev3.SocketOption{},
-			partly:   notes{"level": socketOptionsAllowed, "name": socketOptionsAllowed},
+			partly:   notes{"level": ofListeners, "name": ofListeners},
 			honoured: "int_value",
 			noEffect: notes{
 				"description": "a comment",

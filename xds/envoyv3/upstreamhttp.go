@@ -27,6 +27,11 @@ func (d *decoder) upstreamHTTP(p path, m *clusterv3.Cluster, c *config.Cluster) 
 		d.unusedOptions(p, m)
 		common, pc = typed.GetCommonHttpProtocolOptions(), pt.dot("common_http_protocol_options")
 		http1, ph = d.typedHTTP1(pt, typed)
+		c.HTTP.Filters = d.clusterFilters(pt.dot("http_filters"), typed.GetHttpFilters())
+		if o := typed.GetOutlierDetection(); o != nil {
+			t := d.answerTest(pt.dot("outlier_detection").dot("error_matcher"), o.GetErrorMatcher())
+			c.HTTP.Errors = &t
+		}
 		c.HTTP.Retry = d.retry(pt.dot("retry_policy"), typed.GetRetryPolicy())
 	}
 	d.upstreamProtocol(p, m, typed, c)

@@ -39,6 +39,15 @@ type Host struct {
 	Priority              uint32
 	Issued, Success       uint64
 	Error, InProgress     uint64
+	// Metrics are of the host's own reports, by name; nil: none.
+	Metrics map[string]Metric
+}
+
+// Metric is what one metric of a host has added up to: in how many reports it was, and the sum of its
+// values.
+type Metric struct {
+	Requests uint64
+	Total    float64
 }
 
 // Options are what a report is made of.

@@ -4,6 +4,7 @@ package loadreport
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -81,12 +82,40 @@ func (t *tally) addHost(places map[place]*endpointv3.UpstreamLocalityStats, now,
 	p.TotalSuccessfulRequests += success
 	p.TotalErrorRequests += failed
 	p.TotalRequestsInProgress += now.InProgress
+	metrics := since(now.Metrics, was.Metrics)
+	p.LoadMetricStats = addMetrics(p.LoadMetricStats, metrics)
 	if t.byEndpoint {
 		p.UpstreamEndpointStats = append(p.UpstreamEndpointStats, &endpointv3.UpstreamEndpointStats{
 			Address: now.Address, TotalIssuedRequests: issued, TotalSuccessfulRequests: success,
 			TotalErrorRequests: failed, TotalRequestsInProgress: now.InProgress,
+			LoadMetricStats: addMetrics(nil, metrics),
 		})
 	}
+}
+
+// since is what has been added to the metrics of a host, by name.
+func since(now, was map[string]Metric) map[string]Metric {
+	added := map[string]Metric{}
+	for name, m := range now {
+		if b := was[name]; m.Requests > b.Requests {
+			added[name] = Metric{m.Requests - b.Requests, m.Total - b.Total}
+		}
+	}
+	return added
+}
+
+// addMetrics adds metrics to a list, which is in the order of their names.
+func addMetrics(list []*endpointv3.EndpointLoadMetricStats, added map[string]Metric) []*endpointv3.EndpointLoadMetricStats {
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		m := added[name]
+		i, found := slices.BinarySearchFunc(list, name, func(s *endpointv3.EndpointLoadMetricStats, n string) int { return cmp.Compare(s.MetricName, n) })
+		if !found {
+			list = slices.Insert(list, i, &endpointv3.EndpointLoadMetricStats{MetricName: name})
+		}
+		list[i].NumRequestsFinishedWithMetric += m.Requests
+		list[i].TotalMetricValue += m.Total
+	}
+	return list
 }
 
 func byPlace(a, b *endpointv3.UpstreamLocalityStats) int {
