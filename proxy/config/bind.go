@@ -36,7 +36,7 @@ func (all LocalAddresses) For(to netip.AddrPort) *LocalAddress {
 // (RFC 8305, section 4; Envoy happy_eyeballs_connection_impl.cc).
 type EyeballOrder struct {
 	Family AddressFamily // which comes first; AnyFamily: that of the first address
-	Count  uint32        // how many of it in a row; default 1
+	Count  uint32        // how many of it in a row; 0: one
 }
 
 // AddressFamily is one of the two of IP.

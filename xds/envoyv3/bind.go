@@ -92,10 +92,7 @@ func rawOptions(options []*corev3.SocketOption) (all []config.SocketOption) {
 
 // eyeballs reads in which order the addresses of a host are tried.
 func eyeballs(m *clusterv3.UpstreamConnectionOptions_HappyEyeballsConfig) config.EyeballOrder {
-	o := config.EyeballOrder{Count: 1}
-	if n := m.GetFirstAddressFamilyCount(); n != nil {
-		o.Count = n.GetValue()
-	}
+	o := config.EyeballOrder{Count: m.GetFirstAddressFamilyCount().GetValue()}
 	switch m.GetFirstAddressFamilyVersion() {
 	case clusterv3.UpstreamConnectionOptions_V4:
 		o.Family = config.FamilyV4
