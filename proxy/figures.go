@@ -154,7 +154,8 @@ func addWorker(w *loop.Worker, add func(string, uint64)) {
 func kindOf(name string) stats.Kind {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	if strings.HasSuffix(last, "_active") || last == "active" || last == "active_connections" || strings.HasPrefix(last, "membership_") && last != "membership_change" ||
-		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || last == "num_hosts" || strings.Contains(name, ".circuit_breakers.") {
+		strings.HasSuffix(last, "_open") || strings.HasPrefix(last, "max_host_weight") || last == "num_hosts" || strings.Contains(name, ".circuit_breakers.") ||
+		last == "active_faults" || strings.Contains(name, ".gradient_controller.") && last != "rq_blocked" {
 		return stats.Gauge
 	}
 	return stats.Counter

@@ -7,6 +7,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/filter/adaptive"
 	"github.com/attache-mesh/attache/proxy/filter/admission"
 	"github.com/attache-mesh/attache/proxy/filter/apikeyauth"
 	"github.com/attache-mesh/attache/proxy/filter/bandwidthlimit"
@@ -104,6 +105,8 @@ func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
 func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filter.Place, err error) {
 	p.Name, p.Disabled = c.Name, c.Disabled
 	switch cfg := c.Config.(type) {
+	case *config.AdaptiveConcurrency:
+		p.Filter = adaptive.New(cfg, env)
 	case *config.AdmissionControl:
 		p.Filter = admission.New(cfg, env)
 	case *config.APIKeyAuth:

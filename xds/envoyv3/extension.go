@@ -141,7 +141,7 @@ type extension struct {
 
 // extensions is the whole registry: what is not here does not exist.
 func extensions() []extension {
-	return append(slices.Concat(filterExtensions(), upstreamFilterExtensions(), customResponseExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
+	return append(slices.Concat(filterExtensions(), upstreamFilterExtensions(), adaptiveExtensions(), customResponseExtensions(), forwardProxyExtensions(), resolverExtensions(), networkFilterExtensions(), matcherExtensions(), originExtensions(), specifierExtensions()), []extension{
 		{networkFilter, "envoy.filters.network.http_connection_manager", func() proto.Message { return &hcmv3.HttpConnectionManager{} }},
 		{networkFilter, "envoy.filters.network.tcp_proxy", func() proto.Message { return &tcpv3.TcpProxy{} }},
 		{networkFilter, "attache.filters.network.memcached_proxy", func() proto.Message { return &memcachedv1.MemcachedProxy{} }},

@@ -17,6 +17,7 @@ import (
 	gzipdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	zstdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/compressor/v3"
 	zstddv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/decompressor/v3"
+	adaptivev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/adaptive_concurrency/v3"
 	admissionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/admission_control/v3"
 	apikeyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
 	bandwidthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/bandwidth_limit/v3"
@@ -138,7 +139,7 @@ func filterTables() []table {
 			{of: &ondemandv3.PerRouteConfig{}, never: notes{"odcds": "clusters come by CDS"}},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
-		admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), customResponseTables(), decompressorTables(), extAuthzTables(), extProcTables(),
+		adaptiveTables(), admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), customResponseTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
 		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), transcoderTables(), upstreamFilterTables(), matchedTables(), sessionTables(), wasmTables(),
 	)
@@ -147,6 +148,8 @@ func filterTables() []table {
 // filterConfig reads a filter's configuration.
 func (d *decoder) filterConfig(p path, m proto.Message) any {
 	switch m := m.(type) {
+	case *adaptivev3.AdaptiveConcurrency:
+		return d.adaptive(p, m)
 	case *admissionv3.AdmissionControl:
 		return d.admission(p, m)
 	case *apikeyv3.ApiKeyAuth:
