@@ -22,6 +22,9 @@ type flags struct {
 	logFormat      string
 	version        bool
 	shutdownSecond int
+
+	injectAddress, injectSettings string // no address: no injector
+	injectCertificate, injectKey  string
 }
 
 func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
@@ -38,6 +41,10 @@ func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
 	set.StringVar(&f.logLevel, "log-level", "info", "`level`: debug, info, warn, error or off")
 	set.StringVar(&f.logFormat, "log-format", "text", "`format`: text or json")
 	set.IntVar(&f.shutdownSecond, "shutdown-time-s", 5, "`seconds` that clients have to go after SIGTERM")
+	set.StringVar(&f.injectAddress, "inject-address", "", "`address` of the injector's webhook; none by default")
+	set.StringVar(&f.injectSettings, "inject-settings", "", "`file` of what the injector adds, read again when it changes")
+	set.StringVar(&f.injectCertificate, "inject-certificate", "", "`file` of the webhook's certificate, PEM; watched")
+	set.StringVar(&f.injectKey, "inject-key", "", "`file` of its key")
 	set.BoolVar(&f.version, "version", false, "print the version")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -71,6 +78,14 @@ func (f *flags) check(rest []string, noFile bool) error {
 	if _, err := netip.ParseAddrPort(f.listen); err != nil && f.listen != "" && !strings.HasPrefix(f.listen, "unix:/") {
 		return fmt.Errorf("--listen %q: want an IP address with a port, or unix:PATH", f.listen)
 	}
+	if f.injectAddress != "" {
+		if _, err := netip.ParseAddrPort(f.injectAddress); err != nil {
+			return fmt.Errorf("--inject-address %q: want an IP address with a port", f.injectAddress)
+		}
+		if f.injectSettings == "" || f.injectCertificate == "" || f.injectKey == "" {
+			return errors.New("--inject-address: needs --inject-settings, --inject-certificate and --inject-key")
+		}
+	}
 	_, err := levelOf(f.logLevel)
 	return err
 }
@@ -96,11 +111,17 @@ func newLog(w io.Writer, f *flags) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// usage prints the flags, one line each.
+// usage prints the commands and the flags.
 func usage(out io.Writer, set *flag.FlagSet) {
 	fmt.Fprint(out, "attache-control -c FILE             serve sidecars as the file says\n"+
 		"attache-control validate -c FILE    print every problem of the file; exit 0 or 1\n"+
-		"attache-control schema              print the JSON schema of the file\n\nFlags:\n")
+		"attache-control schema              print the JSON schema of the file\n"+
+		"attache-control certificate         make or renew the injector's certificate in a Secret\n\nFlags:\n")
+	listFlags(out, set)
+}
+
+// listFlags prints them one a line, long names with two dashes.
+func listFlags(out io.Writer, set *flag.FlagSet) {
 	var lines []string
 	set.VisitAll(func(g *flag.Flag) {
 		dash := "--"

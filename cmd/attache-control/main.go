@@ -5,6 +5,7 @@
 //	attache-control -c FILE            serve
 //	attache-control validate -c FILE   print every problem of the file
 //	attache-control schema             print the JSON schema of the file
+//	attache-control certificate        make or renew the injector's certificate
 package main
 
 import (
@@ -31,6 +32,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program: flags, the file, then validate or serve.
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "certificate" {
+		return certificate(args[1:], stdout, stderr)
+	}
 	command := ""
 	if len(args) > 0 && (args[0] == "validate" || args[0] == "schema") {
 		command, args = args[0], args[1:]

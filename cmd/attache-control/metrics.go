@@ -56,6 +56,7 @@ func (p *program) metrics() []byte {
 	loadMetrics(s, st)
 	streamMetrics(s, st)
 	p.meter.write(s)
+	p.webhook.write(s)
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	s.one("memory_heap_bytes", "gauge", "Heap in use.", float64(memory.HeapInuse))

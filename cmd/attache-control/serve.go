@@ -44,6 +44,8 @@ type program struct {
 	keyring atomic.Pointer[keyring]
 	// reporter is nil where there is no Kubernetes.
 	reporter atomic.Pointer[reporter]
+	// webhook is nil without an injector. It is there before the status server is.
+	webhook *webhook
 }
 
 // runState is how far the program is.
@@ -89,6 +91,10 @@ func (p *program) run(ctx context.Context, l *loaded) error {
 	defer p.release()
 	p.take(l)
 
+	if p.webhook, err = p.serveWebhook(ctx); err != nil {
+		return err
+	}
+	defer p.webhook.close()
 	status, err := p.serveStatus()
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ type flags struct {
 	concurrency            int
 	handshakes             int
 	drainSeconds           int
+	exitFile               string
 	allowUnsupported       bool
 	allowUnknownStatic     bool
 	adminAddressPath       string
@@ -79,6 +80,7 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	set.IntVar(&f.handshakes, "handshakes-per-turn", transport.DefaultPerTurn,
 		"`number` of pieces of TLS handshakes that a worker does before it looks at its other connections")
 	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
+	text(&f.exitFile, "", "end when this `file` is there: the application says with it that its work is done, such as a Job's", "exit-file")
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
 	set.BoolVar(&f.allowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields instead of refusing them")
 	set.BoolVar(&f.version, "version", false, "print the version")
@@ -148,10 +150,17 @@ func (f *flags) config() string { return cmp.Or(f.configPath, "--config-yaml") }
 
 func (f *flags) drainTime() time.Duration { return time.Duration(f.drainSeconds) * time.Second }
 
-// usage prints the flags, one line each, long names with two dashes.
+// usage prints the commands and the flags.
 func usage(out io.Writer, set *flag.FlagSet) {
 	fmt.Fprint(out, "attache -c FILE             serve what an Envoy v3 bootstrap says\n"+
-		"attache validate -c FILE    print every problem of the file; exit 0 or 1\n\nFlags:\n")
+		"attache validate -c FILE    print every problem of the file; exit 0 or 1\n"+
+		"attache ready               ask a running one whether it is ready; exit 0 or 1\n"+
+		"attache inject -f FILE      print what a sidecar changes in the pods of a file\n\nFlags:\n")
+	listFlags(out, set)
+}
+
+// listFlags prints them one a line, long names with two dashes.
+func listFlags(out io.Writer, set *flag.FlagSet) {
 	var lines []string
 	set.VisitAll(func(g *flag.Flag) {
 		dash := "--"

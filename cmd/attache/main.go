@@ -4,6 +4,8 @@
 //
 //	attache -c envoy.yaml            serve
 //	attache validate -c envoy.yaml   print every problem of the file
+//	attache ready                    ask a running one whether it is ready
+//	attache inject -f pod.yaml       print what a sidecar changes in the pods of a file
 package main
 
 import (
@@ -22,13 +24,21 @@ const (
 	exitUsage  = 2
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is the program: flags, bootstrap, then validate or serve.
-func run(args []string, stdout, stderr io.Writer) int {
-	only := len(args) > 0 && args[0] == "validate"
-	if only {
-		args = args[1:]
+// run is the program: flags, bootstrap, then validate or serve; or one of the
+// commands that need neither.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	only := false
+	if len(args) > 0 {
+		switch args[0] {
+		case "ready":
+			return askReady(args[1:], stdout, stderr)
+		case "inject":
+			return injectFile(args[1:], stdin, stdout, stderr)
+		case "validate":
+			only, args = true, args[1:]
+		}
 	}
 	f, err := parseFlags(args, stderr)
 	switch {

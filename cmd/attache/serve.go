@@ -167,15 +167,27 @@ func (p *program) serveStatus(a *admin.Server) (stop func()) {
 	return s.Close
 }
 
-// untilEnd waits for a signal or /quitquitquit. SIGTERM and SIGINT drain; a
-// second one, or /quitquitquit, ends at once.
+// untilEnd waits for a signal, /quitquitquit or the exit file. SIGTERM and SIGINT
+// drain; a second one, or /quitquitquit, ends at once, and so does the exit file:
+// the application is gone, and nobody is left to drain for.
 func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal) error {
-	select {
-	case <-quitting.Done():
-		p.log.Info("told to quit")
-		return nil
-	case s := <-signals:
-		p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
+	look, stop := p.exitFileLook()
+	defer stop()
+waiting:
+	for {
+		select {
+		case <-quitting.Done():
+			p.log.Info("told to quit")
+			return nil
+		case <-look:
+			if _, err := os.Stat(p.f.exitFile); err == nil {
+				p.log.Info("told to quit", "exit_file", p.f.exitFile)
+				return nil
+			}
+		case s := <-signals:
+			p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
+			break waiting
+		}
 	}
 	if p.stopClient != nil {
 		p.stopClient() // no listener comes any more
@@ -191,4 +203,14 @@ func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal) e
 	}
 	p.log.Info("drained", "connections_left", p.server.Active())
 	return err
+}
+
+// exitFileLook says when to look for the exit file: never, or twice a second. One
+// that is there from a run before counts: the work was done then already.
+func (p *program) exitFileLook() (<-chan time.Time, func()) {
+	if p.f.exitFile == "" {
+		return nil, func() {}
+	}
+	t := time.NewTicker(500 * time.Millisecond)
+	return t.C, t.Stop
 }

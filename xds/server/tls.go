@@ -32,6 +32,15 @@ type TLSFiles struct {
 // connection. Files that do not fit together (a key that is not yet the
 // certificate's) change nothing, and log says so.
 func TLS(files TLSFiles, log *slog.Logger) (credentials.TransportCredentials, error) {
+	c, err := TLSConfig(files, log)
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewTLS(c), nil
+}
+
+// TLSConfig is the same for a port of HTTP/2 that is not gRPC's.
+func TLSConfig(files TLSFiles, log *slog.Logger) (*tls.Config, error) {
 	t := &tlsFiles{files: files, log: log}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -39,10 +48,10 @@ func TLS(files TLSFiles, log *slog.Logger) (credentials.TransportCredentials, er
 	if err := t.read(); err != nil {
 		return nil, err
 	}
-	return credentials.NewTLS(&tls.Config{
+	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.current(), nil },
-	}), nil
+	}, nil
 }
 
 type tlsFiles struct {

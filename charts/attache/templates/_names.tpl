@@ -39,12 +39,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "attache.image" -}}
-{{- with .Values.image -}}
+{{- include "attache.imageOf" (list . .Values.image) -}}
+{{- end -}}
+
+{{- define "attache.imageOf" -}}
+{{- $root := index . 0 -}}
+{{- with index . 1 -}}
 {{- if .digest -}}
 {{- printf "%s/%s@%s" .registry .repository .digest -}}
 {{- else -}}
-{{- printf "%s/%s:%s" .registry .repository (default $.Chart.AppVersion .tag) -}}
+{{- printf "%s/%s:%s" .registry .repository (default $root.Chart.AppVersion .tag) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The injector's names: a service, a configuration and a secret of its own. */ -}}
+{{- define "attache.injector" -}}
+{{- printf "%s-injector" (include "attache.fullname" . | trunc 54 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "attache.injectorSecret" -}}
+{{- if eq .Values.injector.certificates.from "secret" -}}
+{{- required "injector.certificates.secret: is required with from: secret" .Values.injector.certificates.secret -}}
+{{- else -}}
+{{- printf "%s-tls" (include "attache.injector" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "attache.never" -}}
+{{- append .Values.injector.neverIn .Release.Namespace | uniq | toYaml -}}
+{{- end -}}
+
+{{- define "attache.native" -}}
+{{- if eq .Values.injector.native "auto" -}}
+{{- semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version -}}
+{{- else -}}
+{{- .Values.injector.native -}}
 {{- end -}}
 {{- end -}}
 
