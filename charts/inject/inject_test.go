@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,5 +168,60 @@ func TestDollars(t *testing.T) {
 	text, err := json.Marshal(out.Patch)
 	if err != nil || !bytes.Contains(text, []byte(`$$(SECRET) $$$$`)) {
 		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// TestDocumented: the table of docs/kubernetes.md is that of the code.
+func TestDocumented(t *testing.T) {
+	const file, begin, end = "../../docs/kubernetes.md", "<!-- annotations: go test ./charts/inject -update -->\n", "<!-- end -->"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("no place for the table in " + file)
+	}
+	table := "| annotation | default | |\n|---|---|---|\n"
+	for _, a := range Annotations() {
+		value := ""
+		if a.Default != "" {
+			value = "`" + a.Default + "`"
+		}
+		table += "| `" + a.Name + "` | " + value + " | " + a.Meaning + " |\n"
+	}
+	want := before + begin + table + end + after
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(text) != want {
+		t.Errorf("%s is not what the code says: go test ./charts/inject -update", file)
+	}
+}
+
+// TestChartKnowsEveryAnnotation: the chart's schema takes the same names as
+// defaults, and no others.
+func TestChartKnowsEveryAnnotation(t *testing.T) {
+	text, err := os.ReadFile("../attache/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties struct {
+			Injector struct {
+				Properties struct {
+					Defaults struct{ Properties map[string]any }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Sorted(maps.Keys(schema.Properties.Injector.Properties.Defaults.Properties))
+	if want := slices.Sorted(slices.Values(knobNames())); !slices.Equal(names, want) {
+		t.Errorf("the schema has %q, the code %q", names, want)
 	}
 }

@@ -164,10 +164,12 @@ func apply(root *yaml.Node, patch []Operation) error {
 		}
 		parts := strings.Split(o.Path[1:], "/")
 		at := root
+		at.Style &^= yaml.FlowStyle
 		for _, part := range parts[:len(parts)-1] {
 			if at = step(at, part); at == nil {
 				return fmt.Errorf("%s: it is not there", o.Path)
 			}
+			at.Style &^= yaml.FlowStyle // what is added has many lines
 		}
 		last := strings.NewReplacer("~1", "/", "~0", "~").Replace(parts[len(parts)-1])
 		switch {
@@ -180,7 +182,6 @@ func apply(root *yaml.Node, patch []Operation) error {
 		default:
 			return fmt.Errorf("%s: it is neither a list nor a map", o.Path)
 		}
-		at.Style &^= yaml.FlowStyle // what is added has many lines
 	}
 	return nil
 }

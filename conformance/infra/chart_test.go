@@ -224,6 +224,7 @@ config:
 	}
 	ready(1)
 	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
+	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)
 	if _, err := k.Client.PolicyV1().PodDisruptionBudgets(ns).Get(t.Context(), "attache", metav1.GetOptions{}); err != nil {
@@ -246,14 +247,8 @@ func chartRights(t *testing.T, k *real.Kube, ns string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seconds := int64(3600)
-	token, err := k.Client.CoreV1().ServiceAccounts(ns).CreateToken(ctx, "attache",
-		&authv1.TokenRequest{Spec: authv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	account := asToken(t, k.Kubeconfig, token.Status.Token, kubeconfig)
+	account := asToken(t, k.Kubeconfig, tokenOf(t, k, ns, "attache"), kubeconfig)
 	if _, err := account.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("secrets: %v", err)
 	}
@@ -275,6 +270,158 @@ func chartRights(t *testing.T, k *real.Kube, ns string) {
 		text, _ := get(http.DefaultClient, "http://"+status+"/metrics")
 		return strings.Contains(text, `attache_control_set_instances{set="k8s://default/cache:main#rendezvous"`)
 	})
+}
+
+// chartInjects runs what the release runs: the Job's container as the Job's
+// account, which makes the certificate and tells the webhook its CA, and the
+// program at the address of the injector's service. Then pods are made.
+func chartInjects(t *testing.T, k *real.Kube, ns string) {
+	ctx := t.Context()
+	job, err := k.Client.BatchV1().Jobs(ns).Get(ctx, "attache-injector-1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := job.Spec.Template.Spec
+	as := filepath.Join(t.TempDir(), "kubeconfig")
+	account := asToken(t, k.Kubeconfig, tokenOf(t, k, ns, pod.ServiceAccountName), as)
+	if _, err := account.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("secrets: %v", err)
+	}
+	certify := func() string {
+		t.Helper()
+		out, err := exec.CommandContext(ctx, real.Program(t, "./cmd/attache-control"), append(slices.Clone(pod.Containers[0].Args), "--kubeconfig", as)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if said := certify(); !strings.Contains(said, "a new CA and certificate") || !strings.Contains(said, "knows the CA") {
+		t.Error(said)
+	}
+	if said := certify(); said != "secret attache/attache-injector-tls is good\n" {
+		t.Error(said)
+	}
+	injectorOf(t, k, ns)
+	t.Run("pods", func(t *testing.T) { injectedPods(t, k) })
+}
+
+// injectorOf runs attache-control with the release's own settings and the
+// certificate of its secret, where the API server looks for it: at the address of
+// its service, which is a local one here (netns.sh).
+func injectorOf(t *testing.T, k *real.Kube, ns string) {
+	ctx := t.Context()
+	service, err := k.Client.CoreV1().Services(ns).Get(ctx, "attache-injector", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := k.Client.CoreV1().Secrets(ns).Get(ctx, "attache-injector-tls", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := k.Client.CoreV1().ConfigMaps(ns).Get(ctx, "attache-injector", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := filepath.Join(t.TempDir(), "kubeconfig")
+	asToken(t, k.Kubeconfig, tokenOf(t, k, ns, "attache"), as)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"tls.crt": string(secret.Data["tls.crt"]), "tls.key": string(secret.Data["tls.key"]), "inject.yaml": settings.Data["inject.yaml"],
+		"control.yaml": fmt.Sprintf("sources: {k8s: {kind: kubernetes, kubeconfig: %q}}\nambassadors: []\n", as),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ports := real.Ports(t, 2)
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	p := real.Start(t, "attache-control", real.Program(t, "./cmd/attache-control"), "-c", dir+"/control.yaml", "--listen="+at(0), "--status-address="+at(1),
+		"--inject-address="+service.Spec.ClusterIP+":443", "--inject-settings="+dir+"/inject.yaml", "--inject-certificate="+dir+"/tls.crt", "--inject-key="+dir+"/tls.key")
+	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+at(1)+"/ready"); return err == nil })
+}
+
+// injectedPods makes pods in every way of asking, and looks at what the API
+// server keeps of them.
+func injectedPods(t *testing.T, k *real.Kube) {
+	ctx := t.Context()
+	for name, labels := range map[string]map[string]string{
+		"asks":   {"attache.dev/inject": "enabled", "pod-security.kubernetes.io/enforce": "restricted"},
+		"silent": {},
+	} {
+		if _, err := k.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	no, yes := false, true
+	uid := int64(1000)
+	create := func(ns, name string, labels, annotations map[string]string) (*corev1.Pod, error) {
+		return k.Client.CoreV1().Pods(ns).Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels, Annotations: annotations},
+			Spec: corev1.PodSpec{
+				AutomountServiceAccountToken: &no,
+				InitContainers:               []corev1.Container{restricted("theirs", uid)},
+				Containers:                   []corev1.Container{restricted("app", uid)},
+				SecurityContext:              &corev1.PodSecurityContext{RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			},
+		}, metav1.CreateOptions{})
+	}
+	app := map[string]string{"app": "web"}
+	for _, x := range []struct {
+		ns, name            string
+		labels, annotations map[string]string
+		injected            bool
+		refused             string
+	}{
+		{ns: "asks", name: "by-namespace", labels: app, injected: true},
+		{ns: "asks", name: "declines", labels: map[string]string{"app": "web", "attache.dev/inject": "disabled"}},
+		{ns: "asks", name: "declines-by-annotation", labels: app, annotations: map[string]string{"attache.dev/inject": "disabled"}},
+		{ns: "asks", name: "cannot-be", labels: app, annotations: map[string]string{"attache.dev/admin-port": "no"}, refused: `annotation attache.dev/admin-port: "no": want a number from 1 to 65535`},
+		{ns: "silent", name: "silent", labels: app},
+		{ns: "silent", name: "by-label", labels: map[string]string{"app": "web", "attache.dev/inject": "enabled"}, injected: true},
+		{ns: "silent", name: "by-annotation", labels: app, annotations: map[string]string{"attache.dev/inject": "enabled"}, injected: true},
+		{ns: "kube-system", name: "never", labels: app, annotations: map[string]string{"attache.dev/inject": "enabled"}},
+	} {
+		pod, err := create(x.ns, x.name, x.labels, x.annotations)
+		switch {
+		case x.refused != "":
+			if err == nil || !strings.Contains(err.Error(), x.refused) {
+				t.Errorf("%s: %v, want %s", x.name, err, x.refused)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", x.name, err)
+		case !x.injected:
+			if len(pod.Spec.InitContainers) != 1 || len(pod.Spec.Containers) != 1 {
+				t.Errorf("%s: injected", x.name)
+			}
+		default:
+			first := pod.Spec.InitContainers[0]
+			if len(pod.Spec.InitContainers) != 2 || first.Name != "attache" || first.RestartPolicy == nil || *first.RestartPolicy != corev1.ContainerRestartPolicyAlways {
+				t.Errorf("%s: %+v", x.name, pod.Spec.InitContainers)
+			}
+			if !strings.Contains(strings.Join(first.Args, " "), "--service-cluster web") {
+				t.Errorf("%s: %q", x.name, first.Args)
+			}
+		}
+	}
+}
+
+// restricted is a container that Pod Security lets in.
+func restricted(name string, uid int64) corev1.Container {
+	no := false
+	return corev1.Container{Name: name, Image: "app:1", SecurityContext: &corev1.SecurityContext{
+		AllowPrivilegeEscalation: &no, RunAsUser: &uid, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}}
+}
+
+func tokenOf(t *testing.T, k *real.Kube, ns, account string) string {
+	t.Helper()
+	seconds := int64(3600)
+	token, err := k.Client.CoreV1().ServiceAccounts(ns).CreateToken(t.Context(), account,
+		&authv1.TokenRequest{Spec: authv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.Status.Token
 }
 
 // asToken makes a client, and its file, of a token on the cluster of another file.
@@ -329,6 +476,12 @@ func leftOf(t *testing.T, k *real.Kube, ns string) (left []string) {
 	add("cluster role bindings", len(bindings.Items), err)
 	budgets, err := c.PolicyV1().PodDisruptionBudgets(ns).List(ctx, mine)
 	add("disruption budgets", len(budgets.Items), err)
+	hooks, err := c.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, mine)
+	add("webhook configurations", len(hooks.Items), err)
+	jobs, err := c.BatchV1().Jobs(ns).List(ctx, mine)
+	add("jobs", len(jobs.Items), err)
+	cron, err := c.BatchV1().CronJobs(ns).List(ctx, mine)
+	add("cron jobs", len(cron.Items), err)
 	secrets, err := c.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{})
 	add("secrets", len(secrets.Items), err)
 	return left
