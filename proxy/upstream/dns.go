@@ -224,8 +224,8 @@ func (c *Cluster) answer(d *resolution, due []*lookup) {
 
 // remember keeps an answer and reports whether it differs from the one before.
 // The addresses that stay keep their order: servers rotate them, and places on
-// a ring depend on it. LOGICAL_DNS wants but the first, and keeps it when an
-// answer is empty.
+// a ring depend on it. The host of LOGICAL_DNS goes by the first, and has the others
+// beside it; it keeps them when an answer is empty.
 func (c *Cluster) remember(d *resolution, l *lookup) bool {
 	before, known := c.answers[l.name]
 	now := slices.Clone(l.addrs)
@@ -233,7 +233,9 @@ func (c *Cluster) remember(d *resolution, l *lookup) bool {
 		if len(now) == 0 {
 			return false
 		}
-		now = now[:1]
+		if !known || before[0] != now[0] {
+			before = nil
+		}
 	}
 	var kept []netip.Addr
 	for _, a := range slices.Concat(before, now) {
@@ -241,15 +243,16 @@ func (c *Cluster) remember(d *resolution, l *lookup) bool {
 			kept = append(kept, a)
 		}
 	}
-	if known && slices.Equal(before, kept) {
+	if known && slices.Equal(c.answers[l.name], kept) {
 		c.DNS.Unchanged.Add(1)
 		return false
 	}
 	if c.answers == nil {
 		c.answers = map[string][]netip.Addr{}
 	}
+	was := len(c.answers[l.name])
 	c.answers[l.name] = kept
-	return len(kept) > 0 || len(before) > 0
+	return len(kept) > 0 || was > 0
 }
 
 func (c *Cluster) countLookup(l *lookup) {

@@ -152,6 +152,9 @@ func TestLogicalDNSKeepsItsHost(t *testing.T) {
 		if now, _ := l.Pick(&Pick{}); now != h || h.Removed() || h.Target().Address != address(3) {
 			t.Errorf("host %v, target %v", now, h.Target().Address)
 		}
+		if o := h.Target().Others; o == nil || fmt.Sprint(o.All) != "[10.0.0.3:80 10.0.0.1:80]" {
+			t.Errorf("addresses %v", o)
+		}
 		z.set("a", record{})
 		after(t, l, 5*time.Second, "10.0.0.3:80")
 	})

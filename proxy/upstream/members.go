@@ -30,12 +30,16 @@ func (c *Cluster) membersOf(asked *config.Cluster, paths paths) ([]member, error
 			if asked.Discovery == config.DiscoveryStatic || asked.Discovery == config.DiscoveryEDS {
 				return nil, fmt.Errorf("localities[%d].endpoints[%d]: %q is a name, and only DNS clusters look names up", i, j, e.Address.Host)
 			}
-			for _, at := range c.resolved(e) {
-				m := member{endpoint: at, locality: l, path: paths.of(asked, e)}
-				if asked.Discovery == config.DiscoveryLogicalDNS {
-					m.logical = &e.Address
+			found := c.resolved(e)
+			if asked.Discovery == config.DiscoveryLogicalDNS && len(found) > 0 {
+				for _, at := range found[1:] {
+					found[0].Others = append(found[0].Others, at.Address)
 				}
-				all = append(all, m)
+				all = append(all, member{endpoint: found[0], locality: l, path: paths.of(asked, e), logical: &e.Address})
+				continue
+			}
+			for _, at := range found {
+				all = append(all, member{endpoint: at, locality: l, path: paths.of(asked, e)})
 			}
 		}
 	}
