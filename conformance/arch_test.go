@@ -21,7 +21,7 @@ var floors = []struct {
 }{
 	{0, []string{"hashing", "charts/inject", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/parallel", "proxy/stats", "=discovery", "xds/api", "xds/moves"}},
 	{1, []string{"proxy/codec/http2", "proxy/codec/orca", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
-	{2, []string{"proxy/transport", "proxy/h2", "xds/bootstrap", "xds/client", "xds/server"}},
+	{2, []string{"proxy/transport", "proxy/h2", "proxy/demand", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"xds/document", "xds/following", "proxy/pool", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
 	{4, []string{"proxy/format", "proxy/match", "proxy/upstream"}},
 	{5, []string{"proxy/route", "proxy/callout", "proxy/accesslog"}}, // callout: requests of our own, above the pools and below what makes them

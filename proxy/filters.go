@@ -33,6 +33,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/localratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/lua"
 	"github.com/attache-mesh/attache/proxy/filter/matched"
+	"github.com/attache-mesh/attache/proxy/filter/ondemand"
 	"github.com/attache-mesh/attache/proxy/filter/ratelimit"
 	"github.com/attache-mesh/attache/proxy/filter/rbac"
 	"github.com/attache-mesh/attache/proxy/filter/setfilterstate"
@@ -64,7 +65,7 @@ func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
 }
 
 func (a *update) filterEnv(prefix string) filter.Env {
-	env := filter.Env{Prefix: prefix, Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall, Failed: a.failing.Load}
+	env := filter.Env{Prefix: prefix, Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall, Failed: a.failing.Load, Desk: a.desk}
 	if env.Wall == nil {
 		env.Wall = time.Now
 	}
@@ -163,6 +164,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter = matched.Composite{}
 	case *config.Matched:
 		return matchedPlace(c, cfg, env, group)
+	case *config.OnDemand:
+		p.Filter, p.Own = ondemand.New(cfg, env), ondemand.Own
 	case *config.RBAC:
 		p.Filter, p.Own = rbac.New(cfg, env), rbac.Own
 	case *config.SetFilterState:

@@ -94,7 +94,7 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
 			return nil, err
 		}
-		r.serves, err = tcpproxy.New(h, resolve, tcpproxy.Env{Workers: len(a.workers), Wall: a.o.Wall, Place: place, Logs: r.logs})
+		r.serves, err = tcpproxy.New(h, resolve, tcpproxy.Env{Workers: len(a.workers), Wall: a.o.Wall, Place: place, Logs: r.logs, Desk: a.desk})
 	case *config.Memcached:
 		var m *memproxy.Room
 		m, err = memproxy.New(h, resolve, len(a.workers))

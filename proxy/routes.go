@@ -18,6 +18,7 @@ type routes struct {
 	// manager with scopes, whose own asked is nil.
 	scopes []*config.Scope
 	parts  map[string]*routes
+	lacks  string // the name of a table that is still to be asked for
 }
 
 // compile builds a table, or gives old if that still stands. Of old, which may be
@@ -140,7 +141,7 @@ func (a *update) scoped(h *config.HTTP, old *routes) (*routes, error) {
 	tables := make(map[string]*httpproxy.Table, len(now.scopes))
 	same := slices.Equal(now.scopes, old.scopes)
 	for _, s := range now.scopes {
-		part, err := a.scope(s, old.parts[s.Name])
+		part, err := a.scope(s, &h.Scopes.RouteSource, old.parts[s.Name])
 		if err != nil {
 			return nil, fmt.Errorf("scope %s: %w", s.Name, err)
 		}
@@ -155,12 +156,25 @@ func (a *update) scoped(h *config.HTTP, old *routes) (*routes, error) {
 }
 
 // scope is the table of one scope.
-func (a *update) scope(s *config.Scope, old *routes) (*routes, error) {
+func (a *update) scope(s *config.Scope, from *config.Source, old *routes) (*routes, error) {
 	if s.Routes != nil {
 		return a.compile(s.Routes, old)
 	}
 	if t := a.tables[s.Table]; t != nil {
 		return t, nil
 	}
+	if s.OnDemand {
+		return lacking(s, from, old), nil
+	}
 	return nil, fmt.Errorf("route table %q does not stand", s.Table)
+}
+
+// lacking stands for a table that is asked for when the first request wants it; old if
+// that is the same.
+func lacking(s *config.Scope, from *config.Source, old *routes) *routes {
+	if old != nil && old.lacks == s.Table {
+		return old
+	}
+	d := config.Demand{Kind: config.DemandTable, Name: s.Table, Source: from, Timeout: from.Patience()}
+	return &routes{asked: &config.RouteTable{}, table: httpproxy.Lacking(d), lacks: s.Table}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/demand"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -36,6 +37,9 @@ type Options struct {
 	// between two looks at its other connections; MaxHandshakes how many handshakes
 	// it has under way. 0: the defaults of package transport.
 	HandshakesPerTurn, MaxHandshakes int
+	// Demand asks a control plane for what a request lacks, see package demand; nil:
+	// there is none to be asked.
+	Demand func(d config.Demand, done func(found bool))
 	// Version is what the program calls itself.
 	Version string
 }
@@ -70,6 +74,7 @@ type Server struct {
 	tidying   bool              // tidy will run
 	unopened  bool              // a cluster could not be brought to what is asked
 	buckets   buckets
+	desk      *demand.Desk
 	shut      bool // CloseListeners was called: none is opened any more
 	stopped   bool
 }
@@ -92,6 +97,7 @@ func New(o Options) (*Server, error) {
 	if err := s.hire(); err != nil {
 		return nil, err
 	}
+	s.desk = demand.New(len(s.workers), o.Demand)
 	s.logs = accesslog.NewFiles(len(s.workers))
 	s.tallies = route.NewTallies(len(s.workers))
 	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/client"
 	"github.com/attache-mesh/attache/xds/client/cache"
@@ -21,6 +22,15 @@ func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 		o.Cache = &cache.Dir{Path: p.f.configCache, NodeID: b.Node.ID, NodeCluster: b.Node.Cluster, MaxAge: p.f.configCacheMaxAge}
 	}
 	return client.New(o)
+}
+
+// demand asks the control plane for what a request lacks.
+func (p *program) demand(d config.Demand, done func(found bool)) {
+	if p.client == nil {
+		done(false)
+		return
+	}
+	p.client.Demand(d, done)
 }
 
 // follow runs the client until ctx is done, and makes the program ready when

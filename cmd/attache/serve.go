@@ -59,6 +59,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	}
 	server, err := proxy.New(proxy.Options{
 		Concurrency: f.concurrency, HandshakesPerTurn: f.handshakes, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
+		Demand: p.demand,
 	})
 	if err != nil {
 		return err

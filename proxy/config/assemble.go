@@ -65,8 +65,10 @@ type assembly struct {
 	// a new one has no table yet.
 	keys              map[string]*Scope
 	unscoped, lacking bool
-	pending           []Pending
-	problems          []Problem
+	// scopes are those of the first connection manager that has some by SRDS.
+	scopes   *Scopes
+	pending  []Pending
+	problems []Problem
 }
 
 func (a *assembly) refuse(resource, format string, args ...any) {

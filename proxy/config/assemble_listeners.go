@@ -42,6 +42,9 @@ func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[
 	if text == "" {
 		text = twins(l)
 	}
+	if text == "" {
+		text = a.otherScopes(l)
+	}
 	switch {
 	case text != "":
 		a.refuse(listenerName(l.Name), "%s", text)
@@ -78,6 +81,22 @@ func (a *assembly) scopesStand(l *Listener, old bool) bool {
 		}
 	}
 	return true
+}
+
+// otherScopes says that l has scopes from elsewhere than a listener before it: there is
+// one set of them, and whoever names it first says where it comes from. "" if not.
+func (a *assembly) otherScopes(l *Listener) string {
+	for h := range l.Handlers {
+		h, ok := h.(*HTTP)
+		switch {
+		case !ok || h.Scopes == nil || h.Scopes.Inline != nil:
+		case a.scopes == nil:
+			a.scopes = h.Scopes
+		case !reflect.DeepEqual(a.scopes.Source, h.Scopes.Source) || !reflect.DeepEqual(a.scopes.RouteSource, h.Scopes.RouteSource):
+			return "scoped_routes: another connection manager has its scopes from elsewhere: all have them from one source"
+		}
+	}
+	return ""
 }
 
 // contextsStand reports whether every secret that l names is there.

@@ -138,6 +138,8 @@ type TCP struct {
 	// Backoff is how long is waited between attempts; without a Base they follow at
 	// once.
 	Backoff Backoff
+	// OnDemand is where clusters are asked for that are not there; nil: nowhere.
+	OnDemand *ClusterDemand
 	// OnData waits for the client's first bytes, or its end, before a host is
 	// connected to.
 	OnData bool

@@ -91,8 +91,12 @@ func changedRoutes(a, b *RouteTable) (gone, come []string, ok bool) {
 func (n *names) addHandler(h Handler) {
 	switch h := h.(type) {
 	case *TCP:
+		to := &n.required
+		if h.OnDemand != nil {
+			to = &n.optional
+		}
 		for _, w := range h.Clusters {
-			n.required = append(n.required, w.Name)
+			*to = append(*to, w.Name)
 		}
 	case *Memcached:
 		for _, r := range h.Routes {

@@ -31,6 +31,9 @@ type RouteTable struct {
 	Filters []FilterOverride
 	// InternalOnly are headers, in lower case, that only internal requests may have.
 	InternalOnly []string
+	// VHDS is where virtual hosts come from when requests want them, beside those here;
+	// nil: nowhere.
+	VHDS *Source
 	// Programs bounds the instructions of all regular expressions in the table: who
 	// changes a few routes of it adds theirs.
 	Programs int

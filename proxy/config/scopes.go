@@ -41,6 +41,9 @@ type Scope struct {
 	// Routes is the table; nil if it comes by name: Snapshot.RouteTable finds Table.
 	Routes *RouteTable
 	Table  string
+	// OnDemand says that the table is asked for when the first request wants it: the
+	// scope stands without it.
+	OnDemand bool
 }
 
 // ScopesOf are those of a connection manager that has Scopes, as they stand.
@@ -76,6 +79,7 @@ func (a *assembly) addScopes(scopes []*Scope) {
 		case before[s.Name] != nil && (before[s.Name].Routes != nil || a.before.tables[before[s.Name].Table] != nil):
 			stands = before[s.Name]
 			a.wait(scopeName(s.Name), tableName(s.Table))
+		case s.OnDemand:
 		default:
 			a.wait(scopeName(s.Name), tableName(s.Table))
 			a.lacking = true
@@ -124,8 +128,8 @@ func (a *assembly) keepClustersOfScopes(gone map[string]bool) {
 // for any more.
 func (a *assembly) keepTablesOfScopes() {
 	for _, s := range a.s.Scopes {
-		if s.Routes == nil && a.s.tables[s.Table] == nil {
-			a.putTable(a.before.tables[s.Table])
+		if old := a.before.tables[s.Table]; s.Routes == nil && a.s.tables[s.Table] == nil && old != nil {
+			a.putTable(old)
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/demand"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -73,6 +74,8 @@ type Env struct {
 	Cluster func(name string) *upstream.Cluster
 	// Failed says that the process is to fail its health checks. Any goroutine.
 	Failed func() bool
+	// Desk is where is asked for what a control plane may have; nil: nowhere.
+	Desk *demand.Desk
 	// Wall is the wall clock.
 	Wall func() time.Time
 }

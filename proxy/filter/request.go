@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -38,6 +39,10 @@ type Room interface {
 	Route() (*route.Route[*upstream.Cluster], *route.Target[*upstream.Cluster])
 	ClearRoute()
 	Overrides() int
+	// Lacks says what must come before there can be a route. Reroute routes anew by the
+	// table that there is now, and gives the chain as that has it.
+	Lacks() (config.Demand, bool)
+	Reroute() *Bound
 	// Override names the host that the request is to go to.
 	Override(to upstream.Override)
 	// Cluster gives the living cluster that the route has chosen; nil if there is
@@ -268,6 +273,18 @@ func (r *Request) Override(to upstream.Override) { r.room.Override(to) }
 func (r *Request) ClearRoute() {
 	r.room.ClearRoute()
 	r.set = r.bound.set(r.room.Overrides())
+}
+
+// Lacks says what a control plane must be asked for before the request can have a
+// route; false if it has one, or nothing can be asked for.
+func (r *Request) Lacks() (config.Demand, bool) { return r.room.Lacks() }
+
+// Reroute has the request matched anew, by the route table that there is now. The
+// filters behind are those of the new route.
+func (r *Request) Reroute() {
+	r.bound = r.room.Reroute()
+	r.set = r.bound.set(r.room.Overrides())
+	r.first = r.set
 }
 
 // Await runs f in a coroutine of its own and waits until it returns: a request to

@@ -3,7 +3,10 @@ package httpproxy
 // An exchange that passes filters, as they see it.
 
 import (
+	"strings"
+
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -197,6 +200,35 @@ func (f *filtered) ClearRoute() {
 	f.x.view.Headers = f.x.req.Headers
 	f.x.choose()
 }
+
+// Reroute routes by the table that there is now.
+func (f *filtered) Reroute() *filter.Bound {
+	f.x.view.Headers = f.x.req.Headers
+	f.x.useTable()
+	f.x.choose()
+	return f.x.chain()
+}
+
+// Lacks says what must come before there can be a route
+// (conn_manager_impl.cc, RdsRouteConfigUpdateRequester).
+func (f *filtered) Lacks() (d config.Demand, lacks bool) {
+	x := f.x
+	switch t := x.served.Table; {
+	case x.route != nil:
+		return d, false
+	case t.lacks != nil:
+		return *t.lacks, true
+	case t.asked.VHDS != nil && len(x.view.Host) > 0 && len(x.view.Host) <= maxHost:
+		from := t.asked.VHDS
+		name := strings.ToLower(string(x.view.Host))
+		return config.Demand{Kind: config.DemandHost, Table: t.asked.Name, Name: name, Source: from, Timeout: from.Patience()}, true
+	}
+	return d, false
+}
+
+// maxHost bounds the host that a virtual host is asked for, in bytes (RFC 1035 2.3.4,
+// and a port).
+const maxHost = 255 + 6
 
 // Outcome is how the request has ended so far.
 func (f *filtered) Outcome() outcome.Outcome { return f.end }

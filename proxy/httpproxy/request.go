@@ -107,8 +107,8 @@ func (x *exchange) stripPort() {
 	}
 }
 
-// match finds the route and what it chooses.
-func (x *exchange) match() {
+// useTable takes the table that there is now.
+func (x *exchange) useTable() {
 	x.served = x.here.room.table.Load()
 	if x.served.scopes != nil {
 		x.served = x.served.scoped(&x.view)
@@ -119,6 +119,11 @@ func (x *exchange) match() {
 		}
 		x.view.Headers = x.req.Headers
 	}
+}
+
+// match finds the route and what it chooses.
+func (x *exchange) match() {
+	x.useTable()
 	x.random = x.rng.Uint64()
 	x.from = route.Conn{Remote: x.conn.info.Peer, Local: x.conn.info.Local, Client: x.from.Client}
 	x.choose()

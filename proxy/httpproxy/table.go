@@ -18,6 +18,8 @@ type Table struct {
 	asked    *config.RouteTable
 	// scopes, unless it is nil, has the tables; this one is empty then.
 	scopes *scopes
+	// lacks is what has to be asked for before there is a table; nil: it is there.
+	lacks *config.Demand
 }
 
 // scopes are tables by key.
@@ -31,7 +33,14 @@ type scopes struct {
 func Scoped(key []config.KeyPart, tables map[string]*Table) *Table {
 	none := &config.RouteTable{}
 	compiled, _ := route.Compile(none, known(nil)) // nothing in it can be refused
-	return &Table{compiled, none, &scopes{route.NewKey(key), tables}}
+	return &Table{compiled: compiled, asked: none, scopes: &scopes{route.NewKey(key), tables}}
+}
+
+// Lacking stands where a table is that is asked for when the first request wants it.
+func Lacking(d config.Demand) *Table {
+	none := &config.RouteTable{}
+	compiled, _ := route.Compile(none, known(nil)) // nothing in it can be refused
+	return &Table{compiled: compiled, asked: none, lacks: &d}
 }
 
 // Compile builds a table. resolve gives the living cluster of a name, nil if
@@ -53,7 +62,7 @@ func Recompile(before *Table, t *config.RouteTable, moved bool, resolve func(clu
 	if err != nil {
 		return nil, err
 	}
-	return &Table{compiled, t, nil}, checkTable(before.asked, t)
+	return &Table{compiled: compiled, asked: t}, checkTable(before.asked, t)
 }
 
 func known(resolve func(string) *upstream.Cluster) func(string) (*upstream.Cluster, bool) {

@@ -169,6 +169,16 @@ func (r *Route[C]) Cluster(req *Request, random uint64, conn *Conn) (c C, t *Tar
 	return c, t, ok
 }
 
+// ClusterName is what names the target's cluster; "" if the request's header, or the
+// route's tree, names none.
+func (t *Target[C]) ClusterName(req *Request) string {
+	if t.Name != "" || t.header.Name == "" {
+		return t.Name
+	}
+	name, _ := t.header.First(req)
+	return string(name)
+}
+
 // branch finds the target that the tree leads to; targets[0], which has no name, if it leads to none.
 func (r *Route[C]) branch(req *Request) *Target[C] {
 	facts := tree.OfRequest(req)

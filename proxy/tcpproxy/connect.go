@@ -78,8 +78,11 @@ const maxGone = 3
 
 // try makes one attempt. again says that another host may do better.
 func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
-	c, match := s.target()
+	c, match, name := s.target()
 	p.Match = match
+	if c == nil {
+		c = s.demanded(name)
+	}
 	if c == nil {
 		s.local.count[cxNoRoute]++
 		return outcome.NoCluster, false
@@ -149,16 +152,17 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 
 // target is the cluster that a filter has named (TCP_PROXY PerConnectionCluster),
 // else one of the room's; nil if there is none of that name.
-func (s *session) target() (*upstream.Cluster, config.Criteria) {
+func (s *session) target() (c *upstream.Cluster, match config.Criteria, name string) {
 	if known := streaminfo.Known(s.request.from); known != nil {
 		if o := known.State.Get(streaminfo.TCPCluster); o != nil {
 			if len(s.room.clusters) == 1 {
-				return s.room.resolve(o.Text), s.room.clusters[0].match
+				return s.room.resolve(o.Text), s.room.clusters[0].match, o.Text
 			}
-			return s.room.resolve(o.Text), nil
+			return s.room.resolve(o.Text), nil, o.Text
 		}
 	}
-	return s.room.cluster(s.w.Rand())
+	chosen := s.room.cluster(s.w.Rand())
+	return chosen.cluster, chosen.match, chosen.name
 }
 
 // name is whom the connection is for, by its SNI or as filters say.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/demand"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -32,6 +33,7 @@ type Room struct {
 	attempts    int
 	backoff     config.Backoff
 	onData      bool
+	onDemand    *config.ClusterDemand // nil: clusters are there, or not
 	hashIP      bool
 	hashState   string
 	idleTimeout time.Duration // 0: never
@@ -49,6 +51,7 @@ type Room struct {
 // share is a cluster and its part of the connections; cluster is nil if there
 // is none of the name.
 type share struct {
+	name    string
 	cluster *upstream.Cluster
 	weight  uint64
 	match   config.Criteria
@@ -68,6 +71,8 @@ type Env struct {
 	Workers int
 	// Wall is the time of day, for access logs; nil: time.Now.
 	Wall func() time.Time
+	// Desk is where is asked for clusters that are not there; nil: nowhere.
+	Desk *demand.Desk
 	// Place is where connections come in; Logs are written when one has ended; nil:
 	// none.
 	Place *streaminfo.Place
@@ -86,6 +91,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 		attempts:    max(c.MaxConnectAttempts, 1),
 		backoff:     c.Backoff,
 		onData:      c.OnData,
+		onDemand:    c.OnDemand,
 		hashIP:      c.HashSourceIP,
 		hashState:   c.HashState,
 		idleTimeout: c.IdleTimeout,
@@ -102,7 +108,7 @@ func New(c *config.TCP, resolve func(cluster string) *upstream.Cluster, env Env)
 		r.env.Wall = time.Now
 	}
 	for _, wc := range c.Clusters {
-		r.clusters = append(r.clusters, share{resolve(wc.Name), uint64(wc.Weight), wc.Match})
+		r.clusters = append(r.clusters, share{wc.Name, resolve(wc.Name), uint64(wc.Weight), wc.Match})
 		r.total += uint64(wc.Weight)
 	}
 	switch {
@@ -171,15 +177,15 @@ func (r *Room) Active(w *loop.Worker) int { return r.local[w.ID].active }
 // Connections are the sessions: Active.
 func (r *Room) Connections(w *loop.Worker) int { return r.Active(w) }
 
-// cluster chooses by weight; nil if the one chosen does not exist.
-func (r *Room) cluster(rng *rand.Rand) (*upstream.Cluster, config.Criteria) {
+// cluster chooses by weight.
+func (r *Room) cluster(rng *rand.Rand) *share {
 	at := uint64(0)
 	if len(r.clusters) > 1 {
 		at = rng.Uint64N(r.total)
 	}
 	for i := range r.clusters {
 		if s := &r.clusters[i]; at < s.weight {
-			return s.cluster, s.match
+			return s
 		} else {
 			at -= s.weight
 		}

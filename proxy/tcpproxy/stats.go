@@ -16,6 +16,10 @@ const (
 	maxDurations
 	flushTotal
 	earlyData
+	demandAttempt
+	demandMissing
+	demandSuccess
+	demandTimeout
 	attemptsExceeded
 	counters
 )
@@ -34,6 +38,10 @@ func counterNames(prefix string) [counters]string {
 		maxDurations:     "max_downstream_connection_duration",
 		flushTotal:       "upstream_flush_total",
 		earlyData:        "early_data_received_count_total",
+		demandAttempt:    "on_demand_cluster_attempt",
+		demandMissing:    "on_demand_cluster_missing",
+		demandSuccess:    "on_demand_cluster_success",
+		demandTimeout:    "on_demand_cluster_timeout",
 		attemptsExceeded: "upstream_cx_connect_attempts_exceeded",
 	}
 	for i := range names {

@@ -58,6 +58,9 @@ func (b *Bootstrap) NeedsClient() bool {
 		for range l.SecretRefs {
 			return true
 		}
+		for range l.DemandSources {
+			return true
+		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && (h.Scopes == nil || h.Scopes.Inline == nil) {
 				return true
@@ -199,6 +202,9 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 			if r.Source.Kind != config.SourceInline {
 				yield(listenerPath(b.static.listeners[i])+": secret "+r.Name, &r.Source)
 			}
+		}
+		for s := range l.DemandSources {
+			yield(listenerPath(b.static.listeners[i]), s)
 		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {

@@ -26,6 +26,9 @@ func (c *Client) assemble(now time.Time) {
 			troubles[p.Resource] = p.Text
 		}
 	}
+	for name, text := range c.demands.clashes {
+		troubles[kinds[vhds].word+" "+name] = text
+	}
 	c.mu.Unlock()
 	err := c.o.Apply(next)
 	c.mu.Lock()

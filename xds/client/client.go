@@ -99,6 +99,7 @@ type Client struct {
 	reports  []*report
 	held     map[string]*held    // secrets, by key
 	files    *secretfile.Watcher // nil until a secret is in a file
+	demands  demands
 
 	// scopes and scopedRoutes are where SRDS and its tables come from.
 	scopes, scopedRoutes config.Source
@@ -123,7 +124,7 @@ func New(o Options) (*Client, error) {
 		o: o, log: o.Log, options: o.Decode, world: newWorld(), renamed: true,
 		events: make(chan func(time.Time), 16), ready: make(chan struct{}),
 		pending: map[string]string{}, troubles: map[string]string{}, held: map[string]*held{},
-		staticSecrets: map[string]*config.SecretSpec{},
+		staticSecrets: map[string]*config.SecretSpec{}, demands: newDemands(),
 	}
 	for i := range o.Secrets {
 		c.staticSecrets[o.Secrets[i].Key] = o.Secrets[i].Own
@@ -194,7 +195,10 @@ func (c *Client) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			c.finish()
+			c.endDemands()
 			return
+		case <-c.demands.wake:
+			c.mu.Lock()
 		case event := <-c.events:
 			c.mu.Lock()
 			event(time.Now())
@@ -227,6 +231,7 @@ func (c *Client) drain() {
 func (c *Client) settle(ctx context.Context) {
 	now := time.Now()
 	c.fromDiskIfAlone(now)
+	c.takeDemands(now)
 	c.subscribe(ctx, now)
 	if c.expire(now) {
 		c.subscribe(ctx, now) // the next kind may be asked for now
@@ -237,6 +242,9 @@ func (c *Client) settle(ctx context.Context) {
 		c.reporting(ctx)
 	}
 	c.decide(time.Now())
+	if c.satisfy(time.Now()); c.renamed {
+		c.subscribe(ctx, time.Now()) // what did not come is not asked for
+	}
 	c.becomeReady()
 	for _, f := range c.feeds {
 		f.flush()
@@ -262,6 +270,9 @@ func (c *Client) next() time.Duration {
 	earlier(c.disk.next())
 	for _, t := range c.waiting {
 		earlier(t.due)
+	}
+	for _, d := range c.demands.pending {
+		earlier(d.until)
 	}
 	for k := range c.world {
 		earlier(c.world[k].deadline)

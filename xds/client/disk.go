@@ -223,12 +223,12 @@ func (c *Client) keep(now time.Time) {
 // inUse lists what is worth keeping.
 func (c *Client) inUse() (all []*version) {
 	for k := range c.world {
-		if kind(k) == sds {
+		if kind(k) == sds || kind(k) == vhds {
 			continue
 		}
 		for _, e := range c.world[k].sorted() {
-			if kind(k) == leds && isCollection(e.name) {
-				continue // it is made of its members
+			if kind(k) == leds && isCollection(e.name) || kind(k) == cds && e.wanted {
+				continue // it is made of its members, or asked for when a request wants it
 			}
 			if v := e.used; v != nil {
 				all = append(all, v)

@@ -74,8 +74,8 @@ func (c *Client) feedFor(ctx context.Context, k kind, name string, s *config.Sou
 		f.start(ctx, c.o.ADS)
 	case config.SourceAPI:
 		f.name = kinds[k].name
-		if k == leds && !s.API.Delta {
-			c.log.Error("xds: collections come by DELTA_GRPC only")
+		if kinds[k].stream == "" && !s.API.Delta {
+			c.log.Error("xds: resources of this type come by DELTA_GRPC only", "type", kinds[k].name)
 			return nil
 		}
 		if f.start(ctx, s.API); f.stop == nil {

@@ -31,6 +31,7 @@ const (
 	lds
 	srds
 	rds
+	vhds
 	ecds
 	kindCount
 )
@@ -87,6 +88,11 @@ var kinds = [kindCount]struct {
 		stream: "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
 		delta:  "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes",
 		read:   readRoutes,
+	},
+	vhds: { // delta only
+		name: "vhds", word: "virtual host", url: typePrefix + "envoy.config.route.v3.VirtualHost",
+		delta: "/envoy.service.route.v3.VirtualHostDiscoveryService/DeltaVirtualHosts",
+		read:  readHost,
 	},
 	sds: {
 		name: "sds", word: "secret", url: typePrefix + "envoy.extensions.transport_sockets.tls.v3.Secret",
@@ -187,6 +193,21 @@ func readRoutes(r *reading) (string, any) {
 	t, problems := envoyv3.RouteTable("", m, r.options)
 	r.problems = problems
 	return m.GetName(), t
+}
+
+// readHost reads a virtual host as if it were all that its table has. What it is called
+// by is its envelope.
+func readHost(r *reading) (string, any) {
+	m := &routev3.VirtualHost{}
+	if r.parse(m); r.problems != nil {
+		return r.name, nil
+	}
+	t, problems := envoyv3.RouteTable("", &routev3.RouteConfiguration{Name: r.name, VirtualHosts: []*routev3.VirtualHost{m}}, r.options)
+	r.problems = problems
+	if len(t.VirtualHosts) == 0 {
+		return r.name, nil
+	}
+	return r.name, t.VirtualHosts[0]
 }
 
 func readEndpoints(r *reading) (string, any) {

@@ -22,7 +22,7 @@ func (c *Client) may(k kind) bool {
 		return true
 	case sds, cds, eds, leds:
 		return c.complete(rtds)
-	case lds, srds, rds: // but for secrets: a static listener may wait for one, and holds up no other
+	case lds, srds, rds, vhds: // but for secrets: a static listener may wait for one, and holds up no other
 		return c.complete(rtds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
 	}
 	return false
@@ -117,7 +117,7 @@ func (c *Client) standsFor(k kind, name string) bool {
 			case *config.Listener:
 				n.addListener(c, v)
 			case *config.Scope:
-				n.addScope(v, &c.scopedRoutes)
+				n.addScope(c, v, &c.scopedRoutes)
 			}
 			if n.of[k][name] != nil {
 				return true

@@ -51,7 +51,7 @@ func scope(name, key, table string) *routev3.ScopedRouteConfiguration {
 // Scopes come with their tables; one stays what it was until its new table is there,
 // and of two with one key the second is refused.
 func TestScopes(t *testing.T) {
-	for _, m := range modes[:2] { // connection managers share the scopes of ADS
+	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			s, r := newStock(t, "127.0.0.1:0"), newRecorder()
 			l := scopedListener(m, "l")
@@ -86,5 +86,23 @@ func TestScopes(t *testing.T) {
 			s.set(t, m.cluster("a"), endpoints("a", 1001), l, scope("two", "z", "r1"), table("r1", "a"), table("r2", "a"))
 			r.until(t, "what was removed is gone", shows("two=z>r1"))
 		})
+	}
+}
+
+// All connection managers have their scopes from one source: a listener that wants
+// others is refused.
+func TestScopesFromElsewhere(t *testing.T) {
+	m := modes[0]
+	s, r := newStock(t, "127.0.0.1:0"), newRecorder()
+	s.set(t, m.cluster("a"), endpoints("a", 1001), scopedListener(m, "l"), scopedListener(modes[2], "m"), scope("one", "x", "r1"), table("r1", "a"))
+	c := run(t, m.options(s.address, r))
+	readySoon(t, c)
+	eventually(t, "the refusal", func() bool {
+		return slices.ContainsFunc(s.refusals(), func(nack string) bool {
+			return strings.Contains(nack, "'m': scoped_routes: another connection manager has its scopes from elsewhere")
+		})
+	})
+	if r.last().Listener("l") == nil || r.last().Listener("m") != nil {
+		t.Error("the wrong one stands")
 	}
 }

@@ -93,6 +93,7 @@ func stockOf(t *testing.T, address string, ads bool) *stock {
 	endpointservice.RegisterEndpointDiscoveryServiceServer(s.grpc, x)
 	listenerservice.RegisterListenerDiscoveryServiceServer(s.grpc, x)
 	routeservice.RegisterRouteDiscoveryServiceServer(s.grpc, x)
+	routeservice.RegisterScopedRoutesDiscoveryServiceServer(s.grpc, x)
 	runtimeservice.RegisterRuntimeDiscoveryServiceServer(s.grpc, x)
 	secretservice.RegisterSecretDiscoveryServiceServer(s.grpc, x)
 	served := make(chan struct{})

@@ -55,8 +55,8 @@ func (n *naming) addListener(by *Client, l *config.Listener) {
 	}
 }
 
-func (n *naming) addScope(s *config.Scope, from *config.Source) {
-	if s.Routes == nil {
+func (n *naming) addScope(c *Client, s *config.Scope, from *config.Source) {
+	if _, asked := c.demands.tables[s.Table]; s.Routes == nil && (asked || !s.OnDemand) {
 		n.add(rds, s.Table, from)
 	}
 }
@@ -98,11 +98,12 @@ func (c *Client) named() *naming {
 		for _, e := range c.world[srds].sorted() {
 			for _, v := range []*version{e.now, e.used} {
 				if v != nil {
-					n.addScope(v.value.(*config.Scope), &n.scopes.RouteSource)
+					n.addScope(c, v.value.(*config.Scope), &n.scopes.RouteSource)
 				}
 			}
 		}
 	}
+	n.addDemands(c)
 	if c.snapshot != nil { // those that are gone and still named
 		for _, name := range c.snapshot.Kept {
 			n.addCluster(c, c.snapshot.Cluster(name))
@@ -220,6 +221,9 @@ func (c *Client) await(k kind, name string, s *config.Source, now time.Time) {
 			c.compose(e, names, "", now)
 		}
 	}
+	if k == cds || k == vhds {
+		return // requests wait as long as they may
+	}
 	if e.now == nil && s.InitialFetchTimeout > 0 {
 		e.deadline = now.Add(s.InitialFetchTimeout)
 		c.world[k].late = append(c.world[k].late, e)
@@ -244,6 +248,7 @@ func (c *Client) forget(n *naming) {
 		}
 	}
 	c.forgetLoose(n)
+	c.forgetHosts()
 }
 
 // forgetLoose drops the members that came from disk and whose collection nobody

@@ -155,8 +155,10 @@ func (v *version) namesOthers() bool {
 		return false
 	}
 	switch value := v.value.(type) {
-	case *config.RouteTable, *config.Collection, *config.Endpoint:
+	case *config.Collection, *config.Endpoint, *config.VirtualHost:
 		return false
+	case *config.RouteTable:
+		return value.VHDS != nil
 	case *config.Endpoints:
 		return slices.ContainsFunc(value.Localities, func(l config.Locality) bool { return l.Collection != "" })
 	}
@@ -192,6 +194,9 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 	s := &c.world[k]
 	t := &taken{update: u, feed: f, kind: k, good: map[string]*version{}, at: now}
 	named := true
+	if k == vhds {
+		c.hearHosts(u)
+	}
 	seen := make(map[string]bool, len(u.Resources))
 	for _, d := range c.decodeAll(f, k, u.Resources, now) {
 		v, text := d.version, d.text
@@ -204,10 +209,10 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		switch {
 		case text != "":
 			t.bad = append(t.bad, bad{v.name, text})
-			if v.name != "" && c.wants(k, v.name) {
+			if v.name != "" && c.wants(f, k, v.name) {
 				s.refuse(v, text, true, now)
 			}
-		case c.wants(k, v.name): // what nobody asked for is not kept
+		case c.wants(f, k, v.name): // what nobody asked for is not kept
 			t.good[v.name] = v
 		}
 	}
@@ -228,9 +233,9 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		}
 	}
 	// What a response cannot name it does not remove either.
-	if named && kinds[k].whole && (u.Whole || f.replaces[k]) {
-		for name := range s.entries {
-			if !seen[name] {
+	if named && f.brings(k) && (u.Whole || f.replaces[k]) {
+		for name, e := range s.entries {
+			if !seen[name] && !e.wanted {
 				t.changed = c.remove(k, name) || t.changed
 			}
 		}
@@ -239,7 +244,9 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		c.reread(now)
 	}
 	f.replaces[k] = false
-	s.answered, s.deadline = true, time.Time{}
+	if !kinds[k].whole || f.brings(k) {
+		s.answered, s.deadline = true, time.Time{}
+	}
 	return t
 }
 
@@ -264,17 +271,23 @@ func (c *Client) decodeAll(f *feed, k kind, all []protocol.Resource, now time.Ti
 }
 
 // wants reports whether a resource is kept if it comes.
-func (c *Client) wants(k kind, name string) bool {
+func (c *Client) wants(f *feed, k kind, name string) bool {
 	e := c.world[k].entries[name]
-	return kinds[k].whole || e != nil && e.wanted || k == leds && c.wantsMember(name)
+	return f.brings(k) || e != nil && e.wanted || k == leds && c.wantsMember(name) || k == vhds && c.isOfTable(name)
 }
+
+// brings reports whether the feed brings all resources of a kind, named or not.
+func (f *feed) brings(k kind) bool { return kinds[k].whole && (f.machine == nil || f.wanted[k].All) }
 
 // remove forgets a listener or cluster. Of what is asked for by name the last
 // good version stays, as in Envoy: it goes when nobody names it any more.
 func (c *Client) remove(k kind, name string) (changed bool) {
 	s := &c.world[k]
 	e := s.entries[name]
+	c.missing(k, name)
 	switch {
+	case k == vhds:
+		return c.removeHost(name)
 	case e == nil:
 		return false
 	case kinds[k].whole:
@@ -301,6 +314,7 @@ func (c *Client) resources() config.Resources {
 	collect(&c.world[eds], &now.Endpoints)
 	now.Collections = c.collections()
 	collect(&c.world[rds], &now.RouteTables)
+	c.withHosts(now.RouteTables)
 	if s := &c.world[srds]; c.scopes.Kind != config.SourceInline && (s.answered || s.timedOut || len(s.entries) > 0) {
 		now.Scopes = []*config.Scope{}
 		collect(s, &now.Scopes)

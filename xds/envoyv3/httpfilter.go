@@ -135,13 +135,11 @@ func filterTables() []table {
 	return concat(
 		[]table{
 			{of: &routev3.FilterConfig{}, honoured: "config is_optional disabled"},
-			{of: &ondemandv3.OnDemand{}, never: notes{"odcds": "clusters come by CDS"}},
-			{of: &ondemandv3.PerRouteConfig{}, never: notes{"odcds": "clusters come by CDS"}},
 			{of: &corev3.RuntimeFeatureFlag{}, honoured: "default_value runtime_key"},
 		},
 		adaptiveTables(), admissionTables(), authFilterTables(), bandwidthTables(), browserFilterTables(), bufferTables(), compressorTables(), customResponseTables(), decompressorTables(), extAuthzTables(), extProcTables(),
 		faultTables(), grpcFilterTables(), grpcStatsTables(), headerMutationTables(), healthFilterTables(), jwtTables(), localRateLimitTables(), luaTables(),
-		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), transcoderTables(), upstreamFilterTables(), matchedTables(), sessionTables(), wasmTables(),
+		metadataFilterTables(), filterStateTables(), forwardProxyTables(), rateLimitFilterTables(), rbacTables(), transcoderTables(), upstreamFilterTables(), matchedTables(), sessionTables(), wasmTables(), onDemandTables(),
 	)
 }
 
@@ -214,6 +212,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.forwardFilter(p, m)
 	case *sessionv3.StatefulSession:
 		return d.session(p, m)
+	case *ondemandv3.OnDemand:
+		return d.onDemand(p, m.GetOdcds())
 	}
 	return nil
 }
@@ -233,6 +233,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.extAuthzRoute(p, m)
 	case *procv3.ExtProcPerRoute:
 		return d.extProcRoute(p, m)
+	case *ondemandv3.PerRouteConfig:
+		return d.onDemand(p, m.GetOdcds())
 	case *forwardv3.PerRouteConfig:
 		return d.forwardRoute(m)
 	case *jwtv3.PerRouteConfig:
@@ -298,7 +300,6 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 			d.refuse(p.at(i), "Error: non-terminal filter named %s of type %s is the last filter in a http filter chain.", f.GetName(), extensionName(m))
 		case terminal && f.GetDisabled():
 			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
-		case isOnDemand(m):
 		case terminal:
 			router = r
 			d.watched(pc.dot("upstream_log"), r.GetUpstreamLog(), "the connection manager's access log has the host too")
@@ -307,12 +308,6 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 		}
 	}
 	return all, router
-}
-
-// isOnDemand reports the filter that has nothing to do: what it would fetch is there.
-func isOnDemand(m proto.Message) bool {
-	_, is := m.(*ondemandv3.OnDemand)
-	return is
 }
 
 // overrides reads typed_per_filter_config.

@@ -28,6 +28,9 @@ func (d *decoder) routeTable(p path, m *routev3.RouteConfiguration, inline bool)
 		Filters:              d.overrides(p.dot("typed_per_filter_config"), m.GetTypedPerFilterConfig()),
 	}
 	t.Mirrors = d.mirrors(p, m.GetRequestMirrorPolicies())
+	if t.VHDS = d.vhds(p.dot("vhds"), m.GetVhds()); t.VHDS != nil && inline {
+		d.refuse(p.dot("vhds"), "a route table of RDS alone can have virtual hosts on demand")
+	}
 	for _, name := range m.GetInternalOnlyHeaders() {
 		t.InternalOnly = append(t.InternalOnly, strings.ToLower(name))
 	}

@@ -34,13 +34,12 @@ func scopeTables() []table {
 		{of: &hcmv3.ScopedRouteConfigurationsList{}, honoured: "scoped_route_configurations"},
 		{
 			of:     &hcmv3.ScopedRds{},
-			partly: notes{"scoped_rds_config_source": "ads or self: all connection managers have the same scopes"},
+			partly: notes{"scoped_rds_config_source": "all connection managers have the same scopes, from the same source"},
 			never:  notes{"srds_resources_locator": hintXDSTP},
 		},
 		{
 			of:       &routev3.ScopedRouteConfiguration{},
-			honoured: "name route_configuration_name route_configuration key",
-			partly:   notes{"on_demand": "its table is asked for at once, not when the first request wants it"},
+			honoured: "name route_configuration_name route_configuration key on_demand",
 		},
 		{of: &routev3.ScopedRouteConfiguration_Key{}, honoured: "fragments"},
 		{of: &routev3.ScopedRouteConfiguration_Key_Fragment{}, honoured: "string_key"},
@@ -62,9 +61,6 @@ func (d *decoder) scopedRoutes(p path, m *hcmv3.ScopedRoutes) *config.Scopes {
 	case *hcmv3.ScopedRoutes_ScopedRds:
 		p := p.dot("scoped_rds").dot("scoped_rds_config_source")
 		s.Source = d.source(p, from.ScopedRds.GetScopedRdsConfigSource())
-		if s.Source.Kind != config.SourceADS {
-			d.never(p, "use ads: all connection managers have the same scopes")
-		}
 		if m.GetRdsConfigSource() == nil {
 			s.RouteSource = s.Source
 		}
@@ -110,7 +106,7 @@ func (d *decoder) inlineScopes(p path, all []*routev3.ScopedRouteConfiguration) 
 }
 
 func (d *decoder) scope(p path, m *routev3.ScopedRouteConfiguration) *config.Scope {
-	s := &config.Scope{Name: m.GetName(), Table: m.GetRouteConfigurationName()}
+	s := &config.Scope{Name: m.GetName(), Table: m.GetRouteConfigurationName(), OnDemand: m.GetOnDemand()}
 	for _, f := range m.GetKey().GetFragments() {
 		s.Key = append(s.Key, f.GetStringKey())
 	}
@@ -131,7 +127,7 @@ func Scope(path string, m *routev3.ScopedRouteConfiguration, o Options) (*config
 		d.refuse(p.dot("route_configuration_name"), "route_configuration_name is empty.")
 	}
 	if s.Routes != nil {
-		s.Table = "" // the table that stands in it is taken (scoped_rds.cc)
+		s.Table, s.OnDemand = "", false // the table that stands in it is taken (scoped_rds.cc)
 	}
 	return s, d.end()
 }

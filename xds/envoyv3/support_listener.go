@@ -72,7 +72,7 @@ func listenerTables() []table {
 			of: &tcpv3.TcpProxy{},
 			honoured: "stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts hash_policy " +
 				"max_downstream_connection_duration metadata_match access_log access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config " +
-				"backoff_options max_downstream_connection_duration_jitter_percentage proxy_protocol_tlvs",
+				"backoff_options on_demand max_downstream_connection_duration_jitter_percentage proxy_protocol_tlvs",
 			partly: notes{
 				"upstream_connect_mode": "a host is connected to when the handshake is over in any case, so that ON_DOWNSTREAM_TLS_HANDSHAKE is IMMEDIATE",
 				"max_early_data_bytes":  "for ON_DOWNSTREAM_DATA; early bytes wait in the socket, whose buffer is the kernel's",
@@ -81,9 +81,11 @@ func listenerTables() []table {
 				"downstream_idle_timeout": "Envoy does not read it either: use idle_timeout",
 				"upstream_idle_timeout":   "Envoy does not read it either: use idle_timeout",
 			},
-			never: notes{
-				"on_demand": "the cluster has to be there when the listener is",
-			},
+		},
+		{
+			of: &tcpv3.TcpProxy_OnDemand{}, honoured: "timeout",
+			partly: notes{"odcds_config": "ads, or api_config_source of type DELTA_GRPC"},
+			never:  notes{"resources_locator": hintXDSTP},
 		},
 		{
 			of: &tcpv3.TcpProxy_TunnelingConfig{},

@@ -22,11 +22,10 @@ func routeTables() []table {
 			of: &routev3.RouteConfiguration{},
 			honoured: headers + "name virtual_hosts most_specific_header_mutations_wins validate_clusters " +
 				"max_direct_response_body_size_bytes ignore_port_in_host_matching " +
-				"ignore_path_parameters_in_path_matching typed_per_filter_config request_mirror_policies " +
+				"ignore_path_parameters_in_path_matching typed_per_filter_config request_mirror_policies vhds " +
 				"internal_only_headers cluster_specifier_plugins",
 			noEffect: notes{"metadata": labelOnly},
 			never: notes{
-				"vhds":         "give virtual_hosts",
 				"vhost_header": "it chooses the virtual host",
 			},
 		},

@@ -18,6 +18,9 @@ import (
 // defaultIdle is the idle timeout of TCP sessions and HTTP connections.
 const defaultIdle = time.Hour
 
+// defaultTCPDemand is OnDemand.timeout.
+const defaultTCPDemand = time.Minute
+
 func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 	t := &config.TCP{
 		StatPrefix:         m.GetStatPrefix(),
@@ -33,6 +36,13 @@ func (d *decoder) tcp(p path, m *tcpv3.TcpProxy) *config.TCP {
 	}
 	d.tcpHash(p.dot("hash_policy"), m, t)
 	d.tcpConnect(p, m, t)
+	if o := m.GetOnDemand(); o != nil {
+		po := p.dot("on_demand")
+		t.OnDemand = &config.ClusterDemand{
+			Source:  d.demandSource(po.dot("odcds_config"), o.GetOdcdsConfig()),
+			Timeout: d.positive(po.dot("timeout"), o.GetTimeout(), defaultTCPDemand),
+		}
+	}
 	t.TLVs = d.formattedTLVs(p.dot("proxy_protocol_tlvs"), m.GetProxyProtocolTlvs())
 	if j := m.GetMaxDownstreamConnectionDurationJitterPercentage(); j != nil {
 		t.Jitter = j.GetValue()

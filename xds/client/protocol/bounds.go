@@ -24,6 +24,14 @@ func refuseUpdate(u *Update) string {
 		if text := refuseNames(r.Name, r.Version); text != "" {
 			return fmt.Sprintf("resources[%d]: %s", i, text)
 		}
+		if n := len(r.Aliases); n > maxAliases {
+			return fmt.Sprintf("resources[%d]: %d aliases: at most %d are allowed", i, n, maxAliases)
+		}
+		for _, alias := range r.Aliases {
+			if text := refuseNames(alias, ""); text != "" {
+				return fmt.Sprintf("resources[%d].aliases: %s", i, text)
+			}
+		}
 		if r.Name != "" && seen[r.Name] {
 			return fmt.Sprintf("resources[%d]: %s is in the response twice", i, quote(r.Name))
 		}

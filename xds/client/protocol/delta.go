@@ -98,7 +98,7 @@ func (d *Delta) Receive(response proto.Message) (*Update, error) {
 	}
 	u.Resources = make([]Resource, len(m.GetResources()))
 	for i, r := range m.GetResources() {
-		u.Resources[i] = Resource{r.GetName(), r.GetVersion(), r.GetResource()}
+		u.Resources[i] = Resource{Name: r.GetName(), Version: r.GetVersion(), Body: r.GetResource(), Aliases: r.GetAliases()}
 	}
 	text := refuseUpdate(u)
 	if t := d.typeOf(u.TypeURL); t == nil || t.want.Empty() && !t.begun {

@@ -23,7 +23,7 @@ func FromFile(m *discoveryv3.DiscoveryResponse, typeURL, version string) (*Updat
 		if err != nil {
 			return nil, fmt.Errorf("resources[%d]: %w", i, err)
 		}
-		u.Resources[i] = Resource{name, u.Version, inner}
+		u.Resources[i] = Resource{Name: name, Version: u.Version, Body: inner}
 	}
 	if text := refuseUpdate(u); text != "" {
 		return nil, fmt.Errorf("%s", text)

@@ -90,6 +90,8 @@ type Resource struct {
 	Version string
 	// Body may be nil: a resource that says nothing.
 	Body *anypb.Any
+	// Aliases are other names that the resource came for. Delta only.
+	Aliases []string
 }
 
 // Verdict is what was made of an update.
@@ -143,4 +145,5 @@ const (
 	maxName      = 4 << 10
 	maxVersion   = 4 << 10
 	maxResources = 200_000
+	maxAliases   = 10_000 // of one resource
 )

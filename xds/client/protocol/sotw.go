@@ -114,7 +114,7 @@ func (s *StateOfTheWorld) Receive(response proto.Message) (*Update, error) {
 			s.answer(t, u, text)
 			return nil, fmt.Errorf("%s", text)
 		}
-		u.Resources[i] = Resource{name, u.Version, inner}
+		u.Resources[i] = Resource{Name: name, Version: u.Version, Body: inner}
 	}
 	if text := refuseUpdate(u); text != "" {
 		s.answer(t, u, text)
