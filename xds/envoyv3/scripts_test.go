@@ -78,7 +78,6 @@ var elsewhere = map[string]string{
 	"envoy.extensions.transport_sockets.tls.v3.TlsCertificate.pkcs12":                                "proxy/config/secret_test.go TestPKCS12",
 	"envoy.config.route.v3.RouteConfiguration.vhds":                                                  "conformance/ondemand_test.go TestOnDemand",
 	"envoy.config.route.v3.Vhds.config_source":                                                       "conformance/ondemand_test.go TestOnDemand",
-	"envoy.config.route.v3.ScopedRouteConfiguration.on_demand":                                       "conformance/ondemand_test.go TestOnDemand",
 	"envoy.extensions.filters.http.on_demand.v3.OnDemand.odcds":                                      "conformance/ondemand_test.go TestOnDemand",
 	"envoy.extensions.filters.http.on_demand.v3.PerRouteConfig.odcds":                                "conformance/ondemand_test.go TestOnDemand",
 	"envoy.extensions.filters.http.on_demand.v3.OnDemandCds.source":                                  "conformance/ondemand_test.go TestOnDemand",
