@@ -23,6 +23,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/filter/extproc"
 	"github.com/attache-mesh/attache/proxy/filter/fault"
 	"github.com/attache-mesh/attache/proxy/filter/grpchttp1bridge"
+	"github.com/attache-mesh/attache/proxy/filter/grpcreversebridge"
 	"github.com/attache-mesh/attache/proxy/filter/grpcstats"
 	"github.com/attache-mesh/attache/proxy/filter/grpcweb"
 	"github.com/attache-mesh/attache/proxy/filter/headermutation"
@@ -154,6 +155,8 @@ func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filte
 		p.Filter, p.Own = localratelimit.New(cfg, env), localratelimit.Own(env)
 	case *config.GRPCBridge:
 		p.Filter = grpchttp1bridge.New(cfg)
+	case *config.GRPCReverseBridge:
+		p.Filter, p.Own = grpcreversebridge.New(cfg), grpcreversebridge.Own
 	case *config.GRPCStats:
 		p.Filter = grpcstats.New(cfg, env)
 	case *config.GRPCWeb:

@@ -26,3 +26,18 @@ type GRPCStats struct {
 
 // GRPCMethod is a method of a service.
 type GRPCMethod struct{ Service, Method string }
+
+// GRPCReverseBridge is the filter for gRPC clients of hosts that speak no gRPC
+// (Envoy extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfig).
+type GRPCReverseBridge struct {
+	// ContentType is what the host is sent, and must answer.
+	ContentType string
+	// Withhold hides gRPC's frames from the host.
+	Withhold bool
+	// SizeHeader, lower case, is where the host says how long its answer is; "": the
+	// answer is held until its length is known. With Withhold alone.
+	SizeHeader string
+}
+
+// GRPCReverseBridgeRoute is what a route says of it.
+type GRPCReverseBridgeRoute struct{ Disabled bool }

@@ -34,6 +34,7 @@ import (
 	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	bridgev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_bridge/v3"
+	reversev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_http1_reverse_bridge/v3"
 	transcoderv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_json_transcoder/v3"
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	webv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
@@ -106,6 +107,8 @@ func filterExtensions() []extension {
 		{decompressorLibrary, "envoy.compression.brotli.decompressor", func() proto.Message { return &brotlidv3.Brotli{} }},
 		{decompressorLibrary, "envoy.compression.zstd.decompressor", func() proto.Message { return &zstddv3.Zstd{} }},
 		{httpFilter, "envoy.filters.http.grpc_http1_bridge", func() proto.Message { return &bridgev3.Config{} }},
+		{httpFilter, "envoy.filters.http.grpc_http1_reverse_bridge", func() proto.Message { return &reversev3.FilterConfig{} }},
+		{routeFilter, "envoy.filters.http.grpc_http1_reverse_bridge", func() proto.Message { return &reversev3.FilterConfigPerRoute{} }},
 		{httpFilter, "envoy.filters.http.grpc_json_transcoder", func() proto.Message { return &transcoderv3.GrpcJsonTranscoder{} }},
 		{routeFilter, "envoy.filters.http.grpc_json_transcoder", func() proto.Message { return &transcoderv3.GrpcJsonTranscoder{} }},
 		{httpFilter, "envoy.filters.http.grpc_stats", func() proto.Message { return &grpcstatsv3.FilterConfig{} }},
@@ -166,6 +169,8 @@ func (d *decoder) filterConfig(p path, m proto.Message) any {
 		return d.jwt(p, m)
 	case *bridgev3.Config:
 		return &config.GRPCBridge{UpgradeProtobuf: m.GetUpgradeProtobufToGrpc(), DropQuery: m.GetIgnoreQueryParameters()}
+	case *reversev3.FilterConfig:
+		return d.reverseBridge(p, m)
 	case *transcoderv3.GrpcJsonTranscoder:
 		return d.transcoder(p, m)
 	case *grpcstatsv3.FilterConfig:
@@ -247,6 +252,8 @@ func (d *decoder) routeFilterConfig(p path, m proto.Message) any {
 		return d.rateLimitRoute(p, m)
 	case *matchingv3.ExtensionWithMatcherPerRoute:
 		return d.matchedRoute(p, m)
+	case *reversev3.FilterConfigPerRoute:
+		return &config.GRPCReverseBridgeRoute{Disabled: m.GetDisabled()}
 	case *transcoderv3.GrpcJsonTranscoder:
 		return d.transcoder(p, m)
 	case *rbacv3.RBACPerRoute:
