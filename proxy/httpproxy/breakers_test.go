@@ -35,6 +35,7 @@ func TestSimBreakersHold(t *testing.T) {
 		k.Breakers[0] = limits
 		patient := r.IntN(2) == 0
 		g := newStage(t, seed, testHTTP(prefix("/", forward)), k)
+		g.clusters["c"].Filter(passesBy(seed))
 		b := &g.clusters["c"].Breakers[0]
 		look := func() {
 			for _, x := range []struct {

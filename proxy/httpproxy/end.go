@@ -34,7 +34,12 @@ func (e *end) buffered() []byte {
 	return e.c.Buffered()
 }
 
+// discard is done with n bytes. They may be gone: whoever was waited for has ended the
+// connection.
 func (e *end) discard(n int) {
+	if n = min(n, e.pending()); n <= 0 {
+		return
+	}
 	if e.s != nil {
 		e.s.Discard(n)
 		return

@@ -226,7 +226,7 @@ func (b *coming) Next() (piece []byte, last bool, err error) {
 		x.back.reset(b.kind, b.length)
 		if x.up.c != nil {
 			f.keepAnswer()
-			x.up.c.Discard(x.backHead)
+			x.up.discard(x.backHead)
 			x.backHead = 0
 		}
 	}

@@ -46,7 +46,8 @@ func (x *exchange) keepAll() outcome.Outcome {
 		x.out = x.copyHead(0)
 		x.hostName = bytesOf("Host")
 	}
-	if x.req.Expect100 && !x.reads() {
+	if x.req.Expect100 && !x.reads() && !x.here.room.cfg.Proxy100Continue {
+		x.req.Expect100 = false
 		x.goOn()
 	}
 	x.down.discard(x.head)
@@ -251,6 +252,7 @@ func (x *exchange) sendKeptBlock() outcome.Outcome {
 	if !s.Head() {
 		return x.lost(s.Err())
 	}
+	s.Interims = x.here.room.cfg.Proxy100Continue
 	x.writeBlock(s)
 	s.SendHead(x.in.kind == http1.BodyNone && !x.upgrades && !x.reads() && !x.tried.reads())
 	return outcome.OK

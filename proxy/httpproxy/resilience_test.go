@@ -273,6 +273,7 @@ func TestSimRetries(t *testing.T) {
 			return c
 		}
 		g := newStage(t, seed, cfg, cluster(hosts...))
+		g.clusters["c"].Filter(passesBy(seed))
 		s := &resilience{
 			scenario: &scenario{stage: g, rng: g.Rand(), runs: map[string]int{}, asked: cluster, sizes: 6},
 			policy:   policy, hedge: forward.Hedge, of: map[string]*attempts{}, passed: map[string]int{},
@@ -341,6 +342,7 @@ func simRetriesOfStreams(t *testing.T, seeds iter.Seq[uint64]) (retries uint64) 
 			return c
 		}
 		g := newStage(t, seed, cfg, cluster(hosts...))
+		g.clusters["c"].Filter(passesBy(seed))
 		s := &h2Scenario{scenario: &scenario{stage: g, rng: g.Rand(), runs: map[string]int{}, asked: cluster, sizes: 6}}
 		if l := g.Weather(); l.MaxSegment > 0 && l.MaxSegment < 100 || l.Buffer > 0 && l.Buffer < 1000 {
 			s.sizes = 4

@@ -61,7 +61,11 @@ func (u *tried) more() bool {
 	x, p := u.x, &pause{}
 	u.need = p
 	x.startPump()
-	if !u.feeding {
+	if !u.feeding { // the host has not been asked yet
+		if x.req.Expect100 {
+			x.req.Expect100 = false
+			x.goOn()
+		}
 		return u.wait(p, 0)
 	}
 	for !p.over && !u.left {

@@ -156,6 +156,7 @@ func TestSimUpgradeAcrossVersions(t *testing.T) {
 			k.HTTP.HTTP2.AllowConnect = true
 		}
 		g := newStage(t, seed, cfg, k)
+		g.clusters["c"].Filter(passesBy(seed))
 		g.Weather()
 		heard := ""
 		host := &tunnelHost{stage: g}
