@@ -25,18 +25,20 @@ const maxHosts = 10_000
 func (c *Client) withHosts(tables []*config.RouteTable) {
 	q := &c.demands
 	q.clashes = nil
+	before := q.whole
+	q.whole = map[string]*whole{}
 	for i, base := range tables {
 		if base.VHDS == nil {
 			continue
 		}
 		hosts := c.hostsOf(base)
-		w := q.whole[base.Name]
+		w := before[base.Name]
 		if w == nil || w.base != base || !slices.Equal(w.hosts, hosts) {
 			t := *base
 			t.VirtualHosts = append(slices.Clone(base.VirtualHosts), hosts...)
 			w = &whole{base, hosts, &t}
-			q.whole[base.Name] = w
 		}
+		q.whole[base.Name] = w
 		tables[i] = w.table
 	}
 }
