@@ -24,7 +24,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos sim lint fmt tools deps
+.PHONY: help run build image test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos mutate sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ fuzz: ## every fuzz target in turn, TIME=10m each
 
 corpus: ## real Envoy configurations of CORPUS=../shared/corpus: which are taken and come up, and what refuses the others
 	$(GO) test -count=1 -timeout 20m ./conformance/corpus -corpus $(abspath $(CORPUS)) $(ARGS)
+
+mutate: ## which honoured fields the behaviour scripts depend on: each is taken out of those that set it
+	$(GO) test -v -count=1 -timeout 30m ./conformance/behaviour -run TestFieldsMatter -mutate . | grep -v '^ *---\|^===\|^time='
 
 chaos: build ## 10 million pipelined memcached requests while a shard is killed at random
 	sh conformance/install.sh memcached

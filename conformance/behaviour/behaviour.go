@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -21,7 +22,10 @@ func Run(t *testing.T, file string, update bool) {
 		t.Fatalf("%s: %v", file, err)
 	}
 	var seen []string
-	synctest.Test(t, func(t *testing.T) { seen = s.play(t) })
+	synctest.Test(t, func(t *testing.T) { seen, err = s.play(t) })
+	if err != nil {
+		t.Fatal(err)
+	}
 	if t.Failed() {
 		return
 	}
@@ -38,22 +42,22 @@ func Run(t *testing.T, file string, update bool) {
 }
 
 // play runs the script and gives what each step showed.
-func (s *Script) play(t *testing.T) (seen []string) {
+func (s *Script) play(t testing.TB) (seen []string, err error) {
 	w := newWorld(t, s)
 	defer w.stop()
 	for i, st := range s.steps {
 		if w.server == nil && !strings.HasPrefix(st.text, "dns ") { // names are known before the start
 			if err := w.start(s); err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 		}
 		out, err := w.run(s, st)
 		if err != nil {
-			t.Fatalf("step %d, %s: %v", i+1, st.text, err)
+			return nil, fmt.Errorf("step %d, %s: %w", i+1, st.text, err)
 		}
 		seen = append(seen, out)
 	}
-	return seen
+	return seen, nil
 }
 
 // steps is the last part of a script.

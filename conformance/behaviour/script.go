@@ -24,6 +24,9 @@ type Script struct {
 	Env []string
 
 	steps []step
+	// change, if not nil, alters configurations and files of resources before they are
+	// read: what a script proves is found by what breaks it.
+	change func(name, yaml string) string
 }
 
 // step is a line and the indented lines below it.

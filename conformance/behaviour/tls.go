@@ -171,7 +171,7 @@ func (w *world) write(name, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", []byte(w.concrete(text)), 0o644); err != nil {
+	if err := os.WriteFile(path+".new", []byte(w.final(name, text)), 0o644); err != nil {
 		return err
 	}
 	if err := os.Chtimes(path+".new", time.Now(), time.Now()); err != nil {

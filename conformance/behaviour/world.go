@@ -54,7 +54,8 @@ type world struct {
 	seen    []sighting
 	begun   []*request
 	dir     string
-	logs    map[string]int // files, how much of each was shown
+	change  func(name, yaml string) string // see Script
+	logs    map[string]int                 // files, how much of each was shown
 
 	certs    *certificates
 	sessions map[string]tls.ClientSessionCache // of clients, by name
@@ -77,7 +78,7 @@ func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m
 // newWorld makes the world of a script; nothing runs in it yet.
 func newWorld(t testing.TB, s *Script) *world {
 	w := &world{
-		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(),
+		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(), change: s.change,
 		names: map[string]record{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
 	}
 	w.sim.OnWake(func() {
@@ -204,6 +205,15 @@ func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily)
 	return a.world.Lookup(ctx, name, family)
 }
 
+// final is what is read of a text of the script.
+func (w *world) final(name, text string) string {
+	text = w.concrete(text)
+	if w.change != nil && (name == "config" || strings.HasSuffix(name, ".yaml")) {
+		text = w.change(name, text)
+	}
+	return text
+}
+
 // start brings the data plane and the hosts up.
 func (w *world) start(s *Script) error {
 	if err := w.issue(s); err != nil {
@@ -270,7 +280,7 @@ func (w *world) log() *slog.Logger {
 
 // apply makes a configuration live.
 func (w *world) apply(yaml string) error {
-	b, problems := bootstrap.Load([]byte(w.concrete(yaml)), "config", bootstrap.Options{})
+	b, problems := bootstrap.Load([]byte(w.final("config", yaml)), "config", bootstrap.Options{})
 	w.warned = problems
 	if load.Refused(problems) {
 		var all []string
