@@ -88,9 +88,12 @@ type HTTP struct {
 	MaxRequestsPerConnection uint32
 
 	// HTTP/1 only.
-	AllowAbsoluteURL  bool // default true
-	AcceptHTTP10      bool
-	DefaultHTTP10Host string
+	AllowAbsoluteURL bool // default true
+	// KeepAfterBadRequest leaves a connection open behind a local reply 400
+	// (stream_error_on_invalid_http_message); what cannot be parsed ends it always.
+	KeepAfterBadRequest bool
+	AcceptHTTP10        bool
+	DefaultHTTP10Host   string
 	// EnableTrailers passes trailers on; otherwise they are read and dropped.
 	EnableTrailers bool
 	// ProperCase writes the names of an answer's header Like-This.

@@ -107,6 +107,9 @@ func (x *exchange) word(o outcome.Outcome) bool {
 		return false
 	}
 	x.made = true
+	if r.status == 400 && x.down.s == nil && !x.here.room.cfg.KeepAfterBadRequest {
+		x.closes = true // ActiveStream::onLocalReply
+	}
 	lines := x.resp.Headers[:0]
 	f := fields{&lines}
 	x.fill(&r)

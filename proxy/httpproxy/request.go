@@ -26,6 +26,9 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 		if n > 0 {
 			x.in.reset(req.Body, req.ContentLength)
 		}
+		if x.refused == http1.ErrHostMissing {
+			return outcome.MissingHost
+		}
 		return outcome.BadRequest
 	}
 	x.in.reset(req.Body, req.ContentLength)
@@ -52,7 +55,6 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 	}
 	switch {
 	case len(v.Host) == 0:
-		x.closes = true
 		return outcome.MissingHost
 	case x.method == http1.MethodConnect:
 	case req.Form == http1.FormAbsolute && !cfg.AllowAbsoluteURL, v.Path[0] != '/':

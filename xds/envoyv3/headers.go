@@ -54,14 +54,10 @@ func (d *decoder) headerToAdd(p path, o *corev3.HeaderValueOption) config.Header
 		d.refuse(p.dot("header").dot("key"), ":-prefixed or host headers may not be modified")
 	}
 	value := config.HeaderValue{Name: strings.ToLower(h.GetKey()), KeepEmpty: o.GetKeepEmptyValue()}
-	switch {
-	case len(h.GetRawValue()) > 0 && h.GetValue() != "":
-		d.refuse(p.dot("header"), "only one of value and raw_value may be set")
-	case len(h.GetRawValue()) > 0:
-		value.Value = string(h.GetRawValue())
-	default:
-		value.Value, value.Format = d.headerFormat(p.dot("header").dot("value"), h.GetValue())
+	if len(h.GetRawValue()) > 0 { // router/header_parser.cc
+		d.warn(p.dot("header").dot("raw_value"), "value alone is read, as in Envoy")
 	}
+	value.Value, value.Format = d.headerFormat(p.dot("header").dot("value"), h.GetValue())
 	if strings.ContainsAny(value.Value, "\r\n\x00") {
 		d.refuse(p.dot("header"), "the value must not contain CR, LF or NUL")
 	}

@@ -60,6 +60,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	}
 	d.required(p.dot("stat_prefix"), h.StatPrefix)
 	d.downstreamCommon(p.dot("common_http_protocol_options"), m.GetCommonHttpProtocolOptions(), h)
+	h.KeepAfterBadRequest = m.GetStreamErrorOnInvalidHttpMessage().GetValue()
 	d.downstreamHTTP1(p.dot("http_protocol_options"), m.GetHttpProtocolOptions(), h)
 	d.downstreamHTTP2(p, m, h)
 	d.clientCert(p, m, h)
@@ -121,6 +122,7 @@ func (d *decoder) downstreamCommon(p path, m *corev3.HttpProtocolOptions, h *con
 }
 
 func (d *decoder) downstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, h *config.HTTP) {
+	h.KeepAfterBadRequest = orBool(m.GetOverrideStreamErrorOnInvalidHttpMessage(), h.KeepAfterBadRequest)
 	h.AllowAbsoluteURL = orBool(m.GetAllowAbsoluteUrl(), true)
 	h.AcceptHTTP10 = m.GetAcceptHttp_10()
 	h.DefaultHTTP10Host = m.GetDefaultHostForHttp_10()

@@ -110,8 +110,8 @@ func (d *decoder) metadata(p path, headers []*corev3.HeaderValue) (all []config.
 		if format != nil {
 			d.never(p.dot("value"), "there is no request to make the value of")
 		}
-		if raw := h.GetRawValue(); len(raw) > 0 {
-			value = string(raw)
+		if len(h.GetRawValue()) > 0 {
+			d.warn(p.dot("raw_value"), "value alone is read, as in Envoy")
 		}
 		all = append(all, config.Metadata{Key: key, Value: value})
 	}

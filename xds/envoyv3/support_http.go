@@ -22,11 +22,11 @@ func httpTables() []table {
 				"http2_protocol_options set_current_client_cert_details access_log access_log_flush_interval " +
 				"flush_access_log_on_new_request access_log_options local_reply_config add_user_agent " +
 				"original_ip_detection_extensions early_header_mutation_extensions request_id_extension strip_trailing_host_dot " +
-				"proxy_status_config stream_flush_timeout http1_safe_max_connection_duration",
+				"proxy_status_config stream_flush_timeout http1_safe_max_connection_duration " +
+				"stream_error_on_invalid_http_message",
 			partly: notes{
-				"codec_type":                           "not HTTP3; HTTP2 when HTTP/2 is served",
-				"stream_error_on_invalid_http_message": "HTTP/2 only; an invalid HTTP/1 message always ends its connection",
-				"forward_client_cert_details":          "not ALWAYS_FORWARD_ONLY before TLS is served",
+				"codec_type":                  "not HTTP3; HTTP2 when HTTP/2 is served",
+				"forward_client_cert_details": "not ALWAYS_FORWARD_ONLY before TLS is served",
 			},
 			noEffect: notes{
 				"add_proxy_protocol_connection_state":               "there is no filter state",
@@ -89,7 +89,7 @@ func httpTables() []table {
 				"send_fully_qualified_url":                      "on clusters only",
 				"ignore_http_11_upgrade":                        "on listeners only",
 				"allow_custom_methods":                          "methods of every name are taken, whatever it says",
-				"override_stream_error_on_invalid_http_message": "an invalid HTTP/1 message always ends its connection",
+				"override_stream_error_on_invalid_http_message": "on listeners only; what cannot be parsed always ends its connection",
 			},
 			noEffect: notes{"use_balsa_parser": "attache has its own parser"},
 			never:    notes{"allow_chunked_length": "a message with both lengths is always refused (RFC 9112 section 6.1)"},

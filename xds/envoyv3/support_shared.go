@@ -134,7 +134,8 @@ func sharedTables() []table {
 		},
 		{
 			of:       &corev3.HeaderValue{},
-			honoured: "key value raw_value",
+			honoured: "key value",
+			noEffect: notes{"raw_value": "Envoy reads value alone"},
 		},
 		{of: &typev3.FractionalPercent{}, honoured: "numerator denominator"},
 		{of: &typev3.Percent{}, honoured: "value"},
