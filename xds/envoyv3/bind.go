@@ -2,6 +2,8 @@ package envoyv3
 
 // Where connections to hosts come from (BindConfig), and in which order a host's addresses are tried.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"net/netip"
 
