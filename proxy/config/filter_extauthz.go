@@ -22,7 +22,9 @@ type ExtAuthz struct {
 	Typed, RouteTyped       []string
 	// Enabled is the share of requests that are checked; nil: all. The others are
 	// refused if DenyAtDisable.
-	Enabled       *Fraction
+	Enabled *Fraction
+	// EnabledIf, unless nil, is what the metadata of such a request must be, too.
+	EnabledIf     *MetadataMatch
 	DenyAtDisable bool
 	// Certificate and TLSSession send what is known of the client's TLS.
 	Certificate, TLSSession bool

@@ -9,6 +9,10 @@ type JWT struct {
 	Rules     []JWTRule     // the first that matches counts
 	// Named are requirements that routes name.
 	Named map[string]*JWTRequirement
+	// ByState are those of requests that no rule matches, by the text of the object of
+	// filter state that is called State; "": none.
+	State   string
+	ByState map[string]*JWTRequirement
 	// BypassPreflight lets CORS preflights pass; StripFailure leaves the reason out
 	// of a refusal.
 	BypassPreflight, StripFailure bool

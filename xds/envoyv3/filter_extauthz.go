@@ -21,7 +21,7 @@ func extAuthzTables() []table {
 		{
 			of: &authzv3.ExtAuthz{},
 			honoured: "grpc_service http_service failure_mode_allow failure_mode_allow_header_add with_request_body clear_route_cache " +
-				"status_on_error validate_mutations metadata_context_namespaces route_metadata_context_namespaces filter_enabled " +
+				"status_on_error validate_mutations metadata_context_namespaces route_metadata_context_namespaces filter_enabled filter_enabled_metadata " +
 				"deny_at_disable include_peer_certificate include_tls_session stat_prefix allowed_headers disallowed_headers " +
 				"encode_raw_headers enable_dynamic_metadata_ingestion max_denied_response_body_bytes " +
 				"typed_metadata_context_namespaces route_typed_metadata_context_namespaces",
@@ -33,7 +33,6 @@ func extAuthzTables() []table {
 				"enforce_response_header_limits": "what the service says is bounded by max_receive_message_length",
 			},
 			never: notes{
-				"filter_enabled_metadata":       "use filter_enabled",
 				"bootstrap_metadata_labels_key": "",
 				"decoder_header_mutation_rules": "headers that frame a message cannot be changed anyhow",
 			},
@@ -76,7 +75,8 @@ func (d *decoder) extAuthz(p path, m *authzv3.ExtAuthz) *config.ExtAuthz {
 		ClearRoute:    m.GetClearRouteCache(), ValidateMutations: m.GetValidateMutations(),
 		Metadata: m.GetMetadataContextNamespaces(), RouteMetadata: m.GetRouteMetadataContextNamespaces(),
 		Typed: m.GetTypedMetadataContextNamespaces(), RouteTyped: m.GetRouteTypedMetadataContextNamespaces(),
-		Enabled: d.fraction(m.GetFilterEnabled()), DenyAtDisable: d.runtimeFlag(m.GetDenyAtDisable()),
+		EnabledIf: d.enabledMetadata(p.dot("filter_enabled_metadata"), m.GetFilterEnabledMetadata()),
+		Enabled:   d.fraction(m.GetFilterEnabled()), DenyAtDisable: d.runtimeFlag(m.GetDenyAtDisable()),
 		Certificate: m.GetIncludePeerCertificate(), TLSSession: m.GetIncludeTlsSession(), StatPrefix: m.GetStatPrefix(),
 		Allowed: d.stringList(p.dot("allowed_headers"), m.GetAllowedHeaders()), HasAllowed: m.GetAllowedHeaders() != nil,
 		Disallowed: d.stringList(p.dot("disallowed_headers"), m.GetDisallowedHeaders()),
@@ -169,4 +169,12 @@ func (d *decoder) extAuthzRoute(p path, m *authzv3.ExtAuthzPerRoute) *config.Ext
 		Disabled: m.GetDisabled(), Context: s.GetContextExtensions(), NoBody: s.GetDisableRequestBodyBuffering(),
 		Body: d.authzBody(p.dot("check_settings").dot("with_request_body"), s.GetWithRequestBody()),
 	}
+}
+
+// enabledMetadata reads which requests are checked by what filters have noted of them; nil: all.
+func (d *decoder) enabledMetadata(p path, m *matcherv3.MetadataMatcher) *config.MetadataMatch {
+	if m == nil {
+		return nil
+	}
+	return d.metadataMatch(p, m)
 }

@@ -20,8 +20,7 @@ func jwtTables() []table {
 	return []table{
 		{
 			of:       &jwtv3.JwtAuthentication{},
-			honoured: "providers rules requirement_map bypass_cors_preflight strip_failure_response stat_prefix",
-			never:    notes{"filter_state_rules": "use rules"},
+			honoured: "providers rules requirement_map bypass_cors_preflight strip_failure_response stat_prefix filter_state_rules",
 		},
 		{
 			of: &jwtv3.JwtProvider{},
@@ -61,6 +60,7 @@ func jwtTables() []table {
 		{of: &jwtv3.ProviderWithAudiences{}, honoured: "provider_name audiences", strict: true},
 		{of: &jwtv3.JwtRequirementOrList{}, honoured: "requirements", strict: true},
 		{of: &jwtv3.JwtRequirementAndList{}, honoured: "requirements", strict: true},
+		{of: &jwtv3.FilterStateRule{}, honoured: "name requires", strict: true},
 		{of: &jwtv3.PerRouteConfig{}, honoured: "disabled requirement_name", strict: true},
 	}
 }
@@ -103,6 +103,13 @@ func (d *decoder) jwt(p path, m *jwtv3.JwtAuthentication) *config.JWT {
 			rule.Requires = named
 		}
 		c.Rules = append(c.Rules, rule)
+	}
+	if s, ps := m.GetFilterStateRules(), p.dot("filter_state_rules"); s != nil {
+		d.required(ps.dot("name"), s.GetName())
+		c.State, c.ByState = s.GetName(), map[string]*config.JWTRequirement{}
+		for _, value := range sortedKeys(s.GetRequires()) {
+			c.ByState[value] = d.jwtRequirement(ps.dot("requires").key(value), s.GetRequires()[value], x, 0)
+		}
 	}
 	return c
 }

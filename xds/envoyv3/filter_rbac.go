@@ -34,8 +34,8 @@ func rbacTables() []table {
 		{
 			of: &rbacconfigv3.Permission{}, strict: true,
 			honoured: "and_rules or_rules any header url_path destination_ip destination_port destination_port_range not_rule requested_server_name " +
-				"metadata sourced_metadata",
-			never: notes{"matcher": later, "uri_template": later},
+				"metadata sourced_metadata uri_template",
+			never: notes{"matcher": later},
 		},
 		{of: &rbacconfigv3.Permission_Set{}, honoured: "rules"},
 		{
@@ -174,6 +174,9 @@ func (d *decoder) permission(p path, m *rbacconfigv3.Permission) (c config.RBACR
 		return d.rbacMetadata(p.dot("metadata"), r.Metadata, rbacconfigv3.MetadataSource_DYNAMIC)
 	case *rbacconfigv3.Permission_SourcedMetadata:
 		return d.rbacMetadata(p.dot("sourced_metadata").dot("metadata_matcher"), r.SourcedMetadata.GetMetadataMatcher(), r.SourcedMetadata.GetMetadataSource())
+	case *rbacconfigv3.Permission_UriTemplate:
+		path := d.pathTemplate(p.dot("uri_template").dot("typed_config"), r.UriTemplate)
+		c.Kind, c.String = config.RBACPath, config.StringMatch{Kind: config.StringRegex, Regex: path.Regex}
 	case *rbacconfigv3.Permission_UrlPath:
 		c.Kind, c.String = config.RBACPath, d.stringMatch(p.dot("url_path").dot("path"), r.UrlPath.GetPath())
 	case *rbacconfigv3.Permission_DestinationIp:

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
@@ -35,8 +36,12 @@ var (
 
 // pathPolicy reads a path_match_policy.
 func (d *decoder) pathPolicy(p path, s *routev3.RouteMatch_PathMatchPolicy) config.PathMatch {
-	p = p.dot("path_match_policy").dot("typed_config")
-	m, ok := d.extension(p, pathMatcher, s.PathMatchPolicy.GetName(), s.PathMatchPolicy.GetTypedConfig()).(*templatematchv3.UriTemplateMatchConfig)
+	return d.pathTemplate(p.dot("path_match_policy").dot("typed_config"), s.PathMatchPolicy)
+}
+
+// pathTemplate reads a template that paths are matched by.
+func (d *decoder) pathTemplate(p path, e *corev3.TypedExtensionConfig) config.PathMatch {
+	m, ok := d.extension(p, pathMatcher, e.GetName(), e.GetTypedConfig()).(*templatematchv3.UriTemplateMatchConfig)
 	if !ok {
 		return config.PathMatch{}
 	}

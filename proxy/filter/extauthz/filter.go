@@ -19,6 +19,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -30,7 +31,8 @@ type Filter struct {
 	env     filter.Env
 	method  callout.Method // of a gRPC service
 	allowed names
-	limited bool // only headers of allowed are sent
+	only    *match.Metadata // what is checked; nil: all
+	limited bool            // only headers of allowed are sent
 	hidden  names
 	answer  answerNames // of an HTTP service
 	local   filter.PerWorker[counters]
@@ -44,6 +46,9 @@ type counters struct {
 // New compiles it.
 func New(cfg *config.ExtAuthz, env filter.Env) *Filter {
 	f := &Filter{cfg: cfg, env: env, allowed: compileNames(cfg.Allowed), hidden: compileNames(cfg.Disallowed), limited: cfg.HasAllowed, local: filter.NewPerWorker[counters](env.Workers)}
+	if cfg.EnabledIf != nil {
+		f.only = match.NewMetadata(cfg.EnabledIf)
+	}
 	if g := cfg.GRPC; g != nil {
 		f.method = checkMethod(g)
 		return f
@@ -94,6 +99,14 @@ type check struct {
 	result  result
 }
 
+// enabled says whether a request is checked (FilterConfig::filterEnabled).
+func (f *Filter) enabled(r *filter.Request) bool {
+	if e := f.cfg.Enabled; e != nil && r.Worker.Rand().Uint64N(uint64(e.Den)) >= uint64(e.Num) {
+		return false
+	}
+	return f.only == nil || f.only.Match(r.Info.Metadata.All())
+}
+
 // Serve checks a request.
 func (f *Filter) Serve(r *filter.Request) {
 	n := f.local.On(r.Worker)
@@ -102,7 +115,7 @@ func (f *Filter) Serve(r *filter.Request) {
 		r.Next()
 		return
 	}
-	if e := f.cfg.Enabled; e != nil && r.Worker.Rand().Uint64N(uint64(e.Den)) >= uint64(e.Num) {
+	if !f.enabled(r) {
 		n.disabled++
 		if f.cfg.DenyAtDisable {
 			f.refuse(r, &filter.Reply{Status: f.cfg.StatusOnError, Empty: true, Details: "ext_authz_error"})

@@ -36,6 +36,7 @@ type Filter struct {
 	rules     *route.Table[struct{}] // a route is a rule, by its number
 	requires  []*requirement         // by rule
 	named     map[string]*requirement
+	byState   map[string]*requirement
 	local     filter.PerWorker[local]
 }
 
@@ -53,7 +54,7 @@ type provider struct {
 func New(cfg *config.JWT, env filter.Env) (*Filter, error) {
 	f := &Filter{
 		cfg: cfg, env: env, providers: make([]provider, len(cfg.Providers)),
-		named: map[string]*requirement{}, local: filter.NewPerWorker[local](env.Workers),
+		named: map[string]*requirement{}, byState: map[string]*requirement{}, local: filter.NewPerWorker[local](env.Workers),
 	}
 	for i := range cfg.Providers {
 		p := &f.providers[i]
@@ -72,6 +73,9 @@ func New(cfg *config.JWT, env filter.Env) (*Filter, error) {
 	}
 	for name, q := range cfg.Named {
 		f.named[name] = f.compile(q)
+	}
+	for value, q := range cfg.ByState {
+		f.byState[value] = f.compile(q)
 	}
 	var err error
 	f.rules, err = route.Compile(&config.RouteTable{VirtualHosts: []*config.VirtualHost{&host}}, func(string) (struct{}, bool) { return struct{}{}, false })
@@ -154,7 +158,7 @@ func (f *Filter) Serve(r *filter.Request) {
 }
 
 // required is what is asked of the request: what its route names, or the first
-// rule that matches it. nil: nothing.
+// rule that matches it, or what is asked of such a filter state. nil: nothing.
 func (f *Filter) required(r *filter.Request) (q *requirement, err string) {
 	if own, ok := r.Own().(*config.JWTRoute); ok {
 		if own.Disabled {
@@ -169,6 +173,11 @@ func (f *Filter) required(r *filter.Request) (q *requirement, err string) {
 	if at := f.rules.Match(r.Matched(), r.Worker.Rand().Uint64()); at != nil {
 		i, _ := strconv.Atoi(at.Name)
 		return f.requires[i], ""
+	}
+	if f.cfg.State != "" {
+		if o := r.Info.State.Get(f.cfg.State); o != nil {
+			return f.byState[o.Text], ""
+		}
 	}
 	return nil, ""
 }
