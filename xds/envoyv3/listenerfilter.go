@@ -90,6 +90,9 @@ func (d *decoder) proxyProtocol(p path, m *proxyfilterv3.ProxyProtocol) *config.
 		f.NoV1 = f.NoV1 || v == corev3.ProxyProtocolConfig_V1
 		f.NoV2 = f.NoV2 || v == corev3.ProxyProtocolConfig_V2
 	}
+	if len(m.GetRules()) > 0 {
+		d.warn(p.dot("rules"), "no metadata is made of TLVs: logs and filters of the connection do not see it")
+	}
 	for i, r := range m.GetRules() {
 		p := p.dot("rules").at(i)
 		if r.GetTlvType() > 255 {
