@@ -24,8 +24,8 @@ var floors = []struct {
 	{2, []string{"proxy/transport", "proxy/h2", "proxy/demand", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"xds/document", "xds/following", "proxy/pool", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on
 	{4, []string{"proxy/format", "proxy/match", "proxy/upstream"}},
-	{5, []string{"proxy/route", "proxy/callout", "proxy/accesslog"}}, // callout: requests of our own, above the pools and below what makes them
-	{6, []string{"=proxy/filter", "=proxy/netfilter"}},               // what a filter is; the filters stand beside the rooms that they serve
+	{5, []string{"proxy/route", "proxy/callout"}},                         // callout: requests of our own, above the pools and below what makes them
+	{6, []string{"=proxy/filter", "=proxy/netfilter", "proxy/accesslog"}}, // what a filter is; the filters stand beside the rooms that they serve
 	{7, []string{"proxy/memproxy", "proxy/redisproxy", "proxy/tcpproxy", "proxy/httpproxy", "proxy/standalone", "proxy/filter/*", "proxy/listener"}},
 	{8, []string{"=proxy"}},
 	{9, []string{"proxy/admin"}},

@@ -91,8 +91,9 @@ func (a *update) serve(asked *config.Listener) {
 		return // it would have to be opened
 	}
 	var old []*room
+	var logs *listener.Logs
 	if before != nil {
-		old = before.rooms
+		old, logs = before.rooms, before.Plan().Logs
 	}
 	p, err := a.plan(asked, before)
 	if err != nil {
@@ -110,8 +111,14 @@ func (a *update) serve(asked *config.Listener) {
 		err = a.move(before, asked, p)
 	}
 	if err != nil {
+		if p.plan.Logs != logs {
+			p.plan.Logs.Close()
+		}
 		a.refuse("listener "+asked.Name, err)
 		return
+	}
+	if p.plan.Logs != logs {
+		logs.Close()
 	}
 	p.commit()
 	l := a.listeners[asked.Name]
@@ -216,6 +223,7 @@ func (a *update) retireListeners() {
 	for name, l := range a.listeners {
 		if a.snap.Listener(name) == nil {
 			l.Close()
+			l.Plan().Logs.Close()
 			a.retire(l.rooms)
 			delete(a.listeners, name)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/match/tree"
@@ -72,7 +73,7 @@ func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
 		}
 		p.plan.Default = &c
 	}
-	return p, nil
+	return p, a.listenerLogs(p, asked, before)
 }
 
 // chainKey is by what a chain is known again in the next version of its
@@ -143,4 +144,15 @@ func bare(h *config.HTTP) config.HTTP {
 	b := *h
 	b.Routes, b.RouteTableName, b.RouteSource, b.Scopes = nil, "", config.Source{}, nil
 	return b
+}
+
+// listenerLogs opens the logs of the listener itself, or takes those that it had.
+func (a *update) listenerLogs(p *plan, asked *config.Listener, before *serving) error {
+	if before != nil && reflect.DeepEqual(before.asked.AccessLogs, asked.AccessLogs) {
+		p.plan.Logs = before.Plan().Logs
+		return nil
+	}
+	log, err := accesslog.New(asked.AccessLogs, a.logs)
+	p.plan.Logs = listener.NewLogs(log, a.o.Wall, asked.Name)
+	return err
 }

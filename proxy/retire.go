@@ -129,6 +129,7 @@ func (s *Server) forgetEmpty() {
 	s.retired = slices.DeleteFunc(s.retired, func(r *room) bool {
 		if open[r] == 0 {
 			r.logs.Close()
+			r.upstreamLogs.Close()
 		}
 		return open[r] == 0
 	})

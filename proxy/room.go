@@ -38,8 +38,10 @@ type room struct {
 	secure   bool                         // behind TLS
 	place    *streaminfo.Place            // where its clients come in
 	logs     *accesslog.Log
-	before   []config.NetworkFilter // that filters were compiled from
-	filters  *netfilter.Chain       // nil: none
+	// upstreamLogs are the router's, of an HTTP room.
+	upstreamLogs *accesslog.Log
+	before       []config.NetworkFilter // that filters were compiled from
+	filters      *netfilter.Chain       // nil: none
 }
 
 // stats yields what the room and the filters before it have counted on worker w.
@@ -87,8 +89,12 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
 			return nil, err
 		}
+		if r.upstreamLogs, err = accesslog.New(h.UpstreamLogs, a.logs); err != nil {
+			r.logs.Close()
+			return nil, err
+		}
 		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{
-			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place, Logs: r.logs,
+			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place, Logs: r.logs, UpstreamLogs: r.upstreamLogs,
 		})
 	case *config.TCP:
 		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {

@@ -98,7 +98,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.desk = demand.New(len(s.workers), o.Demand)
-	s.logs = accesslog.NewFiles(len(s.workers))
+	s.logs = accesslog.NewFiles(len(s.workers), s.Cluster)
 	s.tallies = route.NewTallies(len(s.workers))
 	s.env = &transport.Env{Wall: o.Wall, Queues: transport.NewQueues(s.workers, o.HandshakesPerTurn, o.MaxHandshakes)}
 	s.security = &upstream.Security{Env: s.env, Secrets: s.secrets}

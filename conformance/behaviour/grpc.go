@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3" // so that its messages are known
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"      // so that its messages are known
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3" // as well
 )

@@ -37,7 +37,7 @@ func TestEntriesAreWritten(t *testing.T) {
 	w := sim.Worker("proxy")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
-	files := NewFiles(1)
+	files := NewFiles(1, nil)
 	one, two := aLog(t, files, path, "one %RESPONSE_CODE%\n"), aLog(t, files, path, "two %RESPONSE_CODE%\n")
 	w.Post(func() { one.Write(w, entry(200)); two.Write(w, entry(404)) })
 	if err := sim.RunFor(2 * time.Second); err != nil {
@@ -78,7 +78,7 @@ func waitFor(t *testing.T, path, want string) {
 // A disk that stalls costs entries, not requests: what the queue does not take is
 // dropped and counted.
 func TestStalledDiskDrops(t *testing.T) {
-	f := &File{set: NewFiles(1), queue: make(chan []byte, 1), free: make(chan []byte, 1)}
+	f := &File{set: NewFiles(1, nil), queue: make(chan []byte, 1), free: make(chan []byte, 1)}
 	p := &page{f: f, buf: []byte("a")}
 	p.hand()
 	p.buf = append(p.buf, "b"...)
@@ -145,7 +145,7 @@ func TestFlagsAreKnown(t *testing.T) {
 func TestWriteAllocatesNothing(t *testing.T) {
 	sim := loop.NewSim(1, nil)
 	w := sim.Worker("proxy")
-	files := NewFiles(1)
+	files := NewFiles(1, nil)
 	l := aLog(t, files, filepath.Join(t.TempDir(), "log"), config.DefaultLogFormat)
 	v := entry(200)
 	n := -1.0

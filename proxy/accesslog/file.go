@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 const (
@@ -22,15 +23,24 @@ const (
 // goroutine.
 type Files struct {
 	workers int
+	cluster func(name string) *upstream.Cluster
 
 	mu   sync.Mutex
 	open map[string]*File
 
+	sent, lost atomic.Uint64 // entries, to and for services
+
 	written, failed, dropped, reopenFailed atomic.Uint64
 }
 
-// NewFiles makes an empty set for workers whose IDs are below n.
-func NewFiles(n int) *Files { return &Files{workers: max(n, 1), open: map[string]*File{}} }
+// NewFiles makes an empty set for workers whose IDs are below n. cluster finds the
+// clusters of services that take logs, from any worker; nil: there are none.
+func NewFiles(n int, cluster func(name string) *upstream.Cluster) *Files {
+	if cluster == nil {
+		cluster = func(string) *upstream.Cluster { return nil }
+	}
+	return &Files{workers: max(n, 1), cluster: cluster, open: map[string]*File{}}
+}
 
 // Open opens a file to append to, or takes the one that is open.
 func (s *Files) Open(path string) (*File, error) {
@@ -72,6 +82,10 @@ func (s *Files) Stats(yield func(name string, v uint64)) {
 	yield("filesystem.write_failed", s.failed.Load())
 	yield("filesystem.reopen_failed", s.reopenFailed.Load())
 	yield("filesystem.dropped", s.dropped.Load())
+	if sent, lost := s.sent.Load(), s.lost.Load(); sent+lost > 0 {
+		yield("access_logs.grpc_access_log.logs_written", sent)
+		yield("access_logs.grpc_access_log.logs_dropped", lost)
+	}
 }
 
 // Close writes what is left of all files and closes them. Nothing may be written

@@ -1,6 +1,6 @@
 // Package accesslog writes what is known of a request, or of a connection, to
-// files and to the program's own output (Envoy source/common/access_log,
-// extensions/access_loggers/file, stream).
+// files, to the program's own output and to gRPC services (Envoy
+// source/common/access_log, extensions/access_loggers/file, stream, grpc).
 //
 //	worker: Log.Write ─▶ filter ─▶ format ─▶ the file's page of this worker
 //	                                             │ full, or a second old
@@ -29,6 +29,7 @@ type logger struct {
 	filter *Filter // nil: all entries
 	body   *format.Body
 	file   *File
+	grpc   *service // nil: body goes to file
 }
 
 // New compiles logs; nil if there are none. Their files are opened in files, and
@@ -40,17 +41,23 @@ func New(asked []config.AccessLog, files *Files) (*Log, error) {
 	l := &Log{needs: format.NeedsSomething}
 	for i := range asked {
 		a := &asked[i]
-		f, err := files.Open(a.Path)
-		if err != nil {
-			l.Close()
-			return nil, err
+		var g logger
+		if a.GRPC != nil {
+			g.grpc = newService(a.GRPC, files)
+			l.needs |= g.grpc.needs()
+		} else {
+			f, err := files.Open(a.Path)
+			if err != nil {
+				l.Close()
+				return nil, err
+			}
+			g = logger{body: format.CompileBody(&a.Format, cel.Format), file: f}
+			l.needs |= g.body.Needs()
 		}
-		g := logger{body: format.CompileBody(&a.Format, cel.Format), file: f}
 		if a.Filter != nil {
 			g.filter = NewFilter(a.Filter)
 			l.needs |= g.filter.needs
 		}
-		l.needs |= g.body.Needs()
 		l.loggers = append(l.loggers, g)
 	}
 	return l, nil
@@ -69,6 +76,10 @@ func (l *Log) Needs() format.Needs {
 func (l *Log) Write(w *loop.Worker, v *streaminfo.View) {
 	for i := range l.loggers {
 		if g := &l.loggers[i]; g.filter == nil || g.filter.Pass(v, w.Rand()) {
+			if g.grpc != nil {
+				g.grpc.write(w, v)
+				continue
+			}
 			p := g.file.on(w)
 			p.begin(w)
 			p.buf = g.body.Append(p.buf, v)
@@ -83,6 +94,10 @@ func (l *Log) Close() {
 		return
 	}
 	for i := range l.loggers {
-		l.loggers[i].file.release()
+		if g := &l.loggers[i]; g.grpc != nil {
+			g.grpc.closed.Store(true) // each worker finds it when it would send
+		} else {
+			g.file.release()
+		}
 	}
 }

@@ -8,8 +8,27 @@ type AccessLog struct {
 	// Path is a file; "/dev/stdout" and "/dev/stderr" are the program's own.
 	Path   string
 	Format BodyFormat
+	// GRPC, unless it is nil, is the service that takes the entries in place of a file.
+	GRPC *GRPCLog
 	// Filter says which entries are written; nil: all.
 	Filter *LogFilter
+}
+
+// GRPCLog is a log that a service takes
+// (access_loggers.grpc.v3.HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig).
+type GRPCLog struct {
+	Name    string
+	Service GRPCService
+	// TCP sends entries of connections, else they are of requests.
+	TCP bool
+	// Flush is how old a batch may be, Buffer how large, in bytes; defaults 1 s, 16 KiB.
+	Flush  time.Duration
+	Buffer int
+	// State names the objects of filter state that entries have; Request, Response and
+	// Trailers the fields, in lower case.
+	State, Request, Response, Trailers []string
+	// NodeID and NodeCluster say who logs.
+	NodeID, NodeCluster string
 }
 
 // LogFilter is one condition on an entry (AccessLogFilter). Immutable.

@@ -138,6 +138,10 @@ type HTTP struct {
 	// The router filter's. StrictHeaders are refused if their value is none; of
 	// those that config.StrictHeaders lists.
 	SuppressEnvoyHeaders bool
+	// UpstreamLogs are the router's: an entry for each attempt when it has ended, and
+	// as UpstreamLogOptions say (OnConnected: when it has a connection).
+	UpstreamLogs       []AccessLog
+	UpstreamLogOptions AccessLogOptions
 	// NoCodeStats counts no answers by their status (dynamic_stats: false);
 	// NoGRPCCodeStats none of gRPC (suppress_grpc_request_failure_code_stats).
 	NoCodeStats, NoGRPCCodeStats bool

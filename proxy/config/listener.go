@@ -50,6 +50,9 @@ type Listener struct {
 	// DefaultChain takes what no chain matched; nil closes such connections.
 	DefaultChain *FilterChain
 
+	// AccessLogs have an entry for each connection when it has ended.
+	AccessLogs []AccessLog
+
 	// Metadata is for access logs; nil: none.
 	Metadata FilterMetadata
 }

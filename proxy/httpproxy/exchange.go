@@ -48,6 +48,8 @@ type exchange struct {
 	// answered and trailed are the answer's head and trailers, kept like kept.
 	answered, trailed kept
 	logTimer          loop.Timer
+	upLogTimer        loop.Timer
+	unlogged          bool   // an attempt is under way that the router's log has no entry of
 	tick              func() // x.logAgain, bound once
 
 	// Whom to ask.
@@ -177,7 +179,7 @@ func (x *exchange) clear() {
 	x.of, x.raced, x.raceEnd = nil, false, outcome.OK
 	x.forget()
 	x.attempt, x.lease, x.whole, x.untaken, x.upErr, x.tries = nil, nil, false, false, nil, 0
-	x.gone, x.toldLoad, x.backHead = false, false, 0
+	x.gone, x.toldLoad, x.backHead, x.unlogged = false, false, 0, false
 	x.interims, x.informed = 0, 0
 	x.moved, x.complete, x.deadline, x.until = 0, 0, 0, 0
 	x.status, x.started, x.replied, x.reply, x.refused = 0, false, false, reply{}, 0
@@ -339,6 +341,7 @@ func (x *exchange) occupy(h *upstream.Host) outcome.Outcome {
 	}
 	x.host, x.hostOn = h, h.On(x.w)
 	x.info.Upstream.Host = h.Endpoint()
+	x.unlogged = true
 	x.hostOn.Begin()
 	x.owner.Count.RqActive++
 	if x.tryBound = nil; !x.raw { // not CONNECT that ends here

@@ -4,6 +4,7 @@ package httpproxy
 // operators, access logs, matchers, expressions.
 
 import (
+	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/outcome"
@@ -118,6 +119,9 @@ func (x *exchange) noteConnected() {
 	if needs&format.NeedsLocal != 0 {
 		u.Local = c.Local()
 	}
+	if x.here.room.env.UpstreamLogs != nil {
+		x.upstreamBegins()
+	}
 }
 
 // noteAnswer notes how the head of an answer came, or did not.
@@ -199,6 +203,13 @@ func sizeOf(lines []http1.Header) (n uint64) {
 func (x *exchange) log() {
 	x.w.ClearTimer(&x.logTimer)
 	x.info.Times.Ended = x.w.Now()
+	if x.unlogged {
+		status := x.status
+		if x.made || x.replied {
+			status = 0 // the answer is not the host's
+		}
+		x.upstreamEnds(x.info.Outcome, status)
+	}
 	if x.here.room.env.Logs != nil {
 		x.info.Times.SendEnd = x.info.Times.Ended
 		x.write(streaminfo.DownstreamEnd)
@@ -207,8 +218,12 @@ func (x *exchange) log() {
 
 // write writes an entry of what is known by now.
 func (x *exchange) write(t streaminfo.LogType) {
+	x.info.Status = x.status
+	x.writeTo(x.here.room.env.Logs, t)
+}
+
+func (x *exchange) writeTo(logs *accesslog.Log, t streaminfo.LogType) {
 	i := &x.info
-	i.Status = x.status
 	b := &i.Bytes
 	b.Received, b.Sent = x.in.count, x.back.count
 	if x.made {
@@ -227,7 +242,7 @@ func (x *exchange) write(t streaminfo.LogType) {
 	if x.made && !x.grpc {
 		v.Body = string(x.local)
 	}
-	x.here.room.env.Logs.Write(x.w, v)
+	logs.Write(x.w, v)
 }
 
 // logBegin writes what the options want of a request that has come, and begins

@@ -156,6 +156,7 @@ func (x *exchange) turn(v *route.Request) {
 		x.view.ForwardedProto = x.req.Headers[i].Value
 	}
 	x.judge(outcome.OK)
+	x.upstreamEnds(outcome.OK, x.resp.Status)
 	x.returnConn(x.backHead)
 	x.leaveRetries()
 	x.abort()

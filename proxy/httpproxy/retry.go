@@ -318,6 +318,11 @@ func (x *exchange) retries(o *outcome.Outcome) bool {
 		return false
 	}
 	x.judge(*o)
+	status := 0
+	if *o == outcome.OK {
+		status = x.resp.Status
+	}
+	x.upstreamEnds(*o, status)
 	x.quit()
 	return x.next(o, x.backOff(), &r.policy.Hosts, r.policy.PriorityEvery)
 }

@@ -41,6 +41,8 @@ type Env struct {
 	Chains Chains
 	// Logs are written when a request has ended; nil: none.
 	Logs *accesslog.Log
+	// UpstreamLogs are written when an attempt has ended; nil: none.
+	UpstreamLogs *accesslog.Log
 	// Place is where clients come in, for access logs; nil: not known.
 	Place *streaminfo.Place
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
@@ -90,7 +92,7 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 	}
 	r.status = newProxyStatus(cfg.ProxyStatus)
 	r.Use(table)
-	r.needs = env.Logs.Needs()
+	r.needs = env.Logs.Needs() | env.UpstreamLogs.Needs()
 	if cfg.LocalReplies != nil {
 		r.replies = compileReplies(cfg.LocalReplies)
 		r.needs |= r.replies.needs

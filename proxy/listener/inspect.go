@@ -216,11 +216,15 @@ func (x *inspection) tell(c *loop.Conn) {
 	if x.name == "" && len(x.protocols) == 0 && x.direct == x.source {
 		return
 	}
-	known := &streaminfo.Conn{ServerName: x.name, Offered: x.protocols}
+	known := streaminfo.Known(c)
+	if known == nil {
+		known = &streaminfo.Conn{}
+		c.Data = known
+	}
+	known.Peer, known.ServerName, known.Offered = c.Peer(), x.name, x.protocols
 	if x.direct != x.source {
 		known.SetDirect(x.direct)
 	}
-	c.Data = known
 }
 
 // Expired is called when the client has not said enough in time.

@@ -139,6 +139,9 @@ func (l *Listener) accepted(local *Local, c *loop.Conn) {
 // handed on is not handed on again.
 func (l *Listener) take(local *Local, plan *Plan, c *loop.Conn, handed bool) {
 	local.Count.CxTotal++
+	if plan.Logs != nil {
+		plan.Logs.note(c)
+	}
 	if !plan.Inspect.takes(c, false) {
 		return
 	}
@@ -161,6 +164,7 @@ func (l *Listener) serve(local *Local, plan *Plan, chain *Chain, c *loop.Conn) {
 	switch {
 	case chain == nil:
 		local.Count.NoChain++
+		unmatched(c)
 		c.Close()
 	case chain.Filters != nil:
 		chain.Filters.Greet(c, func() { chain.secure(c, plan.BufferLimit) })

@@ -29,6 +29,8 @@ type Plan struct {
 	// HandOff finds the listener that serves what was redirected; nil: this one does
 	// (use_original_dst).
 	HandOff *Directory
+	// Logs have an entry for each connection; nil: none.
+	Logs *Logs
 }
 
 // Chain is a filter chain with its room.

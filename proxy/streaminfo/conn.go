@@ -29,6 +29,11 @@ type Conn struct {
 	// State is what lives as long as the connection.
 	State State
 
+	// Logged is whose log has an entry for the connection when it has ended, nil for
+	// nobody's; Whole is then what a room has noted of all of it, nil if nothing.
+	Logged any
+	Whole  *Info
+
 	// Metadata, Flags, Details and Termination are what network filters have noted of
 	// the connection; see Info.
 	Metadata    Metadata

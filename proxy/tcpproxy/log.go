@@ -20,13 +20,13 @@ type logged struct {
 // noteBegin opens the account, if there is a log to write it to.
 func (s *session) noteBegin() {
 	r := s.room
-	if r.env.Logs == nil && r.tunnel == nil && len(r.tlvs) == 0 {
+	c, l := s.request.from, s.local
+	i := streaminfo.Known(c)
+	if r.env.Logs == nil && r.tunnel == nil && len(r.tlvs) == 0 && (i == nil || i.Logged == nil) {
 		return
 	}
-	c, l := s.request.from, s.local
 	l.ids++
 	g := &logged{}
-	i := streaminfo.Known(c)
 	if i == nil {
 		i = &g.conn
 	}
@@ -35,6 +35,7 @@ func (s *session) noteBegin() {
 	i.Began = s.w.Now()
 	g.info.Conn, g.info.Remote = i, i.Peer
 	g.info.Times.Began = i.Began
+	i.Whole = &g.info
 	if m, ok := c.Passed().(config.FilterMetadata); ok {
 		for namespace, fields := range m {
 			i.Metadata.Set(namespace, fields)
@@ -102,6 +103,17 @@ func (s *session) write(t streaminfo.LogType) {
 	if s.room.env.Logs == nil {
 		return
 	}
+	s.settle()
+	i := &s.log.info
+	v := streaminfo.View{Info: i, Log: t, Now: s.w.Now(), Wall: s.room.env.Wall()}
+	s.room.env.Logs.Write(s.w, &v)
+}
+
+// settle brings the account up to date.
+func (s *session) settle() {
+	if s.log == nil {
+		return
+	}
 	i := &s.log.info
 	i.Metadata = i.Conn.Metadata // what network filters have noted
 	i.Flags |= i.Conn.Flags
@@ -109,6 +121,4 @@ func (s *session) write(t streaminfo.LogType) {
 	b := &i.Bytes
 	b.Received, b.Sent = s.request.count, s.reply.count
 	b.WireReceived, b.WireSent, b.UpstreamWireSent, b.UpstreamWireReceived = b.Received, b.Sent, b.Received, b.Sent
-	v := streaminfo.View{Info: i, Log: t, Now: s.w.Now(), Wall: s.room.env.Wall()}
-	s.room.env.Logs.Write(s.w, &v)
 }

@@ -107,6 +107,7 @@ func (s *session) abort() {
 // closed is called for each connection after it was closed.
 func (s *session) closed() {
 	s.open--
+	s.settle() // for the listener's log
 	switch {
 	case s.open == 0:
 		if s.cut != nil {

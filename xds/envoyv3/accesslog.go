@@ -6,11 +6,15 @@ package envoyv3
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -31,12 +35,51 @@ func (d *decoder) accessLogs(p path, logs []*accesslogv3.AccessLog) (all []confi
 			log.Path, log.Format = "/dev/stdout", d.logFormat(d.bodyFormat(pc.dot("log_format"), m.GetLogFormat()))
 		case *streamlogv3.StderrAccessLog:
 			log.Path, log.Format = "/dev/stderr", d.logFormat(d.bodyFormat(pc.dot("log_format"), m.GetLogFormat()))
+		case *grpclogv3.HttpGrpcAccessLogConfig:
+			log.GRPC = d.grpcLog(pc.dot("common_config"), m.GetCommonConfig())
+			log.GRPC.Request = lower(m.GetAdditionalRequestHeadersToLog())
+			log.GRPC.Response = lower(m.GetAdditionalResponseHeadersToLog())
+			log.GRPC.Trailers = lower(m.GetAdditionalResponseTrailersToLog())
+		case *grpclogv3.TcpGrpcAccessLogConfig:
+			log.GRPC = d.grpcLog(pc.dot("common_config"), m.GetCommonConfig())
+			log.GRPC.TCP = true
 		default:
 			continue
 		}
 		if log.Path != "/dev/null" {
 			all = append(all, log)
 		}
+	}
+	return all
+}
+
+// The defaults of CommonGrpcAccessLogConfig.
+const (
+	defaultLogFlush  = time.Second
+	defaultLogBuffer = 16 << 10
+)
+
+// grpcLog reads what logs for services have in common.
+func (d *decoder) grpcLog(p path, m *grpclogv3.CommonGrpcAccessLogConfig) *config.GRPCLog {
+	d.required(p.dot("log_name"), m.GetLogName())
+	l := &config.GRPCLog{
+		Name: m.GetLogName(), State: m.GetFilterStateObjectsToLog(),
+		Flush:  d.positive(p.dot("buffer_flush_interval"), m.GetBufferFlushInterval(), defaultLogFlush),
+		Buffer: int(min(orUint32(m.GetBufferSizeBytes(), defaultLogBuffer), 1<<24)),
+		NodeID: d.opts.ServiceNode, NodeCluster: d.opts.ServiceCluster,
+	}
+	if m.GetGrpcService() == nil {
+		d.refuse(p.dot("grpc_service"), "value is required")
+		return l
+	}
+	l.Service = *d.grpcService(p.dot("grpc_service"), m.GetGrpcService(), 0)
+	l.Service.Timeout = 0 // a stream lives as long as it can
+	return l
+}
+
+func lower(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, strings.ToLower(name))
 	}
 	return all
 }
@@ -207,12 +250,12 @@ func (d *decoder) valueMatch(p path, m *matcherv3.ValueMatcher) (v config.ValueM
 	return v
 }
 
-// watched reads logs where none are written: they are checked, and nothing is
-// logged.
-func (d *decoder) watched(p path, logs []*accesslogv3.AccessLog, what string) {
-	if len(d.accessLogs(p, logs)) > 0 {
-		d.notBuilt(p, what)
-	}
+// upstreamLogs reads the router's logs.
+func (d *decoder) upstreamLogs(p path, r *routerv3.Router, h *config.HTTP) {
+	h.UpstreamLogs = d.accessLogs(p.dot("upstream_log"), r.GetUpstreamLog())
+	o := r.GetUpstreamLogOptions()
+	h.UpstreamLogOptions.OnConnected = o.GetFlushUpstreamLogOnUpstreamStream()
+	h.UpstreamLogOptions.FlushInterval = d.duration(p.dot("upstream_log_options").dot("upstream_log_flush_interval"), o.GetUpstreamLogFlushInterval(), 0)
 }
 
 // hcmLogOptions reads when entries are written beside the end of requests; the

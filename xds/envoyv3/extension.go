@@ -13,6 +13,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
@@ -189,6 +190,8 @@ func extensions() []extension {
 		{retryPriority, "envoy.retry_priorities.previous_priorities", func() proto.Message { return &prioritiesv3.PreviousPrioritiesConfig{} }},
 		{protocolOptions, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", func() proto.Message { return &upstreamv3.HttpProtocolOptions{} }},
 		{accessLogger, "envoy.access_loggers.stdout", func() proto.Message { return &streamlogv3.StdoutAccessLog{} }},
+		{accessLogger, "envoy.access_loggers.http_grpc", func() proto.Message { return &grpclogv3.HttpGrpcAccessLogConfig{} }},
+		{accessLogger, "envoy.access_loggers.tcp_grpc", func() proto.Message { return &grpclogv3.TcpGrpcAccessLogConfig{} }},
 		{accessLogger, "envoy.access_loggers.stderr", func() proto.Message { return &streamlogv3.StderrAccessLog{} }},
 		{logFilterKind, "envoy.access_loggers.extension_filters.cel", func() proto.Message { return &celfilterv3.ExpressionFilter{} }},
 		{pathMatcher, "envoy.path.match.uri_template.uri_template_matcher", func() proto.Message { return &templatematchv3.UriTemplateMatchConfig{} }},

@@ -73,6 +73,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	h.LocalReplies = d.localReplies(p.dot("local_reply_config"), m.GetLocalReplyConfig())
 	var router *routerv3.Router
 	h.Filters, router = d.httpFilters(p.dot("http_filters"), m.GetHttpFilters())
+	d.upstreamLogs(p.dot("http_filters").at(max(len(m.GetHttpFilters())-1, 0)).dot("typed_config"), router, h)
 	h.NoRouter = len(m.GetHttpFilters()) == 0
 	h.SuppressEnvoyHeaders = router.GetSuppressEnvoyHeaders()
 	h.NoCodeStats, h.NoGRPCCodeStats = !orBool(router.GetDynamicStats(), true), router.GetSuppressGrpcRequestFailureCodeStats()

@@ -309,7 +309,6 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 			d.refuse(p.at(i).dot("disabled"), "the router cannot be disabled")
 		case terminal:
 			router = r
-			d.watched(pc.dot("upstream_log"), r.GetUpstreamLog(), "the connection manager's access log has the host too")
 		default:
 			all = append(all, config.HTTPFilter{Name: f.GetName(), Disabled: f.GetDisabled(), Config: d.filterConfig(pc, m)})
 		}

@@ -49,7 +49,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 	}
 	d.additional(p, m, l)
 	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Keepalive)
-	d.watched(p.dot("access_log"), m.GetAccessLog(), "give the log to the connection manager or the TCP proxy")
+	l.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.chains(p, m, l)
 	d.listenerFilters(p, m, l)
 	return l

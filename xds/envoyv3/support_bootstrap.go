@@ -92,6 +92,7 @@ func bootstrapTables() []table {
 			unbuilt: notes{
 				"access_log":      "requests to the admin server are not logged",
 				"access_log_path": "requests to the admin server are not logged",
+				"socket_options":  "the admin server's sockets have the kernel's settings",
 			},
 			noEffect: notes{
 				"profile_path":             "profiles are answered, not written to a file",

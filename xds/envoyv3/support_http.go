@@ -23,13 +23,12 @@ func httpTables() []table {
 				"flush_access_log_on_new_request access_log_options local_reply_config add_user_agent " +
 				"original_ip_detection_extensions early_header_mutation_extensions request_id_extension strip_trailing_host_dot " +
 				"proxy_status_config stream_flush_timeout http1_safe_max_connection_duration " +
-				"stream_error_on_invalid_http_message",
+				"stream_error_on_invalid_http_message forward_client_cert_details",
 			partly: notes{
-				"codec_type":                  "not HTTP3; HTTP2 when HTTP/2 is served",
-				"forward_client_cert_details": "not ALWAYS_FORWARD_ONLY before TLS is served",
+				"codec_type": "not HTTP3; HTTP2 when HTTP/2 is served",
 			},
 			noEffect: notes{
-				"add_proxy_protocol_connection_state":               "there is no filter state",
+				"add_proxy_protocol_connection_state":               "the PROXY header that a host is sent names the client in any case",
 				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6": "Envoy has not built it",
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
@@ -59,17 +58,12 @@ func httpTables() []table {
 			partly:   notes{"disabled": "not for the router"},
 			never:    notes{"config_discovery": hintECDS},
 		},
+		{of: &routerv3.Router_UpstreamAccessLogOptions{}, honoured: "flush_upstream_log_on_upstream_stream upstream_log_flush_interval"},
 		{
 			of:       &routerv3.Router{},
-			honoured: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout dynamic_stats suppress_grpc_request_failure_code_stats",
-			partly: notes{
-				"upstream_http_filters": tryFilters,
-				"upstream_log":          "checked, and nothing is logged: the connection manager's access log has the host too",
-			},
-			noEffect: notes{
-				"upstream_log_options": "nothing is logged there",
-			},
-			unbuilt: notes{"start_child_span": noSpans},
+			honoured: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout dynamic_stats suppress_grpc_request_failure_code_stats upstream_log upstream_log_options",
+			partly:   notes{"upstream_http_filters": tryFilters},
+			unbuilt:  notes{"start_child_span": noSpans},
 		},
 		{
 			of:       &corev3.HttpProtocolOptions{},

@@ -16,8 +16,7 @@ func listenerTables() []table {
 			honoured: "use_original_dst name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
 				"bind_to_port deprecated_v1 internal_listener listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
-				"filter_chain_matcher",
-			partly: notes{"access_log": "checked, and nothing is logged: give the log to the connection manager or the TCP proxy"},
+				"filter_chain_matcher access_log",
 			noEffect: notes{
 				"traffic_direction": labelOnly,
 				"reuse_port":        "each worker always has its own socket",
@@ -26,8 +25,8 @@ func listenerTables() []table {
 				"ignore_global_conn_limit":                   "there is no global limit of connections",
 				"bypass_overload_manager":                    "there is no overload manager",
 			},
+			unbuilt: notes{"connection_balance_config": "the kernel spreads connections over the workers"},
 			refused: notes{
-				"connection_balance_config":  "the kernel spreads connections over the workers",
 				"tcp_fast_open_queue_length": "",
 				"drain_type":                 "a listener drains by default",
 				"transparent":                "",

@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	celfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	formatcelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
 	formatmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
@@ -76,6 +77,20 @@ func sharedTables() []table {
 			of:       &accesslogv3.AccessLog{},
 			honoured: "typed_config filter",
 			noEffect: notes{"name": "an extension is found by its type"},
+		},
+		{
+			of:       &grpclogv3.HttpGrpcAccessLogConfig{},
+			honoured: "common_config additional_request_headers_to_log additional_response_headers_to_log additional_response_trailers_to_log",
+		},
+		{of: &grpclogv3.TcpGrpcAccessLogConfig{}, honoured: "common_config"},
+		{
+			of:       &grpclogv3.CommonGrpcAccessLogConfig{},
+			honoured: "log_name grpc_service buffer_flush_interval buffer_size_bytes filter_state_objects_to_log",
+			noEffect: notes{"transport_api_version": "messages are v3"},
+			unbuilt: notes{
+				"grpc_stream_retry_policy": "a stream that is lost is opened again with the next batch",
+				"custom_tags":              "entries have none",
+			},
 		},
 		{of: &filelogv3.FileAccessLog{}, honoured: "path format json_format typed_json_format log_format"},
 		{of: &streamlogv3.StdoutAccessLog{}, honoured: "log_format"},

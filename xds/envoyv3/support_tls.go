@@ -197,8 +197,8 @@ func socketTables() []table {
 			honoured: "close_connection_on_client_hello_parsing_errors",
 			noEffect: notes{"initial_read_buffer_size": "what has arrived is looked at where it lies"},
 			refused: notes{
-				"enable_ja3_fingerprinting": "no access log is written",
-				"enable_ja4_fingerprinting": "no access log is written",
+				"enable_ja3_fingerprinting": "fingerprints of clients are not made",
+				"enable_ja4_fingerprinting": "fingerprints of clients are not made",
 			},
 		},
 		{of: &httpinspectorv3.HttpInspector{}},

@@ -19,7 +19,6 @@ import (
 // where the message's name begins.
 func watchers() []watcher {
 	return []watcher{
-		{accessLogger, "envoy.extensions.access_loggers.grpc."},
 		{accessLogger, "envoy.extensions.access_loggers.open_telemetry."},
 		{accessLogger, "envoy.extensions.access_loggers.fluentd."},
 		{accessLogger, "envoy.extensions.access_loggers.wasm."},
