@@ -108,6 +108,9 @@ func (w *world) findHosts(s *Script) {
 	for _, text := range s.Files {
 		all += text
 	}
+	for _, st := range s.steps { // files that are written later
+		all += strings.Join(st.file, "\n")
+	}
 	for _, sym := range symbol.FindAllString(all, -1) {
 		if sym != "$log" && sym != "$dir" && sym != "$module" && !strings.HasPrefix(sym, "$hash_") && !strings.HasPrefix(sym, "$spki_") && w.host(sym[1:]) == nil {
 			ok, _ := parseAnswer("200")
