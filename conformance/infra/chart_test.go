@@ -211,12 +211,12 @@ config:
 		t.Helper()
 		return mustHelm(t, append(args, "--kubeconfig", k.Kubeconfig, "-n", ns)...)
 	}
-	ready := func(replicas int32) {
+	ready := func(replicas int32) { // Helm waits until so many are ready, and not until those that go have gone
 		t.Helper()
-		d, err := k.Client.AppsV1().Deployments(ns).Get(t.Context(), "attache", metav1.GetOptions{})
-		if err != nil || d.Status.ReadyReplicas != replicas {
-			t.Fatalf("%d replicas are ready, want %d: %v", d.Status.ReadyReplicas, replicas, err)
-		}
+		real.Until(t, 20*time.Second, fmt.Sprintf("%d replicas are ready and no more", replicas), func() bool {
+			d, err := k.Client.AppsV1().Deployments(ns).Get(t.Context(), "attache", metav1.GetOptions{})
+			return err == nil && d.Status.ReadyReplicas == replicas
+		})
 	}
 	notes := run("install", "attache", chart, "-f", config, "--wait", "--timeout", "60s")
 	if !strings.Contains(notes, "attache.attache:18000") || strings.Contains(notes, "It serves nobody") {
