@@ -47,6 +47,24 @@ func rightlyRefused() map[string]right {
 				{"on_no_match.action.name", short},
 			},
 		},
+		"test__server__test_data__server__runtime_bootstrap_eds.yaml": {
+			"runtime values from a cluster whose endpoints come by xDS themselves: Envoy's own test wants it to throw (server_test.cc, BootstrapRtdsThroughEdsFails)",
+			[]refusal{
+				{"static_resources.clusters[1].eds_cluster_config.eds_config.api_config_source", "the endpoints of a control plane stand in a file"},
+				{"layered_runtime.api_config_source.grpc_services[0].envoy_grpc.cluster_name", "must have a statically defined non-EDS cluster"},
+			},
+		},
+		"test__server__test_data__server__runtime_bootstrap_ads_eds.yaml": {
+			"the same by ADS (server_test.cc, BootstrapRtdsThroughAdsViaEdsFails)",
+			[]refusal{
+				{"static_resources.clusters[1].eds_cluster_config.eds_config.api_config_source", "the endpoints of a control plane stand in a file"},
+				{"dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name", "must have a statically defined non-EDS cluster"},
+			},
+		},
+		"docs__root__configuration__http__http_filters___include__grpc-transcoder-filter.yaml": {
+			"a file of descriptors that the documentation does not bring along",
+			[]refusal{{"static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.proto_descriptor.filename", "Invalid path: protos/helloworld.pb"}},
+		},
 		"test__tools__schema_validator__test__config__lds.yaml": {
 			"a router without a typed_config, which only a tool that does not look for one takes (config/utility.h, getAndCheckFactory)",
 			[]refusal{{"resources[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config", "with type URL: ''"}},
@@ -76,7 +94,7 @@ type need struct {
 func elsewhere() map[string]need {
 	redis := need{"redis_proxy, a protocol of a later issue", []string{"redis_proxy"}}
 	udp := need{"udp_proxy over UDP: TCP alone is served", []string{"udp_proxy", "TCP only", "only TCP and unix sockets"}}
-	rest := need{"xDS by REST polling: gRPC and files are read", []string{"REST: only GRPC"}}
+	rest := need{"xDS by REST polling: gRPC and files are read", []string{"REST: only GRPC", "only with REST"}}
 	return map[string]need{
 		"docs__root__configuration__listeners__network_filters___include__redis-aws-iam-auth.yaml":    redis,
 		"docs__root__configuration__listeners__network_filters___include__redis-dns-lookups.yaml":     redis,
