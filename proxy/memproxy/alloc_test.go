@@ -91,6 +91,7 @@ func bench(t testing.TB, shards, clients int, batch string, want int) (w *world,
 	t.Cleanup(s.Close)
 	w = &world{Sim: s, t: t, addr: at("10.0.0.1:11211")}
 	w.proxy, w.apps = s.Worker("proxy"), s.Worker("apps")
+	w.workers = []*loop.Worker{w.proxy}
 	w.cluster = &config.Cluster{Name: "shards", Balance: config.Balance{Kind: config.RingHashLB}, Endpoints: endpoints(shards)}
 	for i := range shards {
 		b := s.Worker(fmt.Sprint("shard ", i))

@@ -124,7 +124,7 @@ func (x *session) begin(n int) ([]byte, outcome.Outcome) {
 		return out, outcome.OK
 	case x.lasting.State() == pool.Closed:
 		return nil, outcome.NoHost
-	case !x.patient:
+	case !x.patient && !x.welcome():
 		return nil, x.why
 	case len(x.queue) > maxUnsent:
 		return nil, outcome.Overflow
@@ -132,6 +132,13 @@ func (x *session) begin(n int) ([]byte, outcome.Outcome) {
 	x.lasting.Want()
 	x.before = len(x.queue)
 	return x.queue, outcome.OK
+}
+
+// welcome says whether a host that could not be connected to can be by now, as another
+// worker has found; then commands wait again. One that was silent is probed first.
+func (x *session) welcome() bool {
+	x.patient = x.lasting.Hurry() && x.why != outcome.Timeout
+	return x.patient
 }
 
 // commit sends what begin began.

@@ -112,6 +112,46 @@ func TestSimShardComesBack(t *testing.T) {
 	w.settle()
 }
 
+// What one worker has found, that a shard is back, holds for the next command of every
+// other: none answers with the error of before while it waits for its own next attempt.
+func TestSimShardComesBackForAllWorkers(t *testing.T) {
+	for seed := range loop.Seeds(t, 50) {
+		s := loop.NewSim(seed, nil)
+		w := newWorld(t, s, 2, config.Memcached{}, func(c *config.Cluster) {
+			c.Backoff = config.Backoff{Base: 25 * time.Millisecond, Cap: time.Minute}
+		})
+		w.up.Close()
+		w.workers = append(w.workers, w.apps) // the apps' worker is a second one of the proxy
+		w.open()
+		w.serve(config.Memcached{OpTimeout: 500 * time.Millisecond})
+		w.addr = at("10.0.0.2:11211")
+		beside, err := w.apps.Listen(w.addr, loop.ListenOptions{}, func(c *loop.Conn) { w.room.Accept(c, w.limit) })
+		must(t, err)
+		key := w.keyOn(0, 0)
+		w.run(func() {
+			b := w.connect()
+			w.addr = at("10.0.0.1:11211")
+			a := w.connect()
+			for _, c := range []*app{a, b} {
+				w.want(c.ask("set "+key+" 0 0 1\r\nv\r\n"), "STORED\n")
+			}
+			w.shards[0].kill()
+			w.apps.Sleep(10 * time.Minute)
+			w.want(b.ask("get "+key+"\r\n"), "SERVER_ERROR connection error (cluster shards)\n")
+			w.shards[0].start()
+			for a.ask("get "+key+"\r\n") != "END\n" {
+				w.apps.Sleep(10 * time.Millisecond)
+			}
+			w.want(b.ask("get "+key+"\r\n"), "END\n")
+			a.Conn.Close()
+			b.Conn.Close()
+		})
+		beside.Close()
+		w.settle()
+		s.Close()
+	}
+}
+
 func TestSimFailedReadsAreMissesIfAskedFor(t *testing.T) {
 	w := fine(t, 2, func(c *config.Memcached) { c.MissOnFailure = true })
 	dead, live := w.keyOn(0, 0), w.keyOn(1, 0)

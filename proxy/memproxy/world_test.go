@@ -40,6 +40,7 @@ type world struct {
 	limit   int            // bytes per connection
 	cluster *config.Cluster
 	shards  []*backend
+	workers []*loop.Worker // of the proxy
 	up      *upstream.Cluster
 	room    *Room
 	retired []*Room // whose clients are sent away
@@ -74,6 +75,7 @@ func newWorld(t testing.TB, s *loop.Sim, n int, cfg config.Memcached, change fun
 	t.Helper()
 	w := &world{Sim: s, t: t, addr: at("10.0.0.1:11211"), limit: 1 << 20}
 	w.proxy, w.apps = s.Worker("proxy"), s.Worker("apps")
+	w.workers = []*loop.Worker{w.proxy}
 	w.cluster = &config.Cluster{
 		Name: "shards", ConnectTimeout: time.Second,
 		Balance: config.Balance{Kind: config.RingHashLB, MinRing: 64, MaxRing: 4096},
@@ -95,7 +97,7 @@ func newWorld(t testing.TB, s *loop.Sim, n int, cfg config.Memcached, change fun
 // open makes the cluster live.
 func (w *world) open() {
 	var err error
-	w.up, err = upstream.Open(w.cluster, []*loop.Worker{w.proxy}, slog.New(slog.DiscardHandler), nil)
+	w.up, err = upstream.Open(w.cluster, w.workers, slog.New(slog.DiscardHandler), nil)
 	must(w.t, err)
 }
 
@@ -111,7 +113,7 @@ func (w *world) serve(cfg config.Memcached) {
 			return w.up
 		}
 		return nil
-	}, 1)
+	}, len(w.workers))
 	must(w.t, err)
 	if w.listen == nil {
 		w.listen, err = w.proxy.Listen(w.addr, loop.ListenOptions{}, func(c *loop.Conn) { w.room.Accept(c, w.limit) })

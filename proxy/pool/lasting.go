@@ -9,7 +9,7 @@ import (
 // again after each loss, waiting longer after each failure.
 //
 //	Down ─ Want ─▶ Connecting ─▶ Up ─ Lost ─▶ Backoff ─▶ Connecting …
-//	                   └─ failed ─▶ Backoff ─┘
+//	                   └─ failed ─▶ Backoff ─┘      Hurry: another worker has a connection
 //
 // Worker only.
 type Lasting struct {
@@ -24,9 +24,11 @@ type Lasting struct {
 
 	state    State
 	conn     *loop.Conn
-	err      error // why the last attempt or connection ended
-	failures int   // in a row; a connection must last to end the row
-	since    int64 // when it came up
+	err      error  // why the last attempt or connection ended
+	failures int    // in a row; a connection must last to end the row
+	since    int64  // when it came up
+	reached  uint64 // how often anybody had reached the host when it was lost
+	hurried  bool   // a wait was cut short since a connection has lasted
 	timer    loop.Timer
 }
 
@@ -71,6 +73,23 @@ func (l *Lasting) Want() {
 	}
 }
 
+// Hurry says whether a connection is likely to be there soon: the host was reached
+// by somebody, mostly another worker, since it was lost here. Then a wait for the
+// next attempt ends, but one only, until a connection has lasted: two workers whose
+// host hangs up on them would else call each other on for ever.
+func (l *Lasting) Hurry() bool {
+	seen := l.target.Seen
+	if seen == nil || seen.Reached.Load() == l.reached {
+		return false
+	}
+	if l.state == Backoff && !l.hurried {
+		l.hurried = true
+		l.w.ClearTimer(&l.timer)
+		l.connect()
+	}
+	return l.state == Connecting
+}
+
 func (l *Lasting) connect() {
 	l.state = Connecting
 	l.w.Go(func() {
@@ -106,7 +125,7 @@ func (l *Lasting) Lost(err error) {
 	c := l.conn
 	l.conn, l.err = nil, err
 	if l.w.Now()-l.since >= int64(l.target.Backoff.Cap) {
-		l.failures = 0 // a host that ends each connection at once is no better than one that refuses
+		l.failures, l.hurried = 0, false // a host that ends each connection at once is no better than one that refuses
 	}
 	l.backoff()
 	l.ended(c)
@@ -121,6 +140,9 @@ func (l *Lasting) ended(c *loop.Conn) {
 func (l *Lasting) backoff() {
 	l.state = Backoff
 	l.failures++
+	if seen := l.target.Seen; seen != nil {
+		l.reached = seen.Reached.Load()
+	}
 	l.w.SetTimer(&l.timer, backoffWait(l.target.Backoff, l.failures, l.w.Rand()), l.connect)
 }
 

@@ -113,6 +113,27 @@ func TestLastingBacksOffFromAHostThatHangsUp(t *testing.T) {
 	x.endLasting(s)
 }
 
+// Two workers whose host hangs up on both do not call each other on: a wait is cut
+// short once.
+func TestLastingHurriesOnce(t *testing.T) {
+	x := newTown(t, 1)
+	x.listener.Close()
+	l, err := x.host.Listen(x.target.Address, loop.ListenOptions{}, func(c *loop.Conn) { c.Close() })
+	x.must(err)
+	x.listener = l
+	a, b := x.session(), x.session()
+	x.w.Post(func() { a.Want(); b.Want() })
+	for range 60_000 { // as if a command came each millisecond to both
+		x.w.Post(func() { a.Hurry(); b.Hurry() })
+		x.must(x.RunFor(time.Millisecond))
+	}
+	if n := a.ups + b.ups; n < 120 || n > 500 {
+		t.Errorf("%d connections of two in a minute; full jitter up to 1 s makes about 240", n)
+	}
+	x.w.Post(a.Close)
+	x.endLasting(b)
+}
+
 func TestLastingCloseWhileConnecting(t *testing.T) {
 	x := newTown(t, 1)
 	s := x.session()

@@ -59,6 +59,7 @@ type Target struct {
 // once per connection, not per request. Any goroutine.
 type Seen struct {
 	Connections, ConnectFail atomic.Uint64
+	Reached                  atomic.Uint64 // attempts that made a connection
 	Active                   atomic.Int64
 }
 
@@ -261,6 +262,7 @@ func (s *Seen) dialled(err error) {
 		return
 	}
 	s.Active.Add(1)
+	s.Reached.Add(1)
 }
 
 // ended counts the end of a connection that dial made.
