@@ -12,17 +12,40 @@ import (
 type body struct {
 	kind   http1.Body
 	done   bool
-	left   int64  // BodyLength
-	count  uint64 // of the bytes that were passed on
-	chunks http1.Chunked
-	tap    *tap // copies what passes; nil: nobody does
+	left   int64          // BodyLength
+	count  uint64         // of the bytes that were passed on
+	chunks *http1.Chunked // BodyChunked; stays for the next such body, few requests have one
+	tap    *tap           // copies what passes; nil: nobody does
 }
 
 func (b *body) reset(kind http1.Body, n int64) {
-	b.kind, b.left, b.done, b.tap = kind, n, kind == http1.BodyNone, nil
-	b.kind, b.left, b.done, b.count = kind, n, kind == http1.BodyNone, 0
-	if kind == http1.BodyChunked {
-		b.chunks.Reset()
+	b.kind, b.left, b.done, b.count, b.tap = kind, n, kind == http1.BodyNone, 0, nil
+	if kind != http1.BodyChunked {
+		return
+	}
+	if b.chunks == nil {
+		b.chunks = new(http1.Chunked)
+	}
+	b.chunks.Reset()
+}
+
+// mark is a place in a body.
+type mark struct {
+	body   body
+	chunks http1.Chunked
+}
+
+// mark is where b is now; returnTo undoes each next since.
+func (b *body) mark() (m mark) {
+	if m.body = *b; b.kind == http1.BodyChunked {
+		m.chunks = *b.chunks
+	}
+	return m
+}
+
+func (b *body) returnTo(m *mark) {
+	if *b = m.body; b.kind == http1.BodyChunked {
+		*b.chunks = m.chunks
 	}
 }
 

@@ -33,15 +33,16 @@ type exchange struct {
 	conn     *conn
 	down     end
 	req      http1.Request
-	hostName []byte // as the client writes it
-	head     int    // bytes of it that are still in the client's buffer
-	since    int64  // its first byte
-	in       body   // of the request
-	method   http1.MethodID
+	hostName []byte   // as the client writes it
+	head     int      // bytes of it that are still in the client's buffer
+	since    int64    // its first byte
+	in       body     // of the request
 	key      [32]byte // sec-websocket-key, of a client that is given an answer to it here
-	keyn     int
+	keyn     uint8
+	method   http1.MethodID
 	http10   bool
 	closes   bool // the connection ends after the answer
+	unlogged bool // an attempt is under way that the router's log has no entry of
 
 	info streaminfo.Info // see info.go
 	kept kept
@@ -49,7 +50,6 @@ type exchange struct {
 	answered, trailed kept
 	logTimer          loop.Timer
 	upLogTimer        loop.Timer
-	unlogged          bool   // an attempt is under way that the router's log has no entry of
 	tick              func() // x.logAgain, bound once
 
 	// Whom to ask.
@@ -61,7 +61,6 @@ type exchange struct {
 	from     route.Conn
 	hash     route.Hash
 	found    *upstream.Cluster
-	known    bool // found is a cluster that there is
 	cluster  *upstream.Local
 	owner    *upstream.Local // the host's cluster: cluster, or a member of it
 	host     *upstream.Host
@@ -71,6 +70,7 @@ type exchange struct {
 	timeout  time.Duration
 	idle     time.Duration
 	limits   http1.Limits // of the answer's head
+	known    bool         // found is a cluster that there is
 	trailers bool         // are passed on
 	upgrades bool         // asks for another protocol, or for a tunnel
 	shadowed bool         // was mirrored
@@ -86,13 +86,15 @@ type exchange struct {
 	raw      bool   // the host is sent the payload alone, see connectend.go
 	whole    bool   // out is the whole request
 	untaken  bool   // the kernel took nothing of it
+	gone     bool   // the host left the cluster while it was connected to
+	toldLoad bool   // a host has said what its load is
+	raced    bool   // a racer
+	raceEnd  outcome.Outcome
 	retry    retrying
 	held     keeping // if it may go out more than once
 	followed following
 	race     racing
 	of       *exchange // of a racer: whose it is
-	raced    bool      // a racer
-	raceEnd  outcome.Outcome
 	resp     http1.Response
 	own      []http1.Header // resp's list, while it has that of a stream
 	back     body           // of the answer
@@ -103,8 +105,6 @@ type exchange struct {
 	tries    int
 	interims int // 1xx heads that came, and those of them that went on
 	informed int
-	gone     bool // the host left the cluster while it was connected to
-	toldLoad bool // a host has said what its load is
 
 	// Time, in the worker's.
 	moved    int64 // when something last moved
@@ -116,17 +116,17 @@ type exchange struct {
 	status  int
 	started bool // the client has been sent something of an answer
 	replied bool // all of it, made here
-	reply   reply
 	made    bool // the answer is worded: it is resp, and local is its body
+	settled bool // what the request held of the cluster was given back
+	grpc    bool // an answer of our own is worded for gRPC
+	refused http1.Error
+	reply   reply
 	local   []byte
 	length  int
-	settled bool      // what the request held of the cluster was given back
 	flt     *filtered // in a room with filters
 	// tryBound is what the attempt passes, tried how it does; nil: nothing.
 	tryBound *filter.Bound
 	tried    *tried
-	refused  http1.Error
-	grpc     bool  // an answer of our own is worded for gRPC
 	bad      error // what is wrong with the head of a stream
 	refusal  int   // status of outcome.OriginUnknown
 

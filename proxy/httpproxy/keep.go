@@ -98,14 +98,14 @@ func (x *exchange) gather() outcome.Outcome {
 	}
 	c := x.down.c
 	for !x.in.done && x.held.on && c.Pending() > 0 {
-		before := x.in
+		before := x.in.mark()
 		data, n, err := x.in.next(c.Buffered(), &x.here.room.limits)
 		if err != nil {
 			x.refused, _ = err.(http1.Error)
 			return outcome.BadRequest
 		}
 		if !x.held.fits(len(data)) {
-			x.in = before
+			x.in.returnTo(&before)
 			x.abandon()
 			break
 		}

@@ -263,7 +263,7 @@ func (x *exchange) copyHead(n int) []byte {
 	for i := range req.Headers {
 		h := &req.Headers[i]
 		if h.ID == http1.FieldSecWebSocketKey && x.upgrades {
-			x.keyn = copy(x.key[:], h.Value)
+			x.keyn = uint8(copy(x.key[:], h.Value))
 		}
 		h.Name, h.Value = keep(h.Name), keep(h.Value)
 	}
