@@ -1,11 +1,14 @@
 # attache: everything a person or CI asks for, one target each. `make help` lists them.
 GO        ?= go
 VERSION   ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo dev)
-# How long one fuzz target runs, how many simulator seeds, how many requests of chaos, how long one flood, and what is handed on to the programs.
+# How long one fuzz target runs, how many simulator seeds, how many requests of chaos, how long one flood,
+# how many hot restarts under how many requests a second, and what is handed on to the programs.
 TIME      ?= 10m
 SEEDS     ?= 1000
 REQUESTS  ?= 10000000
 FLOODS    ?= 3s
+RESTARTS  ?= 100
+RATE      ?= 5000
 ARGS      ?=
 # Where the collection of configurations is (see conformance/corpus).
 CORPUS    ?= ../shared/corpus
@@ -24,7 +27,7 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-browser test-infra floods race fuzz corpus bench bench-xds bench-guard chaos mutate sim lint fmt tools deps
+.PHONY: help run build image test test-browser test-infra floods restarts race fuzz corpus bench bench-xds bench-guard chaos mutate sim lint fmt tools deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +56,10 @@ test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; bui
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
 	ATTACHE_FLOODS=$(FLOODS) $(GO) test -v -count=1 -timeout 20m -run TestFloodLoad $(ARGS) ./conformance
+
+restarts: ## RESTARTS=100 hot restarts under RATE=5000 requests a second, with the figures
+	sh conformance/install.sh memcached
+	ATTACHE_RESTARTS=$(RESTARTS) ATTACHE_RATE=$(RATE) $(GO) test -v -count=1 -timeout 30m -run 'TestHotRestart$$' $(ARGS) ./conformance
 
 race: build ## every test under the race detector (needs a C compiler)
 	sh conformance/install.sh test

@@ -19,7 +19,7 @@ var floors = []struct {
 	floor int
 	rows  []string
 }{
-	{0, []string{"hashing", "charts/inject", "proxy/config", "proxy/codec/*", "proxy/outcome", "proxy/parallel", "proxy/stats", "=discovery", "xds/api", "xds/moves"}},
+	{0, []string{"hashing", "charts/inject", "proxy/config", "proxy/codec/*", "proxy/hotrestart", "proxy/lifecycle", "proxy/outcome", "proxy/parallel", "proxy/stats", "=discovery", "xds/api", "xds/moves"}},
 	{1, []string{"proxy/codec/http2", "proxy/codec/orca", "proxy/loop", "proxy/upstream/balance", "proxy/upstream/outlier", "discovery/*", "xds/envoyv3", "xds/secretfile"}},
 	{2, []string{"proxy/transport", "proxy/h2", "proxy/demand", "xds/bootstrap", "xds/client", "xds/server"}},
 	{3, []string{"xds/document", "xds/following", "proxy/pool", "proxy/streaminfo"}}, // they make connections, of either kind, or know what was agreed on

@@ -137,7 +137,7 @@ func (s *Server) listListeners() {
 
 // open begins to listen.
 func (a *update) open(asked *config.Listener, p *plan) error {
-	l, err := listener.Open(asked, p.plan, a.workers)
+	l, err := listener.Open(asked, p.plan, a.workers, a.o.Inherited)
 	if err == nil {
 		a.listeners[asked.Name] = &serving{Listener: l, asked: asked}
 	}
@@ -166,7 +166,7 @@ func (a *update) reopen(before *serving) error {
 	if !before.closed {
 		return nil
 	}
-	l, err := listener.Open(before.asked, before.Plan(), a.workers)
+	l, err := listener.Open(before.asked, before.Plan(), a.workers, nil)
 	if err == nil {
 		before.Listener, before.closed = l, false
 	}

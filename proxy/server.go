@@ -40,6 +40,8 @@ type Options struct {
 	// Demand asks a control plane for what a request lacks, see package demand; nil:
 	// there is none to be asked.
 	Demand func(d config.Demand, done func(found bool))
+	// Inherited are the listening sockets of the process before; nil: there is none.
+	Inherited *listener.Inherited
 	// Version is what the program calls itself.
 	Version string
 }

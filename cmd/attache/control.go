@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/lifecycle"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/client"
 	"github.com/attache-mesh/attache/xds/client/cache"
@@ -51,6 +52,10 @@ func (p *program) follow(ctx context.Context) {
 
 // becomeReady is said once, when everything needed is live.
 func (p *program) becomeReady() {
+	if err := p.takeOver(); err != nil {
+		p.log.Error("admin server", "error", err)
+	}
+	p.life.Go(lifecycle.Ready, "everything that is configured is live", 0)
 	p.ready.Store(true)
 	settle()
 	listeners := 0

@@ -32,7 +32,8 @@ type flags struct {
 	configCacheMaxAge      time.Duration
 	maxConnectionAge       time.Duration
 	version                bool
-	given                  map[string]string
+	hotRestart
+	given map[string]string
 }
 
 var errHelp = flag.ErrHelp
@@ -44,11 +45,6 @@ var withoutMeaning = [...]struct {
 	ignored
 	why string
 }{
-	{"base-id", takesValue, "attache shares no memory between processes"},
-	{"use-dynamic-base-id", takesNone, "attache shares no memory between processes"},
-	{"disable-hot-restart", takesNone, "there is no hot restart to disable"},
-	{"restart-epoch", takesValue, "there is no hot restart"},
-	{"parent-shutdown-time-s", takesValue, "there is no hot restart"},
 	{"cpuset-threads", takesNone, "--concurrency already follows the CPUs that the container may use"},
 	{"file-flush-interval-msec", takesValue, "no log file is buffered"},
 	{"file-flush-min-size-kb", takesValue, "no log file is buffered"},
@@ -84,6 +80,7 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
 	set.BoolVar(&f.allowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields instead of refusing them")
 	set.BoolVar(&f.version, "version", false, "print the version")
+	f.hotRestart.flags(set)
 	for _, w := range withoutMeaning {
 		set.Var(w.ignored, w.name, "no effect: "+w.why)
 	}
@@ -122,7 +119,7 @@ func (f *flags) sayIgnored(out io.Writer) {
 func (f *flags) check(rest []string) error {
 	f.logLevel = strings.ToLower(f.logLevel)
 	switch {
-	case f.version:
+	case f.version || f.printVersion:
 		return nil
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q", rest[0])
@@ -141,8 +138,10 @@ func (f *flags) check(rest []string) error {
 	case f.drainSeconds < 0:
 		return fmt.Errorf("--drain-time-s %d: want 0 or more", f.drainSeconds)
 	}
-	_, err := slogLevel(f.logLevel)
-	return err
+	if _, err := slogLevel(f.logLevel); err != nil {
+		return err
+	}
+	return f.checkRestart()
 }
 
 // config names where the configuration came from.

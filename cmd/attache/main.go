@@ -50,6 +50,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case f.version:
 		fmt.Fprintf(stdout, "attache %s\n", version)
 		return exitOK
+	case f.printVersion:
+		fmt.Fprintln(stdout, f.restartVersion())
+		return exitOK
 	}
 	f.sayIgnored(stderr)
 	if only || f.mode == "validate" {

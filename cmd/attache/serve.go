@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/attache-mesh/attache/proxy"
 	"github.com/attache-mesh/attache/proxy/admin"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/lifecycle"
 	"github.com/attache-mesh/attache/proxy/upstream"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/client"
@@ -39,6 +39,9 @@ type program struct {
 	failing    atomic.Bool // /healthcheck/fail
 	quit       func()      // asks for the end without a drain
 	drain      sync.Once
+	life       *lifecycle.Machine
+	admin      *adminServer
+	restart    *restart // nil: there is no hot restart
 }
 
 // serve runs until it is told to end: admin first, so that whoever waits for
@@ -52,14 +55,18 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 
 	quitting, quit := context.WithCancel(context.Background())
 	defer quit()
-	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt}
+	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt, life: lifecycle.New(time.Now)}
 	go lean(quitting, p.ready.Load)
 	if err := p.render(b); err != nil {
 		return err
 	}
+	var err error
+	if p.restart, err = newRestart(f, p.started, log); err != nil {
+		return err
+	}
 	server, err := proxy.New(proxy.Options{
 		Concurrency: f.concurrency, HandshakesPerTurn: f.handshakes, Log: log, Resolver: upstream.SystemResolver{}, Wall: time.Now, Version: version,
-		Demand: p.demand,
+		Demand: p.demand, Inherited: p.restart.inheritance(),
 	})
 	if err != nil {
 		return err
@@ -72,11 +79,16 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 			return err
 		}
 	}
-	closeAdmin, err := p.serveAdmin(b)
-	if err != nil {
+	if err := p.openAdmin(b); err != nil {
 		return err
 	}
-	defer closeAdmin()
+	defer p.admin.close()
+	if p.restart != nil {
+		if err := p.restart.listen(p, b); err != nil {
+			return err
+		}
+		defer p.restart.stopChild()
+	}
 	if p.client == nil {
 		err = p.serveFile(b)
 	} else {
@@ -130,27 +142,18 @@ func (p *program) render(b *bootstrap.Bootstrap) error {
 	return nil
 }
 
-func (p *program) serveAdmin(b *bootstrap.Bootstrap) (func(), error) {
-	if b.Admin.IsZero() {
-		return func() {}, nil
+// openAdmin begins to answer the operator, or leaves that to the process before.
+func (p *program) openAdmin(b *bootstrap.Bootstrap) error {
+	p.admin = &adminServer{p: p, b: b}
+	if p.admin.late() {
+		return nil
 	}
-	a, err := admin.Listen(b.Admin, p.views(b), p.log)
-	if err != nil {
-		return nil, err
+	err := p.admin.open(nil)
+	if err != nil && p.restart != nil && p.restart.inherited.Share {
+		go p.admin.openLater(err)
+		return nil
 	}
-	if p.f.adminAddressPath != "" {
-		if err := os.WriteFile(p.f.adminAddressPath, []byte(a.Addr().String()), 0o644); err != nil {
-			return nil, fmt.Errorf("--admin-address-path: %w", err)
-		}
-	}
-	stopStatus := p.serveStatus(a)
-	go func() {
-		if err := a.Serve(); err != nil {
-			p.log.Error("admin server ended", "error", err)
-		}
-	}()
-	p.log.Info("admin", "address", a.Addr().String())
-	return func() { stopStatus(); a.Close() }, nil
+	return err
 }
 
 // serveStatus answers client status requests (CSDS) beside the admin pages.
@@ -185,7 +188,15 @@ waiting:
 				p.log.Info("told to quit", "exit_file", p.f.exitFile)
 				return nil
 			}
+		case shutdown := <-p.restart.handedOver():
+			if p.stopClient != nil {
+				p.stopClient()
+			}
+			p.untilHandedOver(quitting.Done(), signals, shutdown)
+			p.log.Info("hot restart: another process has taken over", "connections_left", p.server.Connections())
+			return nil
 		case s := <-signals:
+			p.life.Go(lifecycle.Draining, "signal "+s.String(), 2*p.f.drainTime())
 			p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
 			break waiting
 		}

@@ -17,7 +17,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 	v := admin.Views{
 		About: admin.About{
 			Version: version,
-			Started: p.started,
+			Started: p.started, FirstStarted: p.restart.firstStarted(), HotRestart: p.f.restartVersion(),
 			Node:    admin.Node(b.Node),
 			Options: p.options(b),
 		},
@@ -63,6 +63,7 @@ func (p *program) stats() []stats.Row {
 	}
 	sum.Add("server.live", stats.Gauge, live)
 	sum.Add("server.config_not_built", stats.Gauge, uint64(p.unbuilt))
+	p.restart.addTo(sum)
 	if p.client != nil {
 		p.client.Stats(sum)
 	}
@@ -112,6 +113,7 @@ func (p *program) options(*bootstrap.Bootstrap) map[string]any {
 			o[key] = value
 		}
 	}
+	p.restart.optionsOf(o)
 	return o
 }
 

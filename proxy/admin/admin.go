@@ -52,6 +52,11 @@ func Listen(addr config.Address, v Views, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin address %s: %w", addr, err)
 	}
+	return On(l, addr, v, log), nil
+}
+
+// On is Listen with a socket that is there already, such as that of the process before.
+func On(l net.Listener, addr config.Address, v Views, log *slog.Logger) *Server {
 	s := &Server{views: v, log: log, listener: newSplitter(l), now: time.Now, guard: newGuard(addr)}
 	s.endpoints = s.table()
 	s.http = &fasthttp.Server{
@@ -70,7 +75,26 @@ func Listen(addr config.Address, v Views, log *slog.Logger) (*Server, error) {
 		SecureErrorLogMessage:        true, // otherwise it logs the peer's bytes
 		Logger:                       quiet{log},
 	}
-	return s, nil
+	return s
+}
+
+// Release gives a duplicate of the socket for another process, which is to answer there
+// from now on, and then closes as Close does; nil if it has none to give. The file
+// descriptor is the caller's.
+func (s *Server) Release() *os.File {
+	file, ok := s.listener.Listener.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil
+	}
+	f, err := file.File()
+	if err != nil {
+		s.log.Warn("admin: the socket cannot be given away", "error", err)
+	}
+	if u, ok := s.listener.Listener.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(f == nil)
+	}
+	_ = s.Close()
+	return f
 }
 
 func listen(addr config.Address) (net.Listener, error) {

@@ -6,9 +6,11 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"runtime/metrics"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -34,8 +36,12 @@ func (s *Server) quit(*fasthttp.Args) answer {
 	return ok("OK\n")
 }
 
-// hotRestart is Envoy's answer with --disable-hot-restart.
-func (s *Server) hotRestart(*fasthttp.Args) answer { return ok("disabled") }
+func (s *Server) hotRestart(*fasthttp.Args) answer {
+	return ok(cmp.Or(s.views.About.HotRestart, noHotRestart))
+}
+
+// noHotRestart is Envoy's answer with --disable-hot-restart.
+const noHotRestart = "disabled"
 
 func (s *Server) explain(q *fasthttp.Args) answer {
 	text, err := s.views.Explain(q.String())
@@ -69,7 +75,11 @@ type nodeJSON struct {
 
 func (s *Server) serverInfo(*fasthttp.Args) answer {
 	about := &s.views.About
-	up := strconv.FormatInt(int64(s.now().Sub(about.Started).Seconds()), 10) + "s"
+	up := since(s.now(), about.Started)
+	upAll := up
+	if !about.FirstStarted.IsZero() {
+		upAll = since(s.now(), about.FirstStarted)
+	}
 	n := nodeJSON{ID: about.Node.ID, Cluster: about.Node.Cluster, Metadata: about.Node.Metadata, UserAgentName: "attache"}
 	if l := (localityJSON{about.Node.Region, about.Node.Zone, about.Node.SubZone}); l != (localityJSON{}) {
 		n.Locality = &l
@@ -78,12 +88,17 @@ func (s *Server) serverInfo(*fasthttp.Args) answer {
 	if options == nil {
 		options = map[string]any{}
 	}
-	info := infoJSON{Version: about.Version, State: s.views.State().String(), Uptime: up, UptimeAll: up, HotRestart: "disabled", Options: options, Node: n}
+	info := infoJSON{Version: about.Version, State: s.views.State().String(), Uptime: up, UptimeAll: upAll, HotRestart: cmp.Or(about.HotRestart, noHotRestart), Options: options, Node: n}
 	if s.views.Config != nil {
 		source, age := s.views.Config()
 		info.ConfigSource, info.ConfigAge = source, strconv.FormatInt(int64(age.Seconds()), 10)+"s"
 	}
 	return render(info)
+}
+
+// since is a time in seconds as protobuf writes it.
+func since(now, began time.Time) string {
+	return strconv.FormatInt(int64(now.Sub(began).Seconds()), 10) + "s"
 }
 
 // configDump is admin.v3.ConfigDump. Envoy's parameters that cut it down are

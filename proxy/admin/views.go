@@ -55,7 +55,11 @@ type Views struct {
 type About struct {
 	Version string
 	Started time.Time
-	Node    Node
+	// FirstStarted is when the first of a line of hot restarts did; zero: there is no line.
+	FirstStarted time.Time
+	// HotRestart is the version of hot restart that is spoken; "": none is.
+	HotRestart string
+	Node       Node
 	// Options are the command line's, by Envoy's names (admin.v3.CommandLineOptions).
 	Options map[string]any
 }

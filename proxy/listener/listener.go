@@ -31,7 +31,8 @@ type Listener struct {
 	workers []*loop.Worker
 	plan    atomic.Pointer[Plan]
 	local   []*Local // by worker ID; each is its worker's
-	shared  *loop.SharedSocket
+	shared  []*loop.SharedSocket
+	asked   []config.Address // where it was to listen
 	addrs   []config.Address
 }
 
@@ -47,10 +48,10 @@ type Counters struct {
 	CxTotal, NoChain, AcceptPaused uint64
 }
 
-// Open listens on every worker. Either all sockets stand afterwards or, with an
-// error that names the address, none. The workers must be running. Any
-// goroutine.
-func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener, error) {
+// Open listens on every worker, with the sockets of the process before where there
+// are some. Either all sockets stand afterwards or, with an error that names the
+// address, none. The workers must be running. Any goroutine.
+func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker, before *Inherited) (*Listener, error) {
 	l := &Listener{Name: asked.Name, workers: workers}
 	for range workers {
 		l.local = append(l.local, &Local{})
@@ -60,8 +61,10 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 		l.addrs = at(asked)
 		return l, nil
 	}
-	for i, a := range at(asked) {
-		at, err := l.open(a, asked, keepaliveAt(asked, i))
+	l.asked = at(asked)
+	for i, a := range l.asked {
+		o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: keepaliveAt(asked, i), Freebind: asked.Freebind, Replace: before != nil && before.Share}
+		at, err := l.open(a, o, before.take(key(l.Name, i, a)))
 		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("listen: %w", err)
@@ -72,20 +75,33 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker) (*Listener
 }
 
 // open listens on one address: the first worker's socket settles the port.
-func (l *Listener) open(a config.Address, asked *config.Listener, keepalive config.Keepalive) (config.Address, error) {
+func (l *Listener) open(a config.Address, o loop.ListenOptions, inherited []int) (config.Address, error) {
 	if a.Inside != "" {
 		l.openInside(a.Inside)
 		return a, nil
 	}
-	o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: keepalive, Freebind: asked.Freebind}
-	if a.Path != "" {
-		l.shared = &loop.SharedSocket{}
-		o.Shared = l.shared
-	} else if err := l.workers[0].CheckFree(a); err != nil {
+	var served map[int]bool // by worker
+	var err error
+	switch {
+	case a.Path != "":
+		o.Shared = &loop.SharedSocket{}
+		l.shared = append(l.shared, o.Shared)
+		if len(inherited) > 0 {
+			err = o.Shared.Inherit(inherited[0], a, o)
+			closeAll(inherited[1:])
+		}
+	case len(inherited) > 0:
+		a, served, err = l.inherit(inherited, a, o)
+	case !o.Replace:
+		err = l.workers[0].CheckFree(a)
+	}
+	if err != nil {
 		return a, err
 	}
 	for _, w := range l.workers {
-		var err error
+		if served[w.ID] {
+			continue
+		}
 		do(w, func() {
 			var s *loop.Listener
 			local := l.local[w.ID]
@@ -229,7 +245,7 @@ func (l *Listener) Close() {
 			l.local[w.ID].sockets = nil
 		})
 	}
-	if l.shared != nil {
-		l.shared.Close()
+	for _, s := range l.shared {
+		s.Close()
 	}
 }

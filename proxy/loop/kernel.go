@@ -45,6 +45,9 @@ type kernel interface {
 	original(fd int) netip.AddrPort
 	// register asks for events of fd from now on, marked with gen.
 	register(fd int, gen uint32, listener bool) syscall.Errno
+	// unregister takes that back for a listening socket: what another process also
+	// has open goes on being watched otherwise, even after close.
+	unregister(fd int)
 
 	read(fd int, p []byte) (int, syscall.Errno)
 	write(fd int, p []byte) (int, syscall.Errno)
@@ -85,12 +88,15 @@ type ListenOptions struct {
 	Freebind  bool
 	// Shared is given where all workers must use one socket (unix paths).
 	Shared *SharedSocket
+	// Replace takes the path of a unix socket away that somebody still listens on.
+	Replace bool
 }
 
 // SharedSocket is one listening socket for several workers: the first opens
 // it, the others take a duplicate. Any goroutine.
 type SharedSocket struct {
-	mu sync.Mutex
-	fd int // 0: not open yet
-	at config.Address
+	mu    sync.Mutex
+	fd    int // 0: not open yet
+	at    config.Address
+	stays bool // the path, see KeepPath
 }

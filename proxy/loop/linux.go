@@ -119,6 +119,10 @@ func (k *linux) register(fd int, gen uint32, listener bool) syscall.Errno {
 	return k.ctl(fd, gen, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
 }
 
+func (k *linux) unregister(fd int) {
+	_ = unix.EpollCtl(k.ep, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
 func (k *linux) read(fd int, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
@@ -379,7 +383,7 @@ func (s *SharedSocket) Close() {
 	defer s.mu.Unlock()
 	if s.fd != 0 {
 		unix.Close(s.fd)
-		if p := s.at.Path; p != "" && !strings.HasPrefix(p, "@") {
+		if p := s.at.Path; p != "" && !strings.HasPrefix(p, "@") && !s.stays {
 			_ = os.Remove(p)
 		}
 		s.fd = 0
@@ -398,7 +402,7 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 		}
 	}()
 	if family == unix.AF_UNIX {
-		removeStale(a.Path)
+		removeStale(a.Path, o.Replace)
 	} else {
 		setTCP(fd, o.Keepalive)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
@@ -412,11 +416,7 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 	if err = unix.Bind(fd, sa); err != nil {
 		return fd, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("bind", err))
 	}
-	backlog := o.Backlog
-	if backlog <= 0 {
-		backlog = 1 << 16 // the kernel cuts it to somaxconn
-	}
-	if err = unix.Listen(fd, backlog); err != nil {
+	if err = unix.Listen(fd, backlogOf(o)); err != nil {
 		return fd, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("listen", err))
 	}
 	at = a
@@ -430,13 +430,24 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 	return fd, at, nil
 }
 
+func backlogOf(o ListenOptions) int {
+	if o.Backlog > 0 {
+		return o.Backlog
+	}
+	return 1 << 16 // the kernel cuts it to somaxconn
+}
+
 // removeStale takes away the socket of a process that is gone: one that nobody
-// answers on.
-func removeStale(path string) {
+// answers on, or with any one that somebody does.
+func removeStale(path string, anyOne bool) {
 	if strings.HasPrefix(path, "@") {
 		return
 	}
 	if st, err := os.Lstat(path); err != nil || st.Mode()&os.ModeSocket == 0 {
+		return
+	}
+	if anyOne {
+		_ = os.Remove(path)
 		return
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

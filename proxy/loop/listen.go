@@ -47,6 +47,11 @@ func (w *Worker) Listen(a config.Address, o ListenOptions, onConn func(*Conn)) (
 	if err != nil {
 		return nil, err
 	}
+	return w.watch(fd, at, onConn)
+}
+
+// watch begins to accept on a listening socket, which is the worker's from now on.
+func (w *Worker) watch(fd int, at config.Address, onConn func(*Conn)) (*Listener, error) {
 	l := &Listener{w: w, fd: fd, addr: at, onConn: onConn}
 	w.enter(fd, &entry{listener: l})
 	if errno := w.k.register(fd, w.gen, true); errno != 0 {
@@ -77,6 +82,7 @@ func (l *Listener) Close() {
 		}
 		return
 	}
+	l.w.k.unregister(l.fd) // first: who comes later is told to whoever else has the socket
 	if !l.waits {
 		l.take(acceptsAtEnd)
 	}

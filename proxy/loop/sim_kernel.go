@@ -197,6 +197,12 @@ func (k *simKernel) register(fd int, gen uint32, _ bool) syscall.Errno {
 	return 0
 }
 
+func (k *simKernel) unregister(fd int) {
+	if x := k.socket(fd); x != nil {
+		x.registered = false
+	}
+}
+
 // accept takes its file descriptor before it looks at the queue, as Linux does:
 // EMFILE comes even if nobody waits.
 func (k *simKernel) accept(fd int) (int, netip.AddrPort, syscall.Errno) {
