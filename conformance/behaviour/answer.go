@@ -10,6 +10,7 @@ package behaviour
 //	delay 2s                waits before it goes on
 //	proc TEXT               waits for a gRPC message, and sends the one that TEXT is: a
 //	                        ProcessingResponse of ext_proc; without TEXT it sends none
+//	say TEXT                sends it without waiting
 //	whole                   waits for the end of the request
 //	hang                    answers nothing, or nothing more
 //	reset, close            ends the connection, or the stream
@@ -67,10 +68,13 @@ func parseAnswer(line string) (*answer, error) {
 			if err := a.sayGRPC(rest); err != nil {
 				return nil, err
 			}
-		case word == "proc":
+		case word == "proc", word == "say":
 			p, err := procPiece(rest)
 			if err != nil {
 				return nil, err
+			}
+			if word == "say" {
+				p.kind = "body"
 			}
 			bodies += 2 // no length is known
 			a.early = true

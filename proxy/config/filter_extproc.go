@@ -32,6 +32,9 @@ type ExtProc struct {
 	// may set; ForwardTyped are those of messages.
 	Forward, Receive, ForwardTyped []string
 	RouteCache                     RouteCacheAction
+	// RequestAttributes and ResponseAttributes are CEL expressions, which were read: the
+	// first message of either side has what they say, under their own text.
+	RequestAttributes, ResponseAttributes []string
 }
 
 // RouteCacheAction is when a request that was changed is matched once more.
@@ -64,12 +67,13 @@ const (
 type BodySend uint8
 
 // The values (ProcessingMode.BodySendMode): not; in pieces as it comes; whole; whole up
-// to the buffer's limit.
+// to the buffer's limit; as it comes, while what there is in its place comes back.
 const (
 	BodySendNone BodySend = iota
 	BodySendStreamed
 	BodySendBuffered
 	BodySendPartial
+	BodySendDuplex
 )
 
 // ExtProcRoute is what a route says of it; nil fields say nothing.

@@ -22,6 +22,15 @@ type Body interface {
 	Next() (piece []byte, last bool, err error)
 }
 
+// Nudged is a Body whose Next somebody else on its worker can have return early. What comes
+// on a connection is one.
+type Nudged interface {
+	Body
+	// Nudge has a Next that waits give an empty piece that is not the last; nothing waits:
+	// nothing happens.
+	Nudge()
+}
+
 // ErrOver says that there is nobody to go on for: the peer has gone or the
 // request's time is over. The room knows which.
 var ErrOver = errors.New("the request is over")

@@ -24,6 +24,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/demand"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -53,6 +54,13 @@ type Answerer interface {
 type Counter interface {
 	// Stats yields what worker w has counted, under the full names. On w only.
 	Stats(w *loop.Worker, yield func(name string, v uint64))
+}
+
+// Looker is a Filter that asks more of what is known of a request than the head of the
+// message that it works on.
+type Looker interface {
+	// Needs says what is to be noted for it.
+	Needs() format.Needs
 }
 
 // Ender hears of the end of a request.
@@ -100,6 +108,7 @@ type Chain struct {
 	answerers []Answerer // by place; nil where the filter is none
 	plain     []setting  // where no route says anything
 	unbound   *Bound     // the chain with that alone
+	needs     format.Needs
 }
 
 // setting is how one place is set for a route.
@@ -122,6 +131,9 @@ func NewChain(places []Place) *Chain {
 	for i := range places {
 		c.answerers[i], _ = places[i].Filter.(Answerer)
 		c.plain[i].on = !places[i].Disabled
+		if l, ok := places[i].Filter.(Looker); ok {
+			c.needs |= l.Needs()
+		}
 	}
 	c.unbound = &Bound{chain: c}
 	return c
@@ -129,6 +141,14 @@ func NewChain(places []Place) *Chain {
 
 // Unbound is the chain where no route says anything of its filters.
 func (c *Chain) Unbound() *Bound { return c.unbound }
+
+// Needs is what is to be noted of requests for the chain's filters; nil needs nothing.
+func (c *Chain) Needs() format.Needs {
+	if c == nil {
+		return 0
+	}
+	return c.needs
+}
 
 // Stats yields what worker w has counted in all filters. On w only.
 func (c *Chain) Stats(w *loop.Worker, yield func(name string, v uint64)) {

@@ -194,7 +194,7 @@ func (x *exchange) moreRequest() outcome.Outcome {
 		}
 		c.SetReadTimeout(x.requestPatience())
 		if err := c.Wait(); err == loop.ErrTimeout {
-			if o := x.requestOverdue(); o != outcome.OK {
+			if o := x.requestOverdue(); o != outcome.OK || x.requestNudged() {
 				return o
 			}
 		} else if err != nil {
@@ -204,12 +204,18 @@ func (x *exchange) moreRequest() outcome.Outcome {
 	return outcome.OK
 }
 
+// requestNudged says whether a filter that reads the request's body is not to wait on.
+func (x *exchange) requestNudged() bool { return x.flt != nil && x.flt.came.nudged }
+
 // moreOfStream is moreRequest of a client that speaks HTTP/2.
 func (x *exchange) moreOfStream() outcome.Outcome {
 	s := x.down.s
 	for !x.stop {
 		if s.Pending() > 0 || s.Last() {
 			x.moved = x.w.Now()
+			return outcome.OK
+		}
+		if x.requestNudged() {
 			return outcome.OK
 		}
 		if err := s.Wait(x.requestPatience()); err == h2.ErrTimeout {

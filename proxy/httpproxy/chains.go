@@ -5,6 +5,7 @@ package httpproxy
 import (
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/route"
 )
@@ -24,6 +25,15 @@ type Chains struct {
 type UpgradeChain struct {
 	Type  string        // lower case
 	Chain *filter.Chain // nil: no filters
+}
+
+// needs is what all of the filters need.
+func (c *Chains) needs() format.Needs {
+	n := c.Main.Needs() | c.Tries.Needs()
+	for i := range c.Upgrades {
+		n |= c.Upgrades[i].Chain.Needs()
+	}
+	return n
 }
 
 // Stats yields what the filters of a worker have counted. On w only.

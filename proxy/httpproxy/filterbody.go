@@ -14,8 +14,24 @@ func (x *exchange) reads() bool { return x.flt != nil && x.flt.out != nil }
 
 // incoming is the request's body as it comes, as a filter.Body.
 type incoming struct {
-	f     *filtered
-	taken int // of what is buffered, by the last piece
+	f      *filtered
+	taken  int  // of what is buffered, by the last piece
+	waits  bool // Next does
+	nudged bool // and is to return
+}
+
+// Nudge has Next return if it waits.
+func (b *incoming) Nudge() {
+	if !b.waits {
+		return
+	}
+	b.nudged = true
+	switch down := &b.f.x.down; {
+	case down.s != nil:
+		down.s.Wake()
+	case !down.c.Closed():
+		down.c.SetReadTimeout(1)
+	}
 }
 
 // usedUp discards the last piece, which nobody has asked to go past: what follows it on
@@ -51,8 +67,15 @@ func (b *incoming) Next() (piece []byte, last bool, err error) {
 		if n > 0 {
 			continue
 		}
-		if o := x.moreRequest(); o != outcome.OK || x.stop {
+		b.waits, b.nudged = true, false
+		o := x.moreRequest()
+		nudged := b.nudged
+		b.waits, b.nudged = false, false
+		if o != outcome.OK || x.stop {
 			return nil, false, f.fail(o)
+		}
+		if nudged && x.down.pending() == 0 && (x.down.s == nil || !x.down.s.Last()) {
+			return nil, false, nil
 		}
 	}
 }
@@ -178,6 +201,12 @@ func (x *exchange) carryRead() outcome.Outcome {
 	return outcome.OK
 }
 
+// leftover has the client's connection end with the answer where a filter's body is over and
+// the client's is not: what it has yet to send is no request.
+func (x *exchange) leftover() {
+	x.closes = x.closes || x.in.kind != http1.BodyNone && !x.in.done
+}
+
 // passRead sends a piece that a filter has made; last says that it is the last, and
 // is given back.
 func (x *exchange) passRead(p []byte, last bool) bool {
@@ -192,6 +221,7 @@ func (x *exchange) passRead(p []byte, last bool) bool {
 	}
 	if last {
 		x.up.finish(chunked, lines)
+		x.leftover()
 		x.in.done = true
 		if x.raw {
 			x.up.closeWrite()
@@ -207,6 +237,22 @@ type coming struct {
 	length int64
 	begun  bool
 	taken  int
+	waits  bool // Next does
+	nudged bool // and is to return
+}
+
+// Nudge has Next return if it waits.
+func (b *coming) Nudge() {
+	if !b.waits {
+		return
+	}
+	b.nudged = true
+	switch up := &b.f.x.up; {
+	case up.s != nil:
+		up.s.Wake()
+	case up.c != nil && !up.c.Closed():
+		up.c.SetReadTimeout(1)
+	}
 }
 
 // usedUp discards the last piece; see incoming.usedUp.
@@ -246,7 +292,14 @@ func (b *coming) Next() (piece []byte, last bool, err error) {
 		if n > 0 {
 			continue
 		}
-		if o := x.more(); o != outcome.OK {
+		b.waits, b.nudged = true, false
+		o := x.more()
+		nudged := b.nudged
+		b.waits, b.nudged = false, false
+		if o == outcome.OK && nudged && x.up.pending() == 0 && (x.up.s == nil || !x.up.s.Last()) {
+			return nil, false, nil
+		}
+		if o != outcome.OK {
 			if x.up.c != nil && x.back.kind == http1.BodyUntilClose && x.ended() && !x.up.c.Truncated() {
 				x.back.done = true
 				return nil, true, nil

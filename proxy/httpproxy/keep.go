@@ -72,6 +72,7 @@ func (x *exchange) gatherHeld() {
 	x.in.tapped(f.held.Data)
 	x.held.add(x.w, f.held.Data)
 	x.held.trailers = f.reqTail
+	x.leftover()
 	x.held.done, x.whole, x.in.done = true, true, true
 }
 
@@ -348,6 +349,7 @@ func (x *exchange) carryKeptRead() outcome.Outcome {
 			k.add(x.w, p)
 			if last {
 				k.trailers = f.reqTail
+				x.leftover()
 				k.end, x.in.done = true, true
 			}
 			x.tellTry()
@@ -366,6 +368,7 @@ func (x *exchange) carryKeptRead() outcome.Outcome {
 		k.add(x.w, p)
 		if last {
 			k.trailers = f.reqTail
+			x.leftover()
 			k.done, x.whole, x.in.done = true, true, true
 		}
 		x.flow()

@@ -344,6 +344,9 @@ func (x *exchange) smallBody() (small bool, n int) {
 // client's side has of both.
 func (x *exchange) takeSmall(out []byte, n int) []byte {
 	if x.reads() {
+		if x.whole {
+			x.leftover()
+		}
 		if n > 0 {
 			x.in.tapped(x.flt.held.Data)
 			out = append(out, x.flt.held.Data...)

@@ -92,7 +92,7 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 	}
 	r.status = newProxyStatus(cfg.ProxyStatus)
 	r.Use(table)
-	r.needs = env.Logs.Needs() | env.UpstreamLogs.Needs()
+	r.needs = env.Logs.Needs() | env.UpstreamLogs.Needs() | env.Chains.needs()
 	if cfg.LocalReplies != nil {
 		r.replies = compileReplies(cfg.LocalReplies)
 		r.needs |= r.replies.needs

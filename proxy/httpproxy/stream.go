@@ -377,7 +377,7 @@ func (x *exchange) readHeaders() outcome.Outcome {
 func (x *exchange) moreOfAnswer() outcome.Outcome {
 	s := x.up.s
 	for s.Pending() == 0 && !s.Last() {
-		if o := x.awaitStream(s); o != outcome.OK {
+		if o := x.awaitStream(s); o != outcome.OK || x.nudged() {
 			return o
 		}
 	}

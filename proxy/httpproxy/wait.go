@@ -34,11 +34,14 @@ func (x *exchange) more() outcome.Outcome {
 		if err != nil {
 			return x.lost(err)
 		}
-		if o := x.await(up); o != outcome.OK {
+		if o := x.await(up); o != outcome.OK || x.nudged() {
 			return o
 		}
 	}
 }
+
+// nudged says whether a filter that reads the answer's body is not to wait on.
+func (x *exchange) nudged() bool { return x.flt != nil && x.flt.answer.nudged }
 
 // await waits until the upstream can be read.
 func (x *exchange) await(up *loop.Conn) outcome.Outcome {
@@ -51,7 +54,7 @@ func (x *exchange) await(up *loop.Conn) outcome.Outcome {
 		if err != loop.ErrTimeout {
 			return x.lost(err)
 		}
-		if o := x.overdue(); o != outcome.OK {
+		if o := x.overdue(); o != outcome.OK || x.nudged() {
 			return o
 		}
 	}

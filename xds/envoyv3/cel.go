@@ -5,6 +5,8 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"slices"
+
 	xdstypev3 "github.com/cncf/xds/go/xds/type/v3"
 	"github.com/google/cel-go/cel"
 	exprv1 "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
@@ -22,6 +24,16 @@ func (d *decoder) celText(p path, text string) string {
 		d.never(p, err.Error())
 	}
 	return text
+}
+
+// celTexts checks expressions; what stands twice is there once.
+func (d *decoder) celTexts(p path, texts []string) (all []string) {
+	for i, text := range texts {
+		if !slices.Contains(all, text) {
+			all = append(all, d.celText(p.at(i), text))
+		}
+	}
+	return all
 }
 
 // celExpr gives the text of a tree.

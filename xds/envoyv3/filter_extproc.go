@@ -16,7 +16,8 @@ import (
 
 func extProcTables() []table {
 	const (
-		hooks = "nothing here is such an extension"
+		hooks  = "nothing here is such an extension"
+		unread = "Envoy does not read it"
 	)
 	return []table{
 		{
@@ -24,10 +25,13 @@ func extProcTables() []table {
 			honoured: "grpc_service failure_mode_allow message_timeout stat_prefix mutation_rules max_message_timeout " +
 				"forward_rules allow_mode_override disable_immediate_response metadata_options observability_mode disable_clear_route_cache " +
 				"route_cache_action deferred_close_timeout allowed_override_modes status_on_error",
-			partly:   notes{"processing_mode": "not FULL_DUPLEX_STREAMED, nor GRPC"},
+			partly: notes{
+				"processing_mode":    "not GRPC, which Envoy has not built",
+				"request_attributes": noteCEL, "response_attributes": noteCEL,
+			},
 			noEffect: notes{"filter_metadata": "nothing reads it"},
 			never: notes{
-				"http_service": "use grpc_service", "request_attributes": "", "response_attributes": "",
+				"http_service": "use grpc_service",
 				"send_body_without_waiting_for_header_response": "the body is sent when the headers' answer is there",
 				"processing_request_modifier":                   hooks, "on_processing_response": hooks,
 			},
@@ -48,7 +52,7 @@ func extProcTables() []table {
 		{
 			of: &procv3.ExtProcOverrides{}, honoured: "processing_mode grpc_service metadata_options grpc_initial_metadata failure_mode_allow",
 			never: notes{
-				"async_mode": "Envoy does not read it", "request_attributes": "", "response_attributes": "", "processing_request_modifier": hooks,
+				"async_mode": unread, "request_attributes": unread, "response_attributes": unread, "processing_request_modifier": hooks,
 			},
 			strict: true,
 		},
@@ -86,6 +90,8 @@ func (d *decoder) extProc(p path, m *procv3.ExternalProcessor) *config.ExtProc {
 		RouteCache:    config.RouteCacheAction(m.GetRouteCacheAction()),
 		GRPC:          &config.GRPCService{},
 	}
+	c.RequestAttributes = d.celTexts(p.dot("request_attributes"), m.GetRequestAttributes())
+	c.ResponseAttributes = d.celTexts(p.dot("response_attributes"), m.GetResponseAttributes())
 	for i, mode := range m.GetAllowedOverrideModes() {
 		c.Modes = append(c.Modes, d.procMode(p.dot("allowed_override_modes").at(i), mode))
 	}
@@ -95,6 +101,7 @@ func (d *decoder) extProc(p path, m *procv3.ExternalProcessor) *config.ExtProc {
 	case m.GetGrpcService() != nil:
 		c.GRPC = d.grpcService(p.dot("grpc_service"), m.GetGrpcService(), 0)
 	}
+	d.procTrailers(p.dot("processing_mode"), m.GetProcessingMode())
 	if m.GetDisableClearRouteCache() {
 		if c.RouteCache != config.RouteCacheAsTold {
 			d.refuse(p, "disable_clear_route_cache and route_cache_action can not be set to none-default at the same time.")
@@ -102,6 +109,18 @@ func (d *decoder) extProc(p path, m *procv3.ExternalProcessor) *config.ExtProc {
 		c.RouteCache = config.RouteCacheRetain
 	}
 	return c
+}
+
+// procTrailers wants the trailers sent, where a body that goes both ways may be followed by
+// them (verifyProcessingModeConfig). What a route says is not checked: they are sent anyway.
+func (d *decoder) procTrailers(p path, m *procv3.ProcessingMode) {
+	const why = "If the ext_proc filter has the %[1]s_body_mode set to FULL_DUPLEX_STREAMED, then the %[1]s_trailer_mode has to be set to SEND"
+	if m.GetRequestBodyMode() == procv3.ProcessingMode_FULL_DUPLEX_STREAMED && m.GetRequestTrailerMode() != procv3.ProcessingMode_SEND {
+		d.refuse(p, why, "request")
+	}
+	if m.GetResponseBodyMode() == procv3.ProcessingMode_FULL_DUPLEX_STREAMED && m.GetResponseTrailerMode() != procv3.ProcessingMode_SEND {
+		d.refuse(p, why, "response")
+	}
 }
 
 func (d *decoder) procMode(p path, m *procv3.ProcessingMode) config.ExtProcMode {
@@ -114,8 +133,8 @@ func (d *decoder) procMode(p path, m *procv3.ProcessingMode) config.ExtProcMode 
 }
 
 func (d *decoder) bodySend(p path, m procv3.ProcessingMode_BodySendMode) config.BodySend {
-	if m > procv3.ProcessingMode_BUFFERED_PARTIAL {
-		d.never(p, m.String()+": use STREAMED, BUFFERED or BUFFERED_PARTIAL")
+	if m > procv3.ProcessingMode_FULL_DUPLEX_STREAMED {
+		d.never(p, m.String()+": Envoy has not built it; use FULL_DUPLEX_STREAMED")
 		return config.BodySendNone
 	}
 	return config.BodySend(m)

@@ -43,7 +43,8 @@ type newBody struct {
 	data     []byte
 	clear    bool
 	replace  bool // by data
-	streamed bool // of a mode that is not asked for
+	streamed bool // data is a chunk of a body that goes both ways
+	end      bool // the last one
 }
 
 // immediate is an answer for the client.
@@ -148,7 +149,25 @@ func parseBody(msg []byte) (*newBody, bool) {
 		case 2:
 			*b = newBody{clear: r.Num != 0}
 		case 3:
-			*b = newBody{streamed: true}
+			var ok bool
+			if b, ok = parseChunk(r.Data); !ok {
+				return nil, false
+			}
+		}
+	}
+	return b, r.Err() == nil
+}
+
+// parseChunk reads a StreamedBodyResponse.
+func parseChunk(msg []byte) (*newBody, bool) {
+	b := &newBody{streamed: true}
+	r := wire.Read(msg)
+	for r.Next() {
+		switch r.Number {
+		case 1:
+			b.data = append([]byte(nil), r.Data...)
+		case 2:
+			b.end = r.Num != 0
 		}
 	}
 	return b, r.Err() == nil

@@ -3,6 +3,7 @@ package extproc
 // The conversation with the service about one request.
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,7 @@ type call struct {
 	done    bool          // nothing is asked any more
 	refusal *filter.Reply // what the client is answered, if it is not too late
 	note    map[string]config.Value
+	space   loop.Waiter // of the stream's coroutine, until chunks are taken
 }
 
 // question is what a side waits for an answer to.
@@ -62,6 +64,8 @@ type side struct {
 	extended bool // the service was given more time for this question
 	answer   *answer
 	left     bool // the request is over
+	known    bool // the attributes were sent
+	flow     flow
 	waiter   loop.Waiter
 	timer    loop.Timer
 }
@@ -76,10 +80,22 @@ func (s *side) ask(q question, msg []byte) (*answer, bool) {
 	}
 	s.asked, s.answer, s.extended = q, nil, false
 	s.deadline = c.w.Now() + int64(c.f.cfg.MessageTimeout)
+	if s.both() {
+		s.deadline = never
+	}
 	c.send(msg)
 	if !s.r.Await(s.wait, s.leave) {
 		return nil, false
 	}
+	return s.heeded()
+}
+
+// never is a deadline that does not come.
+const never = math.MaxInt64
+
+// heeded is the answer that was waited for, as ask gives it.
+func (s *side) heeded() (*answer, bool) {
+	c := s.c
 	s.asked = none
 	a := s.answer
 	if a != nil {
@@ -99,7 +115,9 @@ func (s *side) wait() {
 			c.late()
 			return
 		}
-		c.w.SetTimer(&s.timer, time.Duration(s.deadline-c.w.Now()), wake)
+		if s.deadline != never {
+			c.w.SetTimer(&s.timer, time.Duration(s.deadline-c.w.Now()), wake)
+		}
 		s.waiter.Wait(c.w)
 		c.w.ClearTimer(&s.timer)
 	}
@@ -126,6 +144,22 @@ func (c *call) send(msg []byte) {
 		c.begun = true
 		c.w.Go(c.life)
 	}
+}
+
+// behind says whether the service has more before it than may be there.
+func (c *call) behind() bool {
+	n := 0
+	switch {
+	case c.done:
+		return false
+	case c.open:
+		n = c.stream.Unsent()
+	default:
+		for _, msg := range c.queue {
+			n += len(msg)
+		}
+	}
+	return n > mostUnsent
 }
 
 // life is the stream's.
@@ -160,6 +194,7 @@ func (c *call) life() {
 		msg, o := c.stream.Receive(0)
 		if o == outcome.OK && msg != nil {
 			c.heard(msg)
+			c.pace()
 			continue
 		}
 		if s := c.stream.Status(); s.OK() {
@@ -197,7 +232,7 @@ func (c *call) broken(code int, text string) {
 	if c.done {
 		return
 	}
-	if c.failureAllow {
+	if c.opens() {
 		c.n.failureAllowed++
 		c.closeStream()
 		c.finish(nil)
@@ -208,6 +243,12 @@ func (c *call) broken(code int, text string) {
 	c.finish(&filter.Reply{Status: c.f.cfg.StatusOnError, Empty: true, Details: blank(details)})
 }
 
+// opens says whether it goes on without the service: not where that has what nobody else
+// has (Filter::failureModeAllow).
+func (c *call) opens() bool {
+	return c.failureAllow && !c.sides[0].flow.begun && !c.sides[1].flow.begun
+}
+
 // blank makes underscores of blanks, as details have them.
 func blank(s string) string { return strings.Join(strings.Fields(s), "_") }
 
@@ -215,7 +256,7 @@ func blank(s string) string { return strings.Join(strings.Fields(s), "_") }
 func (c *call) late() {
 	c.n.timeouts++
 	c.closeStream()
-	if c.failureAllow {
+	if c.opens() {
 		c.n.failureAllowed++
 		c.finish(nil)
 		return
@@ -233,7 +274,7 @@ func (c *call) mistake(why string) {
 // spurious: the service has said something that it was not asked.
 func (c *call) spurious(why string) {
 	c.n.spurious++
-	if !c.failureAllow {
+	if !c.opens() {
 		c.mistake(why)
 		return
 	}
@@ -248,8 +289,9 @@ func (c *call) finish(refusal *filter.Reply) {
 		return
 	}
 	c.done, c.refusal = true, refusal
+	c.space.Wake(c.w)
 	for i := range c.sides {
-		c.sides[i].waiter.Wake(c.w)
+		c.sides[i].stir()
 	}
 }
 
@@ -267,6 +309,7 @@ func (c *call) closeStream() {
 // End ends the questions.
 func (c *call) End(*filter.Request, outcome.Outcome) {
 	c.done = true
+	c.space.Wake(c.w)
 	for i := range c.sides {
 		c.sides[i].leave()
 	}

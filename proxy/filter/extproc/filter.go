@@ -32,6 +32,7 @@ type Filter struct {
 	env                 filter.Env
 	method              *callout.Method
 	allowed, disallowed []match.String
+	attributes          [2][]attribute // of the request, of the answer
 	prefix              string
 	local               filter.PerWorker[counters]
 }
@@ -49,6 +50,7 @@ func New(cfg *config.ExtProc, env filter.Env) *Filter {
 	if cfg.StatPrefix != "" {
 		f.prefix += cfg.StatPrefix + "."
 	}
+	f.attributes = [2][]attribute{compileAttributes(cfg.RequestAttributes), compileAttributes(cfg.ResponseAttributes)}
 	for i := range cfg.Allowed {
 		f.allowed = append(f.allowed, match.NewString(&cfg.Allowed[i]))
 	}

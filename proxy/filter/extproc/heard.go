@@ -37,6 +37,8 @@ func (c *call) heard(msg []byte) {
 		c.finish(c.reply(a.immediate))
 	case a.to == none:
 		c.spurious("unhandled message")
+	case a.to != headers && s.both():
+		s.took(a)
 	case s.asked != a.to || s.answer != nil:
 		c.spurious("spurious message")
 	case a.body != nil && a.body.streamed:
@@ -44,7 +46,7 @@ func (c *call) heard(msg []byte) {
 	default:
 		c.n.received++
 		s.answer = a
-		s.waiter.Wake(c.w)
+		s.stir()
 	}
 }
 
@@ -60,7 +62,7 @@ func (c *call) moreTime(d time.Duration) {
 	ok := d >= time.Millisecond && d <= c.f.cfg.MaxMessageTimeout
 	for i := range c.sides {
 		s := &c.sides[i]
-		if ok && s.asked != none && s.answer == nil && !s.extended {
+		if ok && s.asked != none && s.answer == nil && !s.extended && s.deadline != never {
 			s.extended, s.deadline = true, c.w.Now()+int64(d)
 			s.waiter.Wake(c.w)
 			c.n.timeoutReceived++
@@ -74,7 +76,8 @@ func (c *call) moreTime(d time.Duration) {
 // default stays; the bodies' modes are always said.
 func (c *call) chooseMode(m *config.ExtProcMode) {
 	cfg := c.f.cfg
-	if !cfg.ModeOverride || c.sides[0].asked != headers && c.sides[1].asked != headers {
+	if !cfg.ModeOverride || c.sides[0].asked != headers && c.sides[1].asked != headers ||
+		bothWays(&cfg.Mode) || bothWays(&c.mode) {
 		return
 	}
 	mode := cfg.Mode
@@ -89,10 +92,14 @@ func (c *call) chooseMode(m *config.ExtProcMode) {
 		}
 	}
 	mode.RequestBody, mode.ResponseBody = m.RequestBody, m.ResponseBody
-	if mode.RequestBody > config.BodySendPartial || mode.ResponseBody > config.BodySendPartial || !allows(cfg.Modes, mode) {
+	if mode.RequestBody > config.BodySendDuplex || mode.ResponseBody > config.BodySendDuplex || !allows(cfg.Modes, mode) {
 		return
 	}
 	c.mode = mode
+}
+
+func bothWays(m *config.ExtProcMode) bool {
+	return m.RequestBody == config.BodySendDuplex || m.ResponseBody == config.BodySendDuplex
 }
 
 // allows says whether a mode is one of those that may be chosen; whether the request's

@@ -18,6 +18,7 @@ const (
 	requestBody     = 4
 	requestTrailers = 6
 	metadataContext = 8
+	attributesField = 9
 	observability   = 10
 	protocolConfig  = 11
 )
@@ -92,6 +93,7 @@ func matches(of []match.String, name []byte) bool {
 func (s *side) complete(b []byte) []byte {
 	c := s.c
 	b = callout.AppendMetadata(b, metadataContext, s.r.Info, c.forward, c.forwardTyped)
+	b = s.appendAttributes(b)
 	b = wire.AppendBool(b, observability, c.f.cfg.Observe)
 	if !c.told && !c.f.cfg.Observe {
 		c.told = true

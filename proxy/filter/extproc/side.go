@@ -122,6 +122,11 @@ func (s *side) pass() bool {
 		return s.showPart(content)
 	case config.BodySendStreamed:
 		s.set(&streamed{s: s, of: content, pieces: true}, filter.Unknown)
+	case config.BodySendDuplex:
+		if s.flow.duplex == nil {
+			s.flow.duplex = &duplex{s: s, of: content}
+		}
+		s.set(s.flow.duplex, filter.Unknown)
 	default:
 		s.set(&streamed{s: s, of: content}, filter.Same)
 	}
@@ -131,12 +136,19 @@ func (s *side) pass() bool {
 // showHead asks about the head. whole says that the service is not to see more of the
 // message.
 func (s *side) showHead(content filter.Body) (goes, whole bool) {
-	a, ok := s.ask(headers, s.headersMessage(content == nil))
-	if a == nil {
+	var a *answer
+	var ok bool
+	if msg := s.headersMessage(content == nil); content != nil && s.both() && !s.r.Upgrade {
+		a, ok = s.askBoth(msg, content)
+	} else {
+		a, ok = s.ask(headers, msg)
+	}
+	if a == nil || !ok {
+		s.release()
 		return ok, true
 	}
 	_, how, _ := s.mode()
-	free := how == config.BodySendStreamed || how == config.BodySendPartial
+	free := how == config.BodySendStreamed || how == config.BodySendPartial || how == config.BodySendDuplex
 	if a.changes != nil {
 		if why := s.change(a.changes, a.replace, free); why != "" {
 			s.c.mistake(why)
@@ -147,11 +159,20 @@ func (s *side) showHead(content filter.Body) (goes, whole bool) {
 	if !a.replace {
 		return true, false
 	}
+	s.release()
 	if a.body != nil && s.takesBody() {
 		s.lines().Remove("content-length")
 		s.set(&filter.Held{Data: a.body.data}, len(a.body.data))
 	}
 	return true, true
+}
+
+// release has what is left of a body that went both ways go on as it is.
+func (s *side) release() {
+	if d := s.flow.duplex; d != nil {
+		d.alone = true
+		s.set(d, filter.Unknown)
+	}
 }
 
 // takesBody says whether the message can have a body at all.
@@ -251,11 +272,17 @@ func (s *side) showTail() error {
 	if a == nil || a.changes == nil {
 		return nil
 	}
-	for _, name := range a.changes.remove {
+	s.changeTail(a.changes)
+	return nil
+}
+
+// changeTail makes changes to the trailers.
+func (s *side) changeTail(x *changes) {
+	for _, name := range x.remove {
 		s.tail().Remove(name)
 	}
-	for i := range a.changes.set {
-		h := &a.changes.set[i]
+	for i := range x.set {
+		h := &x.set[i]
 		switch name, allowed := s.c.settable(h, false); {
 		case !validName(h.name), !allowed, name[0] == ':':
 			s.c.n.rejected++
@@ -265,5 +292,4 @@ func (s *side) showTail() error {
 			s.tail().Set(name, h.value)
 		}
 	}
-	return nil
 }

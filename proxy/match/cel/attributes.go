@@ -370,16 +370,8 @@ func peer(at netip.AddrPort, key string) ref.Val {
 func upstream(v *streaminfo.View, key string) ref.Val {
 	u := &v.Upstream
 	switch key {
-	case "address":
-		if u.Host != nil {
-			return filled(u.Address.String())
-		}
-		return nil
-	case "port":
-		if u.Host != nil && u.Address.IP.IsValid() {
-			return types.Int(u.Address.IP.Port())
-		}
-		return nil
+	case "address", "port":
+		return hostAt(u, key)
 	case "local_address":
 		if u.Local.IsValid() {
 			return types.String(u.Local.String())
@@ -391,6 +383,26 @@ func upstream(v *streaminfo.View, key string) ref.Val {
 		return types.Uint(v.Attempts)
 	}
 	return secured(u.TLS, key)
+}
+
+// hostAt is where the host is: where it was reached, if it is known by a name.
+func hostAt(u *streaminfo.Upstream, key string) ref.Val {
+	if u.Host == nil {
+		return nil
+	}
+	a := u.Address
+	if a.IsZero() {
+		a = u.Host.Address
+	}
+	switch {
+	case a.IP.IsValid():
+		return peer(a.IP, key)
+	case u.Remote.IsValid():
+		return peer(u.Remote, key)
+	case key == "address":
+		return filled(a.String())
+	}
+	return nil
 }
 
 func state(v *streaminfo.View, key string) ref.Val {

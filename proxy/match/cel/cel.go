@@ -90,27 +90,46 @@ func (p *Program) Append(dst []byte, v *streaminfo.View, json bool) ([]byte, boo
 	if json {
 		return valueOf(value).AppendJSON(dst), true
 	}
+	return appendText(dst, value), true
+}
+
+// Attribute is the value as a service is told it: a bool, a number if it is a whole one, else its text
+// (ext_proc/matching_utils.cc, evaluateAttributes); false if there is none.
+func (p *Program) Attribute(v *streaminfo.View) (config.Value, bool) {
+	value, done := p.eval(v)
+	defer done()
+	switch value.(type) {
+	case nil:
+		return config.Value{}, false
+	case types.Bool, types.Int, types.Uint:
+		return valueOf(value), true
+	}
+	return config.Value{Kind: config.ValueText, Text: string(appendText(nil, value))}, true
+}
+
+// appendText is Expr::print.
+func appendText(dst []byte, value ref.Val) []byte {
 	switch x := value.(type) {
 	case types.Bool:
-		return strconv.AppendBool(dst, bool(x)), true
+		return strconv.AppendBool(dst, bool(x))
 	case types.Int:
-		return strconv.AppendInt(dst, int64(x), 10), true
+		return strconv.AppendInt(dst, int64(x), 10)
 	case types.Uint:
-		return strconv.AppendUint(dst, uint64(x), 10), true
+		return strconv.AppendUint(dst, uint64(x), 10)
 	case types.Double:
-		return strconv.AppendFloat(dst, float64(x), 'g', 6, 64), true
+		return strconv.AppendFloat(dst, float64(x), 'g', 6, 64)
 	case types.String:
-		return append(dst, x...), true
+		return append(dst, x...)
 	case types.Bytes:
-		return append(dst, x...), true
+		return append(dst, x...)
 	case types.Duration:
-		return append(dst, x.Duration.String()...), true
+		return append(dst, x.Duration.String()...)
 	case types.Timestamp:
-		return x.UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999999-07:00"), true
+		return x.UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999999-07:00")
 	case types.Null:
-		return append(dst, "NULL"...), true
+		return append(dst, "NULL"...)
 	}
-	return append(append(dst, value.Type().TypeName()...), " value"...), true
+	return append(append(dst, value.Type().TypeName()...), " value"...)
 }
 
 // valueOf is a value as metadata has it.
