@@ -12,6 +12,8 @@
 // may be waiting at once. What comes on the stream is read by a coroutine of its own
 // (call.go), which wakes whoever asked.
 //
+// A body may also go both ways at once (duplex.go).
+//
 // Not as Envoy: in mode STREAMED a piece of a body is sent when the one before it has
 // come back, not earlier. A new body has its length in content-length where it is known.
 package extproc
