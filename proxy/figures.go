@@ -28,7 +28,7 @@ func (s *Server) Figures() *stats.Sum {
 	listeners := s.living()
 	silent := uint64(0)
 	for _, w := range s.workers {
-		rows := make(chan map[string]uint64, 1)
+		rows, spread := make(chan map[string]uint64, 1), &stats.Sum{}
 		w.Post(func() {
 			one := map[string]uint64{}
 			add := func(name string, v uint64) { one[name] += v }
@@ -38,6 +38,7 @@ func (s *Server) Figures() *stats.Sum {
 			for _, c := range clusters {
 				prefix := "cluster." + stats.Clean(c.StatName) + "."
 				c.On(w).Stats(func(name string, v uint64) { add(prefix+name, v) })
+				c.On(w).Distributions(func(name string, h *stats.Histogram) { spread.Record(prefix+name, h) })
 				if chain, ok := c.Filtered().(*filter.Chain); ok {
 					chain.Stats(w, add)
 				}
@@ -53,6 +54,9 @@ func (s *Server) Figures() *stats.Sum {
 		case one := <-rows:
 			for name, v := range one {
 				sum.Add(name, kindOf(name), v)
+			}
+			for _, r := range spread.Rows() {
+				sum.Record(r.Name, r.Histogram)
 			}
 		case <-time.After(patience):
 			silent++

@@ -191,7 +191,10 @@ func (w *world) stats(patterns []string) (string, error) {
 			like := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, ".*") + "$")
 			found := false
 			for _, row := range w.server.Figures().Rows() {
-				if like.MatchString(row.Name) && (row.Value != 0 || row.Name == p) {
+				if h := row.Histogram; h != nil && like.MatchString(row.Name) && (h.Count() > 0 || row.Name == p) {
+					found = true
+					fmt.Fprintf(&b, "= %s: count %d, sum %d\n", row.Name, h.Count(), h.Sum())
+				} else if like.MatchString(row.Name) && (row.Value != 0 || row.Name == p) {
 					found = true
 					fmt.Fprintf(&b, "= %s: %d\n", row.Name, row.Value)
 				}

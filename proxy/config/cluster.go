@@ -48,6 +48,8 @@ type Cluster struct {
 	From *LocalAddresses
 	// Eyeballs is in which order a host's addresses are tried, if it has Others.
 	Eyeballs EyeballOrder
+	// TrackBudgets keeps how much of their time requests and attempts have used.
+	TrackBudgets bool
 	// PreconnectPerHost is how many connections there should be for each request
 	// in progress, 1 to 3; 1 makes none ahead of need.
 	PreconnectPerHost float64

@@ -105,6 +105,7 @@ type exchange struct {
 	tries    int
 	interims int // 1xx heads that came, and those of them that went on
 	informed int
+	budget   *tryBudget // of the attempt; nil: its cluster does not track it
 
 	// Time, in the worker's.
 	moved    int64 // when something last moved
@@ -187,7 +188,7 @@ func (x *exchange) clear() {
 	if x.flt != nil {
 		x.flt.giveBack()
 	}
-	x.tryBound, x.tried = nil, nil
+	x.tryBound, x.tried, x.budget = nil, nil, nil
 	x.pumping, x.stop, x.pumpEnd, x.tunnel = false, false, outcome.OK, false
 	x.info.Reset()
 	x.values.Values = x.values.Values[:0]
@@ -344,6 +345,7 @@ func (x *exchange) occupy(h *upstream.Host) outcome.Outcome {
 	x.unlogged = true
 	x.hostOn.Begin()
 	x.owner.Count.RqActive++
+	x.trackTry()
 	if x.tryBound = nil; !x.raw { // not CONNECT that ends here
 		x.tryBound = x.tryFilters()
 	}
@@ -367,6 +369,7 @@ func (x *exchange) vacate() {
 		x.hostOn.End()
 		x.breaker.Requests.Leave()
 		x.owner.Count.RqActive--
+		x.tracked()
 		x.hostOn = nil
 	}
 }
@@ -532,6 +535,7 @@ func (x *exchange) release(o outcome.Outcome) {
 // counts, and decides what becomes of the connection.
 func (x *exchange) finish(o outcome.Outcome) {
 	x.noteEnd(o)
+	x.trackAll(o)
 	x.release(o)
 	switch {
 	case o == outcome.OK && !x.replied:

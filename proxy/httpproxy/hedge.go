@@ -102,9 +102,9 @@ func (x *exchange) letRace() {
 	y.of, y.method, y.limits, y.cluster, y.owner, y.breaker = x, x.method, x.limits, x.cluster, x.owner, x.breaker
 	y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers = x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers
 	y.deadline, y.until, y.idle, y.moved, y.complete, y.grpc = x.deadline, x.until, x.idle, x.moved, x.complete, x.grpc
-	y.interims, y.raced = x.interims, true
+	y.interims, y.raced, y.budget = x.interims, true, x.budget
 	x.retry.tried.Hosts = append(x.retry.tried.Hosts, x.host)
-	x.hostOn, x.lease, x.up, x.held.open = nil, nil, end{}, false
+	x.hostOn, x.lease, x.up, x.held.open, x.budget = nil, nil, end{}, false, nil
 	x.tries, x.upErr, x.untaken, x.gone, x.interims = 0, nil, false, false, 0
 	x.resp.Reset()
 	x.race.others = append(x.race.others, y)
@@ -187,7 +187,8 @@ func (x *exchange) adopt(y *exchange) outcome.Outcome {
 	x.race.others = slices.DeleteFunc(x.race.others, func(z *exchange) bool { return z == y })
 	x.host, x.hostOn, x.lease, x.up, x.shared, x.trailers = y.host, y.hostOn, y.lease, y.up, y.shared, y.trailers
 	x.info.Upstream.Host = x.host.Endpoint()
-	x.owner, x.breaker = y.owner, y.breaker
+	x.owner, x.breaker, x.budget = y.owner, y.breaker, y.budget
+	y.budget = nil
 	y.hostOn, y.lease, y.up = nil, nil, end{}
 	o := y.raceEnd
 	x.upErr = y.upErr

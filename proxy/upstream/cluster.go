@@ -80,11 +80,12 @@ type updates struct {
 // Local is a cluster as one worker has it. Worker only.
 type Local struct {
 	*Cluster
-	Worker *loop.Worker
-	Count  Counters
-	Pool   pool.Counters
-	H2     h2.Counters
-	spare  h2.Spare
+	Worker  *loop.Worker
+	Count   Counters
+	Pool    pool.Counters
+	H2      h2.Counters
+	spare   h2.Spare
+	budgets *Budgets // nil: none was recorded
 	// Retry is what a room has made of the retry policy RetryFor.
 	RetryFor *config.Retry
 	Retry    any

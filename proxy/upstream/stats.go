@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/stats"
 )
 
 // Stats yields what this worker counted; sums over the workers are the
@@ -75,6 +76,28 @@ func (l *Local) Stats(yield func(name string, value uint64)) {
 	n.External.Stats("external.", yield)
 	n.Canary.Stats("canary.", yield)
 	n.Retried.Stats("retry.", yield)
+}
+
+// Budgets are the shares of their time, in percent, that requests to a cluster and
+// attempts have used. Worker only.
+type Budgets struct{ All, PerTry stats.Histogram }
+
+// Budgets is what this worker has recorded, to go on with. Worker only.
+func (l *Local) Budgets() *Budgets {
+	if l.budgets == nil {
+		l.budgets = new(Budgets)
+	}
+	return l.budgets
+}
+
+// Distributions yields the histograms of a cluster that keeps any. What yield is
+// given is good until it returns. Worker only.
+func (l *Local) Distributions(yield func(name string, h *stats.Histogram)) {
+	if l.view.Load().asked.TrackBudgets {
+		b := l.Budgets()
+		yield("upstream_rq_timeout_budget_percent_used", &b.All)
+		yield("upstream_rq_timeout_budget_per_try_percent_used", &b.PerTry)
+	}
 }
 
 func (l *Local) poolStats(yield func(name string, value uint64)) {

@@ -52,6 +52,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 	c.From = d.bind(p.dot("upstream_bind_config"), m.GetUpstreamBindConfig(), c.Name)
 	c.Eyeballs = eyeballs(m.GetUpstreamConnectionOptions().GetHappyEyeballsConfig())
 	c.PerClient = m.GetConnectionPoolPerDownstreamConnection()
+	c.TrackBudgets = m.GetTrackTimeoutBudgets() || m.GetTrackClusterStats().GetTimeoutBudgets()
 	c.LoadMetrics = m.GetLrsReportEndpointMetrics()
 	d.alpnFits(p, m, c)
 	d.healthChecks(p, m, c)
