@@ -53,7 +53,10 @@ type Cluster struct {
 	// PreconnectPerHost is how many connections there should be for each request
 	// in progress, 1 to 3; 1 makes none ahead of need.
 	PreconnectPerHost float64
-	HTTP              UpstreamHTTP
+	// PreconnectAhead is the same for all hosts together, made to those that will be
+	// picked next; at most 1: none.
+	PreconnectAhead float64
+	HTTP            UpstreamHTTP
 	// UpstreamTransport is what is between the socket and the protocol, unless one
 	// of TransportMatches takes the host: see TransportOf.
 	UpstreamTransport
@@ -297,6 +300,9 @@ type Endpoints struct {
 	Localities []Locality
 	// OverprovisioningFactor in percent; default 140.
 	OverprovisioningFactor uint32
+	// StaleAfter is how long the list holds unless it comes again; then there are no
+	// endpoints. 0: for ever.
+	StaleAfter time.Duration
 	// Drop is the part of the requests that are refused, whatever hosts there are.
 	Drop         Fraction
 	DropCategory string // of Drop, in load reports

@@ -10,6 +10,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/pool"
+	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
 // attempt is the wait for a new connection, in a coroutine of its own: it may
@@ -28,11 +29,26 @@ type attempt struct {
 // connect leases a connection; if the host leaves its cluster meanwhile, one to
 // another host.
 func (x *exchange) connect() outcome.Outcome {
+	if x.cluster.Config().PreconnectAhead > 1 && !x.raw {
+		x.connectAhead()
+	}
 	o := x.reach()
 	for n := 0; x.gone && n < maxTries && x.elsewhere(); n++ {
 		o = x.reach()
 	}
 	return o
+}
+
+// connectAhead connects to hosts that others will be sent to, by the protocol of
+// this one.
+func (x *exchange) connectAhead() {
+	want := *x.wants()
+	x.cluster.ConnectAhead(x.cluster.Count.RqActive, func(h *upstream.Host, ratio float64) bool {
+		if on := h.On(x.w); x.shared {
+			return on.Shared().Foresee(&want, x.breaker, ratio)
+		}
+		return h.On(x.w).Exclusive.Foresee(x.breaker, ratio)
+	})
 }
 
 // reach leases a connection to the host: an idle one if there is one that is

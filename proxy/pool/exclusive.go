@@ -2,7 +2,6 @@ package pool
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -34,6 +33,7 @@ type Exclusive struct {
 	inUse   int    // leases handed out
 	dialing int
 	queued  int // attempts ahead of need that have not begun
+	ahead   int // attempts ahead of need, those among them
 	closed  bool
 
 	anything Want // asks nothing
@@ -112,6 +112,7 @@ func (p *Exclusive) GetWithin(b *Breaker, fresh bool, d time.Duration) (*Lease, 
 }
 
 func (p *Exclusive) get(want *Want, b *Breaker, fresh bool, d time.Duration) (*Lease, error) {
+	coming := p.ahead > len(p.waiting) && !fresh && *want == p.anything // one that nobody waits for
 	if p.target.Preconnect > 1 && *want == p.anything {
 		p.anticipate(b)
 	}
@@ -128,7 +129,7 @@ func (p *Exclusive) get(want *Want, b *Breaker, fresh bool, d time.Duration) (*L
 	p.count.PendingTotal++
 	p.count.PendingActive++
 	defer p.served(b)
-	if p.mayDial(b) || p.makeRoom(b) {
+	if !coming && (p.mayDial(b) || p.makeRoom(b)) {
 		return p.dial(want, b)
 	}
 	return p.wait(want, b, fresh, d)
@@ -226,9 +227,11 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 		b.Connections.Force()
 	}
 	p.dialing++
+	p.count.Slots++
 	c, err := dial(p.w, p.target, p.count, want)
 	p.dialing--
 	if err != nil {
+		p.count.Slots--
 		b.Connections.Leave()
 		p.look()
 		return nil, err
@@ -236,6 +239,7 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 	if p.closed {
 		b.Connections.Leave()
 		p.target.ended(p.count)
+		p.count.Slots--
 		c.Close()
 		return nil, ErrGone
 	}
@@ -248,6 +252,7 @@ func (p *Exclusive) dial(want *Want, b *Breaker) (*Lease, error) {
 // dialled and entered in b, and turned out to serve one request at a time.
 func (p *Exclusive) Adopt(c *loop.Conn, b *Breaker) {
 	p.inUse++
+	p.count.Slots++
 	l := &Lease{Conn: c, pool: p, breaker: b, since: p.w.Now(), at: -1}
 	l.Put()
 }
@@ -404,6 +409,7 @@ func (l *Lease) discard() {
 
 func (p *Exclusive) ended(l *Lease) {
 	p.target.ended(p.count)
+	p.count.Slots--
 	l.breaker.Connections.Leave()
 }
 
@@ -437,43 +443,6 @@ func (idleHandler) Closed(c *loop.Conn) {
 	l.pool = nil
 	p.ended(l)
 	p.look()
-}
-
-// anticipate connects ahead of need, so that connections are Preconnect times
-// the requests that have or want one, the request that is about to be served
-// included; at most three at a time (Envoy per_upstream_preconnect_ratio,
-// conn_pool/conn_pool_base.cc).
-func (p *Exclusive) anticipate(b *Breaker) {
-	if p.target.Path != nil && p.target.Path.Own() {
-		return
-	}
-	requests := p.inUse + len(p.waiting) + 1
-	spare := int(math.Ceil(p.target.Preconnect*float64(requests))) - p.inUse
-	if len(p.idle) == 0 {
-		spare-- // this request makes one itself
-	}
-	p.Preconnect(b, min(spare, len(p.idle)+p.dialing+p.queued+3))
-}
-
-// Preconnect makes sure that at least n connections are idle or under way, as
-// far as the limits allow.
-func (p *Exclusive) Preconnect(b *Breaker, n int) {
-	for range n - len(p.idle) - p.dialing - p.queued {
-		if p.closed || !p.mayDial(b) || !b.Connections.Open() {
-			return
-		}
-		p.queued++
-		p.w.Go(func() {
-			p.queued--
-			if p.closed || !p.mayDial(b) {
-				return
-			}
-			if l, err := p.dial(&p.anything, b); err == nil {
-				l.Uses = 0
-				l.Put()
-			}
-		})
-	}
 }
 
 // Close ends the pool: idle connections at once, leased ones when they are put

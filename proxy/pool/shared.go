@@ -162,13 +162,38 @@ func (p *Shared) grow(want *Want, b *Breaker) bool {
 	if p.dialing >= max(p.target.MaxConnecting, 1) || (!b.Connections.Open() || p.target.full(p.dialing)) && len(p.conns)+p.dialing > 0 {
 		return p.dialing > 0
 	}
+	p.reserve(want, b)
+	return true
+}
+
+// streams is how many requests a connection is taken to have room for.
+func (p *Shared) streams() int64 { return int64(max(p.o.H2.MaxStreams, 1)) }
+
+// reserve makes a connection.
+func (p *Shared) reserve(want *Want, b *Breaker) {
 	if !b.Connections.Enter() {
 		b.Connections.Force()
 	}
 	p.dialing++
+	p.count.Slots += p.streams()
 	made := Want{ServerName: want.ServerName, SAN: want.SAN, ALPN: want.ALPN, Client: want.Client, H2: true}
 	p.under = append(p.under, made)
 	p.w.Go(func() { p.dial(&made, b) })
+}
+
+// Foresee is Exclusive.Foresee where requests share connections.
+func (p *Shared) Foresee(want *Want, b *Breaker, ratio float64) bool {
+	if p.closed || p.dialing >= max(p.target.MaxConnecting, 1) || len(p.conns)+p.dialing > 0 && (!b.Connections.Open() || p.target.full(p.dialing)) {
+		return false
+	}
+	requests, made := len(p.waiting)+1, int64(len(p.conns)+p.dialing)*p.streams()
+	for _, c := range p.conns {
+		requests += c.h.Streams()
+	}
+	if float64(requests)*ratio <= float64(made) {
+		return false
+	}
+	p.reserve(want, b)
 	return true
 }
 
@@ -191,11 +216,13 @@ func (p *Shared) dial(made *Want, b *Breaker) {
 	switch {
 	case err != nil:
 		p.came(made)
+		p.count.Slots -= p.streams()
 		b.Connections.Leave()
 		p.failLike(made, err)
 		return
 	case p.closed:
 		p.came(made)
+		p.count.Slots -= p.streams()
 		b.Connections.Leave()
 		p.target.ended(p.count)
 		c.Close()
@@ -203,6 +230,7 @@ func (p *Shared) dial(made *Want, b *Breaker) {
 		return
 	case p.other != nil && c.Protocol() != "h2":
 		p.came(made)
+		p.count.Slots -= p.streams()
 		p.other(c, b)
 		p.fail(ErrHTTP1)
 		return
@@ -322,6 +350,7 @@ func (c *sharedConn) Lost(*h2.Conn) {
 		p.conns = slices.Delete(p.conns, i, i+1)
 	}
 	p.target.ended(p.count)
+	p.count.Slots -= p.streams()
 	c.breaker.Connections.Leave()
 	if !c.settled {
 		p.w.ClearTimer(&c.timer)

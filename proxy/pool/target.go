@@ -94,6 +94,9 @@ type Counters struct {
 	PendingTotal, PendingOverflow            uint64
 	ConnectionOverflow, BindErrors           uint64
 	Active, PendingActive                    int64 // gauges
+	// Slots are the requests that all connections can take at a time, those among them
+	// that are being made.
+	Slots int64
 }
 
 // ErrOverflow says that a circuit breaker is full.

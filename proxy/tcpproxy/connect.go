@@ -131,6 +131,9 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 	if s.tunnels() {
 		o = s.dig(c, host, h.Target(), b)
 	} else {
+		if c.Config().PreconnectAhead > 1 {
+			s.connectAhead(here, b)
+		}
 		var lease *pool.Lease
 		var err error
 		if lease, err = host.Exclusive.GetFor(s.want(h.Target()), b, false, 0); err == nil {
@@ -148,6 +151,13 @@ func (s *session) try(p *upstream.Pick) (o outcome.Outcome, again bool) {
 	s.cluster, s.host = here, host
 	s.begin()
 	return outcome.OK, false
+}
+
+// connectAhead connects to hosts that later sessions will be sent to.
+func (s *session) connectAhead(here *upstream.Local, b *pool.Breaker) {
+	here.ConnectAhead(here.Count.RqActive+1, func(h *upstream.Host, ratio float64) bool {
+		return h.On(s.w).Exclusive.Foresee(b, ratio)
+	})
 }
 
 // target is the cluster that a filter has named (TCP_PROXY PerConnectionCluster),

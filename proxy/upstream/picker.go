@@ -25,6 +25,8 @@ type picker struct {
 	zones *zones // nil: places do not count
 	zone  zoneCounters
 
+	ahead []*Host // of picks to come, see Peek
+
 	due     int64      // when the weights may be others; see newlyDue
 	reports []*reports // by priority, where hosts report their weights
 
@@ -85,7 +87,7 @@ func (p *picker) newlyDue(v *view) int64 {
 }
 
 func (p *picker) remake(v *view, r *rand.Rand) {
-	p.of, p.rotas, p.loads = v, nil, nil
+	p.of, p.rotas, p.loads, p.ahead = v, nil, nil, nil
 	b := &v.asked.Balance
 	p.due = p.newlyDue(v)
 	p.zones = nil
@@ -169,12 +171,13 @@ func (p *picker) pick(v *view, q *Pick, r *rand.Rand) *Host {
 
 // inTurn is round robin, least request and random.
 func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
-	level, degraded, l := 0, false, q.loadsOf(v)
-	if !l.certain() {
-		level, degraded = l.choose(r.Uint64())
+	for len(p.ahead) > 0 && q.loads == nil {
+		if h := p.foretold(); h != q.Avoid {
+			return h
+		}
 	}
-	t := p.rota(v, level, degraded, r)
-	if t == nil || len(t.set.hosts) == 0 {
+	t := p.turnOf(v, q.loadsOf(v), r)
+	if t == nil {
 		return nil
 	}
 	at := t.pick(&v.asked.Balance, r, p.now)
@@ -188,6 +191,19 @@ func (p *picker) inTurn(v *view, q *Pick, r *rand.Rand) *Host {
 		return h
 	}
 	return t.set.hosts[(at+1)%len(t.set.hosts)]
+}
+
+// turnOf is the set that has the next turn, nil if there is no host.
+func (p *picker) turnOf(v *view, l *loads, r *rand.Rand) *rota {
+	level, degraded := 0, false
+	if !l.certain() {
+		level, degraded = l.choose(r.Uint64())
+	}
+	t := p.rota(v, level, degraded, r)
+	if t == nil || len(t.set.hosts) == 0 {
+		return nil
+	}
+	return t
 }
 
 func (q *Pick) loadsOf(v *view) *loads {

@@ -279,6 +279,9 @@ func (c *Client) next() time.Duration {
 		for _, e := range c.world[k].late {
 			earlier(e.deadline)
 		}
+		for _, e := range c.world[k].aging {
+			earlier(e.stale.at)
+		}
 	}
 	return max(0, time.Until(at))
 }

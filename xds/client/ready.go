@@ -56,6 +56,7 @@ func (c *Client) sourceOf(k kind) *config.Source {
 // expire gives up what was waited for long enough, and reports whether there was
 // anything.
 func (c *Client) expire(now time.Time) (some bool) {
+	some = c.ages(now)
 	for k := range c.world {
 		s := &c.world[k]
 		if over(s.deadline, now) {

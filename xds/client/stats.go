@@ -126,7 +126,12 @@ func (c *Client) resourceStats(sum *stats.Sum) {
 			if cluster.AltStatName != "" {
 				scope = "cluster." + stats.Clean(cluster.AltStatName)
 			}
-			c.world[eds].entries[cluster.EDSName].add(sum, scope)
+			e := c.world[eds].entries[cluster.EDSName]
+			e.add(sum, scope)
+			if e != nil {
+				sum.Add(scope+".assignment_timeout_received", stats.Counter, e.stale.timeouts)
+				sum.Add(scope+".assignment_stale", stats.Counter, e.stale.times)
+			}
 		}
 	}
 	for _, l := range c.snapshot.Listeners {

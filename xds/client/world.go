@@ -30,6 +30,7 @@ type entry struct {
 	empty    any       // stands in for the resource after the time-out
 	members  *members  // of a collection
 	figures  figures
+	stale    staleness // empty stands in for one that is
 }
 
 // shelf holds the resources of one kind.
@@ -43,6 +44,7 @@ type shelf struct {
 	bySum map[uint64]*entry // by the sum of now, or of what was refused
 	order []*entry          // see sorted; nil after entries came or went
 	late  []*entry          // those that are waited for have a deadline
+	aging []*entry          // those that will be too old, see stale.go
 	// touched: the resources may name others than they did, see subscribe.
 	touched bool
 	// version is that of the last response that was accepted whole, for people.
@@ -100,13 +102,13 @@ func (s *shelf) forgetSums(e *entry) {
 // put makes v the resource's version. It reports whether that changes anything.
 func (s *shelf) put(v *version) bool {
 	e := s.entry(v.name)
-	changed := e.now == nil || e.now.value != v.value
+	changed := e.now == nil || e.now.value != v.value || e.stale.is
 	s.forgetSums(e)
 	s.touched = s.touched || changed && (v.namesOthers() || e.now.namesOthers())
 	if !changed && e.used == e.now {
 		e.used = v // sent again, as on a new stream: what is in use is this
 	}
-	e.now, e.gone, e.timedOut, e.deadline, e.empty = v, false, false, time.Time{}, nil
+	e.now, e.gone, e.timedOut, e.deadline, e.empty, e.stale.is = v, false, false, time.Time{}, nil, false
 	if changed || e.refused != nil && e.refused.byItself {
 		e.refused = nil
 	}
@@ -224,6 +226,7 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 		}
 		t.changed = s.put(v) || t.changed
 		s.entries[v.name].figures.success++
+		s.renewed(s.entries[v.name], now)
 	}
 	if k == leds {
 		t.changed = c.gather(u, t.good, now)
@@ -327,7 +330,7 @@ func (c *Client) resources() config.Resources {
 func collect[T any](s *shelf, to *[]*T) {
 	for _, e := range s.sorted() {
 		switch {
-		case e.now != nil:
+		case e.now != nil && !e.stale.is:
 			*to = append(*to, e.now.value.(*T))
 		case e.empty != nil:
 			*to = append(*to, e.empty.(*T))

@@ -106,6 +106,10 @@ func hostConnections(m *clusterv3.CircuitBreakers, priority int) uint32 {
 func (d *decoder) preconnect(p path, m *clusterv3.Cluster_PreconnectPolicy, c *config.Cluster) {
 	c.PreconnectPerHost = orDouble(m.GetPerUpstreamPreconnectRatio(), 1)
 	d.preconnectRatio(p.dot("per_upstream_preconnect_ratio"), c.PreconnectPerHost)
+	if r := m.GetPredictivePreconnectRatio(); r != nil {
+		c.PreconnectAhead = r.GetValue()
+		d.preconnectRatio(p.dot("predictive_preconnect_ratio"), c.PreconnectAhead)
+	}
 }
 
 func (d *decoder) preconnectRatio(p path, v float64) {

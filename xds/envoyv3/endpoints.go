@@ -67,6 +67,7 @@ func (d *decoder) endpoints(p path, m *endpointv3.ClusterLoadAssignment, from co
 // policyOf reads what else is said of all endpoints; the texts are Envoy's
 // (upstream_impl.cc, parseDropOverloadConfig).
 func (d *decoder) policyOf(p path, m *endpointv3.ClusterLoadAssignment_Policy, all *config.Endpoints) {
+	all.StaleAfter = d.duration(p.dot("endpoint_stale_after"), m.GetEndpointStaleAfter(), 0)
 	all.WeighHealth = m.GetWeightedPriorityHealth()
 	drops := m.GetDropOverloads()
 	if len(drops) == 0 {

@@ -87,8 +87,7 @@ func clusterTable() []table {
 		},
 		{
 			of:       &clusterv3.Cluster_PreconnectPolicy{},
-			honoured: "per_upstream_preconnect_ratio",
-			refused:  notes{"predictive_preconnect_ratio": "who is picked next is not known ahead: a schedule that others share has no order of its own"},
+			honoured: "per_upstream_preconnect_ratio predictive_preconnect_ratio",
 		},
 		{
 			of: &upstreamv3.HttpProtocolOptions{},
@@ -144,10 +143,7 @@ func endpointTables() []table {
 		},
 		{
 			of:       &endpointv3.ClusterLoadAssignment_Policy{},
-			honoured: "overprovisioning_factor drop_overloads weighted_priority_health",
-			refused: notes{
-				"endpoint_stale_after": "endpoints are used until others come",
-			},
+			honoured: "overprovisioning_factor drop_overloads weighted_priority_health endpoint_stale_after",
 		},
 		{of: &endpointv3.ClusterLoadAssignment_Policy_DropOverload{}, honoured: "category drop_percentage"},
 		{
