@@ -79,7 +79,7 @@ chaos: build ## 10 million pipelined memcached requests while a shard is killed 
 	$(GO) run ./conformance/chaos -requests $(REQUESTS) $(ARGS)
 
 sim: ## the simulator's scenarios on SEEDS=1000 seeds
-	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/transport ./proxy/listener ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy
+	ATTACHE_SEEDS=$(SEEDS) $(GO) test -v -count=1 -timeout 0 -run Sim $(ARGS) ./proxy/loop ./proxy/transport ./proxy/listener ./proxy/pool ./proxy/upstream ./proxy/memproxy ./proxy/httpproxy ./proxy/tcpproxy ./proxy
 
 bench: build ## attache beside its peers in one run, into docs/performance.md (or as ARGS= says)
 	sh conformance/install.sh bench

@@ -159,7 +159,11 @@ func (x *exchange) overdue() outcome.Outcome {
 	case x.pumping || x.down.c.Pending() > x.conn.limit || x.flt != nil && x.flt.came.taken > 0:
 		return outcome.OK
 	}
-	if _, err := x.down.c.Fill(); err != nil || x.down.c.Closed() {
+	_, err := x.down.c.Fill()
+	if x.tunnel && err == io.EOF && !x.down.broken() {
+		return outcome.OK // its half is over, and was passed on; the host's is not
+	}
+	if err != nil || x.down.c.Closed() {
 		return outcome.DownstreamGone
 	}
 	return outcome.OK

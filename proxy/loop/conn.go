@@ -468,11 +468,16 @@ type lingerer struct{ left int }
 const lingerBytes = 256 << 10
 
 // CloseAfterReply ends the connection when what is queued has been sent and the
-// peer has closed its side, sent 256 KiB more, or let d pass. The handler's
-// Closed is called then; its Ready no more. Envoy's delayed_close_timeout.
+// peer has closed its side, sent 256 KiB more, or let d pass, by periods of d, without
+// taking anything. What it has not taken by then is lost, and a reset says so: it cannot be taken for the whole.
+// The handler's Closed is called then; its Ready no more. Envoy's delayed_close_timeout
+// (ConnectionImpl::onWriteReady begins it anew with each write).
 func (c *Conn) CloseAfterReply(d time.Duration) {
 	if c.closed || c.lingering {
 		return
+	}
+	if c.Unsent() > 0 {
+		c.Flush() // what is left then is what the peer does not take
 	}
 	if d <= 0 || c.writeErr != nil || c.closeErr != nil || (c.eof && c.Unsent() == 0) {
 		c.Close()
@@ -481,7 +486,7 @@ func (c *Conn) CloseAfterReply(d time.Duration) {
 	c.lingering = true
 	c.Discard(c.Pending())
 	c.CloseWrite()
-	c.handler = &lingering{lingerer{lingerBytes}, c.handler}
+	c.handler = &lingering{lingerer{lingerBytes}, c.handler, d, c.Unsent()}
 	c.inline, c.paused = true, false
 	c.SetReadTimeout(d)
 	if c.readable {
@@ -492,6 +497,8 @@ func (c *Conn) CloseAfterReply(d time.Duration) {
 type lingering struct {
 	lingerer
 	before Handler
+	d      time.Duration
+	unsent int // when d began
 }
 
 func (l *lingering) Ready(c *Conn) {
@@ -512,7 +519,17 @@ func (l *lingering) Ready(c *Conn) {
 	}
 }
 
-func (l *lingering) Expired(c *Conn) { c.Close() }
+func (l *lingering) Expired(c *Conn) {
+	switch n := c.Unsent(); {
+	case n < l.unsent:
+		l.unsent = n
+		c.SetReadTimeout(l.d)
+	case n > 0:
+		c.Reset()
+	default:
+		c.Close()
+	}
+}
 
 func (l *lingering) Closed(c *Conn) {
 	if l.before != nil {

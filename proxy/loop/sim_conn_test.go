@@ -254,7 +254,8 @@ func TestSimCloseAfterReply(t *testing.T) {
 	}
 }
 
-// A client that neither reads nor ends costs no more than the time given.
+// A client that neither reads nor ends costs no more than the time given, after the
+// period in which its kernel has taken something.
 func TestSimCloseAfterReplyEndsByTime(t *testing.T) {
 	g := newStage(t, 1)
 	defer g.Close()
@@ -270,13 +271,50 @@ func TestSimCloseAfterReplyEndsByTime(t *testing.T) {
 		if n := g.server.Counters().Conns; n != 1 {
 			t.Errorf("%d connections before the time, want 1", n)
 		}
-		g.client.Sleep(200 * time.Millisecond)
+		g.client.Sleep(1200 * time.Millisecond)
 		if n := g.server.Counters().Conns; n != 0 {
 			t.Errorf("%d connections after the time, want 0", n)
 		}
 		c.Close()
 	})
 	settle(t, g.Sim, l)
+}
+
+// A client that reads slowly, but reads, is given all; one that stops is told by a reset
+// that it has not got the whole.
+func TestSimCloseAfterReplyToASlowReader(t *testing.T) {
+	const size = 200 << 10
+	for _, stops := range []bool{false, true} {
+		g := newStage(t, 1)
+		l := serve(t, g.server, at("10.0.0.1:80"), &funcs{ready: func(c *Conn) {
+			_, _ = c.Next()
+			_, _ = c.Write(make([]byte, size))
+			c.CloseAfterReply(time.Second)
+		}})
+		g.SetLink(l.Addr(), Link{Buffer: 4096})
+		g.play(func() {
+			c := g.dial(l.Addr())
+			_, _ = c.Write([]byte("x"))
+			n, p := 0, make([]byte, 4096)
+			for {
+				m, err := c.Read(p)
+				if n += m; err == io.EOF && n == size && !stops || err != nil && err != io.EOF && stops {
+					break
+				}
+				if err != nil {
+					t.Errorf("stops %v: %d of %d bytes, then %v", stops, n, size, err)
+					break
+				}
+				g.client.Sleep(300 * time.Millisecond)
+				if stops && n > size/2 {
+					g.client.Sleep(3 * time.Second)
+				}
+			}
+			c.Close()
+		})
+		settle(t, g.Sim, l)
+		g.Close()
+	}
 }
 
 func TestSimPauseResume(t *testing.T) {
