@@ -93,11 +93,10 @@ func serviceOf(c *ambassador.Config, q server.Quarantine) (discovery.Service, bo
 	if s, err := discovery.ParseService(reference); err == nil {
 		return s, true
 	}
-	ambassadorName, _, _ := strings.Cut(q.Group, "/")
 	port, _, _ := strings.Cut(q.Name, "/")
 	for _, a := range c.Ambassadors {
 		for _, p := range a.Ports {
-			if a.Name == ambassadorName && p.Name == port && p.Service.Source != "" {
+			if strings.HasPrefix(q.Group, a.Name+"/") && p.Name == port && p.Service.Source != "" {
 				return p.Service, true
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,6 +26,11 @@ type flags struct {
 
 	injectAddress, injectSettings string // no address: no injector
 	injectCertificate, injectKey  string
+
+	ambassadors string // namespaces whose resources are served; "" none, "all" any
+	kubeconfig  string
+	lease       string
+	peers       string
 }
 
 func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
@@ -45,6 +51,10 @@ func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
 	set.StringVar(&f.injectSettings, "inject-settings", "", "`file` of what the injector adds, read again when it changes")
 	set.StringVar(&f.injectCertificate, "inject-certificate", "", "`file` of the webhook's certificate, PEM; watched")
 	set.StringVar(&f.injectKey, "inject-key", "", "`file` of its key")
+	set.StringVar(&f.ambassadors, "ambassadors", "", "`namespaces`, separated by commas, or all: their Ambassadors (attache.dev/v1alpha1) are served, too, and told how they fare")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` for --ambassadors; without it the pod's own service account")
+	set.StringVar(&f.lease, "lease", "", "`name` of a Lease in $POD_NAMESPACE: of several replicas, who holds it writes the status of Ambassadors")
+	set.StringVar(&f.peers, "peers", "", "`address` whose name has the status address of every replica: their sidecars count, too")
 	set.BoolVar(&f.version, "version", false, "print the version")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -86,6 +96,12 @@ func (f *flags) check(rest []string, noFile bool) error {
 			return errors.New("--inject-address: needs --inject-settings, --inject-certificate and --inject-key")
 		}
 	}
+	if f.ambassadors == "" && (f.kubeconfig != "" || f.lease != "" || f.peers != "") {
+		return errors.New("--kubeconfig, --lease and --peers: need --ambassadors")
+	}
+	if _, _, err := net.SplitHostPort(f.peers); f.peers != "" && err != nil {
+		return fmt.Errorf("--peers %q: want NAME:PORT", f.peers)
+	}
 	_, err := levelOf(f.logLevel)
 	return err
 }
@@ -116,6 +132,7 @@ func usage(out io.Writer, set *flag.FlagSet) {
 	fmt.Fprint(out, "attache-control -c FILE             serve sidecars as the file says\n"+
 		"attache-control validate -c FILE    print every problem of the file; exit 0 or 1\n"+
 		"attache-control schema              print the JSON schema of the file\n"+
+		"attache-control crd                 print the definition of the resource Ambassador\n"+
 		"attache-control certificate         make or renew the injector's certificate in a Secret\n\nFlags:\n")
 	listFlags(out, set)
 }

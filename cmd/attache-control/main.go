@@ -5,6 +5,7 @@
 //	attache-control -c FILE            serve
 //	attache-control validate -c FILE   print every problem of the file
 //	attache-control schema             print the JSON schema of the file
+//	attache-control crd                print the definition of the resource Ambassador
 //	attache-control certificate        make or renew the injector's certificate
 package main
 
@@ -34,6 +35,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "certificate" {
 		return certificate(args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "crd" {
+		_, _ = stdout.Write(ambassador.CRD())
+		return exitOK
 	}
 	command := ""
 	if len(args) > 0 && (args[0] == "validate" || args[0] == "schema") {

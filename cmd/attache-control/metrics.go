@@ -50,6 +50,7 @@ func (p *program) metrics() []byte {
 	s.one("ready", "gauge", "1 while the xDS port is open.", truth(st.State == serving.String()))
 	s.one("uptime_seconds", "gauge", "Since the program began.", st.Now.Sub(st.Started).Seconds())
 	p.fileMetrics(s)
+	resourceMetrics(s, st)
 	serviceMetrics(s, st)
 	planMetrics(s, st)
 	secretMetrics(s, st)
@@ -80,6 +81,16 @@ func (p *program) fileMetrics(s *sheet) {
 	s.family("config_reads_total", "counter", "Contents of the file that were taken or refused.")
 	s.sample("config_reads_total", float64(p.file.reloads), "result", "taken")
 	s.sample("config_reads_total", float64(p.file.failures), "result", "refused")
+}
+
+func resourceMetrics(s *sheet, st status) {
+	refused := 0
+	for _, r := range st.Resources {
+		refused += int(truth(len(r.Problems) > 0))
+	}
+	s.family("resources", "gauge", "Resources of kind Ambassador, by what became of them.")
+	s.sample("resources", float64(len(st.Resources)-refused), "state", "accepted")
+	s.sample("resources", float64(refused), "state", "refused")
 }
 
 func serviceMetrics(s *sheet, st status) {

@@ -85,14 +85,14 @@ func start(t *testing.T) *plane {
 }
 
 // run runs the program with what control.yaml says.
-func (p *plane) run() {
+func (p *plane) run(more ...string) {
 	t := p.t
 	t.Helper()
 	p.write("services.yaml", testServices)
-	f, err := parseFlags([]string{
+	f, err := parseFlags(append([]string{
 		"-c", filepath.Join(p.dir, "control.yaml"), "--status-address", "127.0.0.1:0",
 		"--addresses-path", filepath.Join(p.dir, "addresses"), "--shutdown-time-s", "1",
-	}, false, io.Discard)
+	}, more...), false, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

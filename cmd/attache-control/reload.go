@@ -44,7 +44,14 @@ func (s *fileState) config() *loaded {
 func (s *fileState) use(l *loaded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current, s.problems, s.refused = l, nil, [sha256.Size]byte{}
+	s.current = l
+}
+
+// read notes that the file as it is now is what is used.
+func (s *fileState) read() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.problems, s.refused = nil, [sha256.Size]byte{}
 	s.reloads++
 }
 
@@ -118,6 +125,8 @@ func (p *program) readAgain(first *ambassador.Server) {
 		}
 		return
 	}
+	p.taking.Lock()
+	defer p.taking.Unlock()
 	before := p.file.config()
 	sum := sha256.Sum256(doc)
 	if sum == before.sum {
@@ -129,7 +138,7 @@ func (p *program) readAgain(first *ambassador.Server) {
 		p.refuseDoc(sum, problems)
 		return
 	}
-	p.take(l)
+	p.takeFile(l)
 	restart := changedServer(first, &l.config.Server)
 	p.file.mu.Lock()
 	p.file.restart = restart

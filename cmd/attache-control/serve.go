@@ -38,6 +38,11 @@ type program struct {
 	health  *health
 	loads   *loads
 
+	// taking is held while what is served is replaced; base is the file's alone.
+	taking    sync.Mutex
+	base      *loaded
+	resources *resources // nil: the file alone
+
 	state   atomic.Int32 // a runState
 	file    fileState
 	catalog atomic.Pointer[discovery.Catalog]
@@ -89,7 +94,12 @@ func (p *program) run(ctx context.Context, l *loaded) error {
 	defer endLoop()
 	running.Go(func() { p.loop.Run(looping, p.server) })
 	defer p.release()
-	p.take(l)
+	p.takeFile(l)
+	stopFollowing, err := p.followResources(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopFollowing()
 
 	if p.webhook, err = p.serveWebhook(ctx); err != nil {
 		return err
@@ -100,7 +110,8 @@ func (p *program) run(ctx context.Context, l *loaded) error {
 		return err
 	}
 	defer status.close()
-	p.waitForSources(ctx, l.config)
+	p.resources.wait(ctx)
+	p.waitForSources(ctx, p.file.config().config)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -152,7 +163,14 @@ func inspectors(ids []string) func(string) error {
 	}
 }
 
-// take makes l what is served.
+// takeFile makes a content of the file what is served, and the resources with it.
+func (p *program) takeFile(l *loaded) {
+	p.base = l
+	p.take(p.withResources(l))
+	p.file.read()
+}
+
+// take makes l what is served. But for the first time, taking is held.
 func (p *program) take(l *loaded) {
 	before := p.file.config()
 	catalog, keys := p.catalog.Load(), p.keyring.Load()

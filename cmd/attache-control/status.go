@@ -23,6 +23,7 @@ type status struct {
 	Sets        []setStatus        `json:"sets"`
 	Secrets     []secretStatus     `json:"secrets"`
 	Ambassadors []ambassadorStatus `json:"ambassadors"`
+	Resources   []resourceStatus   `json:"resources,omitempty"`
 	Sidecars    []sidecarStatus    `json:"sidecars"`
 	Quarantine  []quarantineStatus `json:"quarantine"`
 	Loads       []loadStatus       `json:"loads"`
@@ -168,6 +169,7 @@ func (p *program) status() status {
 		Version: version, State: runState(p.state.Load()).String(), Started: p.started, Now: now,
 		Config: p.configStatus(), Services: p.services(now), Secrets: p.keyring.Load().status(), Totals: totals(p.server.Counts()),
 		Sidecars: sidecars(p.server.Clients()), Quarantine: quarantine(p.server.Quarantined()),
+		Resources: p.resourceStatus(),
 	}
 	s.Loads, s.LoadReports = p.loads.status()
 	loop, _ := p.loop.Status()

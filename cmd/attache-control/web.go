@@ -72,6 +72,7 @@ func (p *program) pages() http.Handler {
 		}
 		_, _ = w.Write([]byte(state.String() + "\n"))
 	})
+	mux.HandleFunc("GET /sidecars", p.sidecarCounts)
 	mux.HandleFunc("POST /approve", p.approve)
 	return knownHost(http.NewCrossOriginProtection().Handler(mux))
 }

@@ -224,14 +224,19 @@ config:
 	}
 	ready(1)
 	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
+	t.Run("ambassadors", func(t *testing.T) { chartAmbassadors(t, k, ns) })
 	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)
+	if _, err := k.Client.CoreV1().Services(ns).Get(t.Context(), "attache-peers", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
 	if _, err := k.Client.PolicyV1().PodDisruptionBudgets(ns).Get(t.Context(), "attache", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
 	run("rollback", "attache", "1", "--wait", "--timeout", "60s")
 	ready(1)
+	run("upgrade", "attache", chart, "-f", config, "--set", "crds.keep=false", "--wait", "--timeout", "60s")
 	run("uninstall", "attache", "--wait", "--timeout", "60s")
 	left := leftOf(t, k, ns)
 	if len(left) > 0 {
@@ -484,5 +489,7 @@ func leftOf(t *testing.T, k *real.Kube, ns string) (left []string) {
 	add("cron jobs", len(cron.Items), err)
 	secrets, err := c.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{})
 	add("secrets", len(secrets.Items), err)
+	text, err := c.Discovery().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Do(ctx).Raw()
+	add("definitions", strings.Count(string(text), "ambassadors.attache.dev"), err)
 	return left
 }

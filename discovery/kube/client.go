@@ -15,7 +15,7 @@ func connect(conf *Config) (kubernetes.Interface, error) {
 	if conf.Client != nil {
 		return conf.Client, nil
 	}
-	config, err := restConfig(conf)
+	config, err := conf.Connection()
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,9 @@ func connect(conf *Config) (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-func restConfig(conf *Config) (*rest.Config, error) {
+// Connection is how the API server is reached: as conf says, or else as a pod
+// does. Nothing is sent.
+func (conf *Config) Connection() (*rest.Config, error) {
 	switch {
 	case conf.REST != nil:
 		return conf.REST, nil

@@ -53,6 +53,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Several replicas: a Lease says who writes the status of Ambassadors, and a headless service where the others are. */ -}}
+{{- define "attache.several" -}}
+{{- if and .Values.ambassadors.enabled (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "attache.peers" -}}
+{{- printf "%s-peers" (include "attache.fullname" . | trunc 57 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- /* The injector's names: a service, a configuration and a secret of its own. */ -}}
 {{- define "attache.injector" -}}
 {{- printf "%s-injector" (include "attache.fullname" . | trunc 54 | trimSuffix "-") -}}

@@ -69,6 +69,8 @@ type Ambassador struct {
 	Clients  []Client `yaml:"clients" doc:"The kinds of client that are served: attache, envoy, grpc; without it, all that can do what a port asks for, attache always among them."`
 	Ports    []*Port  `yaml:"ports" doc:"The local ports that the application gets."`
 	Envoy    Raw      `yaml:"envoy" doc:"Envoy v3 resources to send as they are, beside those of the ports, to attache and Envoy."`
+
+	pods *pods // of a resource: in place of Sidecars
 }
 
 // Sidecars picks sidecars by what they say of themselves. Each text may have

@@ -40,7 +40,7 @@ func (g Group) String() string {
 // goroutine.
 func (c *Config) Select(node *corev3.Node, delta bool) (Group, bool) {
 	for _, a := range c.Ambassadors {
-		if !a.Sidecars.take(node) {
+		if !a.takes(node) {
 			continue
 		}
 		g := Group{Ambassador: a, Client: ClientOf(node)}
@@ -51,6 +51,13 @@ func (c *Config) Select(node *corev3.Node, delta bool) (Group, bool) {
 		return g, true
 	}
 	return Group{}, false
+}
+
+func (a *Ambassador) takes(node *corev3.Node) bool {
+	if a.pods != nil {
+		return a.pods.take(node)
+	}
+	return a.Sidecars.take(node)
 }
 
 // zoned says that a source of the ambassador may mean instances for zones, and
