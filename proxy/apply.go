@@ -87,7 +87,7 @@ func (a *update) serve(asked *config.Listener) {
 		a.renew(before)
 		return
 	}
-	if a.shut && (before == nil || before.closed || !sameSockets(before.asked, asked)) {
+	if a.closedFor(asked) && (before == nil || before.closed || !sameSockets(before.asked, asked)) {
 		return // it would have to be opened
 	}
 	var old []*room

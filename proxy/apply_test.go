@@ -286,7 +286,7 @@ func TestClosedListenersStayClosed(t *testing.T) {
 	if got := l.get(); got != "200 afalse" {
 		t.Fatal(got)
 	}
-	w.s.CloseListeners()
+	w.s.CloseListeners(Every)
 	for _, asked := range [][]*config.Listener{
 		{webListener("in", one, "t")},
 		{webListener("in", two, "t")},

@@ -1,9 +1,6 @@
 package proxy
 
-import (
-	"github.com/attache-mesh/attache/proxy/listener"
-	"github.com/attache-mesh/attache/proxy/loop"
-)
+import "github.com/attache-mesh/attache/proxy/listener"
 
 // Sockets are duplicates of all listening sockets, for the process that comes after;
 // with an error there may be some. Any goroutine.
@@ -29,8 +26,8 @@ func (s *Server) Sockets() (all []listener.Sockets, err error) {
 func (s *Server) HandOver() {
 	s.keepPaths(true)
 	s.draining.Store(true)
-	s.CloseListeners()
-	s.DrainRooms()
+	s.CloseListeners(Every)
+	s.DrainRooms(Every)
 }
 
 // TakeOver says that the process before has stopped accepting: what was inherited is
@@ -43,17 +40,4 @@ func (s *Server) keepPaths(keep bool) {
 	for _, l := range s.listeners {
 		l.KeepPaths(keep)
 	}
-}
-
-// Connections is how many downstream connections there are, those included that are
-// idle. Any goroutine.
-func (s *Server) Connections() int {
-	n := 0
-	rooms := s.rooms()
-	s.each(func(w *loop.Worker) {
-		for _, r := range rooms {
-			n += r.serves.Connections(w)
-		}
-	})
-	return n
 }

@@ -78,7 +78,9 @@ type Server struct {
 	buckets   buckets
 	desk      *demand.Desk
 	shut      bool // CloseListeners was called: none is opened any more
-	stopped   bool
+	// shutInbound: no listener is opened any more that faces others.
+	shutInbound bool
+	stopped     bool
 }
 
 // serving is a listener and what it was built from.

@@ -149,7 +149,7 @@ func TestApplyNamesAPortInUse(t *testing.T) {
 func TestDrain(t *testing.T) {
 	s, addr := serving1(t, asked(t, "one", backend(t, "a")))
 	ended := make(chan error, 1)
-	go func() { ended <- s.Drain(context.Background(), time.Second) }()
+	go func() { ended <- s.Drain(context.Background(), Every, time.Second) }()
 	for says := false; !says; { // as soon as the worker has been told, which Draining does not wait for
 		r, err := http.Get("http://" + addr + "/")
 		if err != nil {

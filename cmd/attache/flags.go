@@ -24,7 +24,9 @@ type flags struct {
 	concurrency            int
 	handshakes             int
 	drainSeconds           int
-	exitFile               string
+	exitFile, exitSocket   string
+	waitForAppSeconds      int
+	appGoneOnSignal        bool
 	allowUnsupported       bool
 	allowUnknownStatic     bool
 	adminAddressPath       string
@@ -77,6 +79,9 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 		"`number` of pieces of TLS handshakes that a worker does before it looks at its other connections")
 	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
 	text(&f.exitFile, "", "end when this `file` is there: the application says with it that its work is done, such as a Job's", "exit-file")
+	text(&f.exitSocket, "", "unix `socket` to make, on which the application says the same by POST /exit (attache exit)", "exit-socket")
+	set.IntVar(&f.waitForAppSeconds, "wait-for-app-s", 0, "`seconds` that the application goes on to be served after SIGTERM, before the drain begins; less if it says that it has ended")
+	set.BoolVar(&f.appGoneOnSignal, "app-gone-on-sigterm", false, "SIGTERM comes after the application's end, as to a native sidecar: end when nothing is in flight")
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")
 	set.BoolVar(&f.allowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields instead of refusing them")
 	set.BoolVar(&f.version, "version", false, "print the version")
@@ -135,6 +140,10 @@ func (f *flags) check(rest []string) error {
 		return fmt.Errorf("--config-cache-max-age %s: want 0 or more", f.configCacheMaxAge)
 	case f.maxConnectionAge < 0:
 		return fmt.Errorf("--xds-max-connection-age %s: want 0 or more", f.maxConnectionAge)
+	case f.waitForAppSeconds < 0:
+		return fmt.Errorf("--wait-for-app-s %d: want 0 or more", f.waitForAppSeconds)
+	case f.waitForAppSeconds > 0 && f.exitFile == "" && f.exitSocket == "":
+		return errors.New("--wait-for-app-s: the application needs a way to say that it has ended: give --exit-socket or --exit-file")
 	case f.drainSeconds < 0:
 		return fmt.Errorf("--drain-time-s %d: want 0 or more", f.drainSeconds)
 	}
@@ -154,6 +163,7 @@ func usage(out io.Writer, set *flag.FlagSet) {
 	fmt.Fprint(out, "attache -c FILE             serve what an Envoy v3 bootstrap says\n"+
 		"attache validate -c FILE    print every problem of the file; exit 0 or 1\n"+
 		"attache ready               ask a running one whether it is ready; exit 0 or 1\n"+
+		"attache exit                tell a running one that its application has ended\n"+
 		"attache inject -f FILE      print what a sidecar changes in the pods of a file\n\nFlags:\n")
 	listFlags(out, set)
 }

@@ -5,6 +5,7 @@
 //	attache -c envoy.yaml            serve
 //	attache validate -c envoy.yaml   print every problem of the file
 //	attache ready                    ask a running one whether it is ready
+//	attache exit                     tell a running one that its application has ended
 //	attache inject -f pod.yaml       print what a sidecar changes in the pods of a file
 package main
 
@@ -34,6 +35,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		switch args[0] {
 		case "ready":
 			return askReady(args[1:], stdout, stderr)
+		case "exit":
+			return sayGone(args[1:], stdout, stderr)
 		case "inject":
 			return injectFile(args[1:], stdin, stdout, stderr)
 		case "validate":

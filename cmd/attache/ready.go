@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,18 +18,8 @@ func askReady(args []string, stdout, stderr io.Writer) int {
 	set.SetOutput(io.Discard)
 	address := set.String("admin", "127.0.0.1:9901", "`address` of the admin server")
 	limit := set.Duration("timeout", time.Second, "`time` that it has to answer")
-	err := set.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stderr, "attache ready    ask a running attache whether it is ready; exit 0 or 1\n\nFlags:\n")
-		listFlags(stderr, set)
-		return exitOK
-	case err == nil && set.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "attache ready: %v\nRun 'attache ready --help' for the flags.\n", err)
-		return exitUsage
+	if code, done := parseCommand(set, args, "attache ready    ask a running attache whether it is ready", stderr); done {
+		return code
 	}
 	answer, err := ready(*address, *limit)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -39,9 +38,11 @@ type program struct {
 	failing    atomic.Bool // /healthcheck/fail
 	quit       func()      // asks for the end without a drain
 	drain      sync.Once
-	life       *lifecycle.Machine
-	admin      *adminServer
-	restart    *restart // nil: there is no hot restart
+	// drainInbound is drain of the listeners that face others.
+	drainInbound sync.Once
+	life         *lifecycle.Machine
+	admin        *adminServer
+	restart      *restart // nil: there is no hot restart
 }
 
 // serve runs until it is told to end: admin first, so that whoever waits for
@@ -98,7 +99,12 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return p.untilEnd(quitting, signals)
+	gone, stopGone, err := p.appGone()
+	if err != nil {
+		return err
+	}
+	defer stopGone()
+	return p.untilEnd(quitting, signals, gone)
 }
 
 // serveFile makes live what stands in the bootstrap file.
@@ -169,60 +175,4 @@ func (p *program) serveStatus(a *admin.Server) (stop func()) {
 		}
 	}()
 	return s.Close
-}
-
-// untilEnd waits for a signal, /quitquitquit or the exit file. SIGTERM and SIGINT
-// drain; a second one, or /quitquitquit, ends at once, and so does the exit file:
-// the application is gone, and nobody is left to drain for.
-func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal) error {
-	look, stop := p.exitFileLook()
-	defer stop()
-waiting:
-	for {
-		select {
-		case <-quitting.Done():
-			p.log.Info("told to quit")
-			return nil
-		case <-look:
-			if _, err := os.Stat(p.f.exitFile); err == nil {
-				p.log.Info("told to quit", "exit_file", p.f.exitFile)
-				return nil
-			}
-		case shutdown := <-p.restart.handedOver():
-			if p.stopClient != nil {
-				p.stopClient()
-			}
-			p.untilHandedOver(quitting.Done(), signals, shutdown)
-			p.log.Info("hot restart: another process has taken over", "connections_left", p.server.Connections())
-			return nil
-		case s := <-signals:
-			p.life.Go(lifecycle.Draining, "signal "+s.String(), 2*p.f.drainTime())
-			p.log.Info("draining", "signal", s.String(), "seconds", p.f.drainSeconds)
-			break waiting
-		}
-	}
-	if p.stopClient != nil {
-		p.stopClient() // no listener comes any more
-	}
-	go func() {
-		<-signals
-		p.quit()
-	}()
-	err := p.server.Drain(quitting, p.f.drainTime())
-	if errors.Is(err, context.Canceled) {
-		p.log.Info("told to quit while draining")
-		return nil
-	}
-	p.log.Info("drained", "connections_left", p.server.Active())
-	return err
-}
-
-// exitFileLook says when to look for the exit file: never, or twice a second. One
-// that is there from a run before counts: the work was done then already.
-func (p *program) exitFileLook() (<-chan time.Time, func()) {
-	if p.f.exitFile == "" {
-		return nil, func() {}
-	}
-	t := time.NewTicker(500 * time.Millisecond)
-	return t.C, t.Stop
 }

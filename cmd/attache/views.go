@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy"
 	"github.com/attache-mesh/attache/proxy/admin"
 	"github.com/attache-mesh/attache/proxy/stats"
 	"github.com/attache-mesh/attache/proxy/upstream"
@@ -22,6 +23,7 @@ func (p *program) views(b *bootstrap.Bootstrap) admin.Views {
 			Options: p.options(b),
 		},
 		State:      p.state,
+		Lifecycle:  p.lifecycleView,
 		Stats:      p.stats,
 		Clusters:   p.clusters,
 		Listeners:  p.listeners,
@@ -86,15 +88,20 @@ func (p *program) setLogLevel(name, level string) bool {
 	return true
 }
 
-// drainListeners is /drain_listeners: it returns at once.
+// drainListeners is /drain_listeners: it returns at once. The program does not end with
+// it, as in Envoy.
 func (p *program) drainListeners(d admin.Drain) {
+	which, once := proxy.Every, &p.drain
+	if d.InboundOnly {
+		which, once = proxy.Inbound, &p.drainInbound
+	}
 	switch {
 	case !d.Graceful:
-		go p.server.CloseListeners()
+		go p.server.CloseListeners(which)
 	case d.SkipExit:
-		p.drain.Do(func() { go p.server.DrainRooms() })
+		once.Do(func() { go p.server.DrainRooms(which) })
 	default:
-		p.drain.Do(func() { go func() { _ = p.server.Drain(context.Background(), p.f.drainTime()) }() })
+		once.Do(func() { go func() { _ = p.server.Drain(context.Background(), which, p.f.drainTime()) }() })
 	}
 }
 

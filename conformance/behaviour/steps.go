@@ -21,6 +21,7 @@ package behaviour
 //	sockets                   what was asked of the sockets that were opened (sockets.go)
 //	frames                    what hosts and clients were sent for the HTTP/2 connection itself
 //	warnings                  what was said of the configuration that is live
+//	stop inbound|every        listeners accept no more, as of /drain_listeners
 //	apply NAME                makes the part "config NAME" live
 //
 // What hosts saw is shown below the step in which they saw it.
@@ -33,6 +34,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/attache-mesh/attache/proxy"
 )
 
 // run takes one step and gives what was seen.
@@ -78,6 +81,12 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "apply":
 		err := w.apply(s.Later[rest])
 		return w.hostsSaw(), err
+	case "stop":
+		which := proxy.Every
+		if rest == "inbound" {
+			which = proxy.Inbound
+		}
+		return "", w.aside(func() error { w.server.CloseListeners(which); return nil })
 	case "tcp":
 		return w.talk(rest, st.args)
 	case "raw":

@@ -80,6 +80,7 @@ func (s *Server) table() []endpoint {
 		{path: "/healthcheck/ok", help: "cause the server to pass health checks", changes: true, serve: s.healthcheck(true)},
 		{path: "/help", help: "print out list of admin commands", serve: s.help},
 		{path: "/hot_restart_version", help: "print the hot restart compatibility version", serve: s.hotRestart},
+		{path: "/lifecycle", help: "where in its life the program is, why, and what it waits for", serve: s.lifecycle},
 		{path: "/listeners", help: "print listener info", params: []param{format}, serve: s.listeners},
 		{path: "/logging", help: "query/change logging levels", changes: true, serve: s.logging, params: []param{
 			{"paths", "change several loggers: <name1>:<level1>,<name2>:<level2>", nil},

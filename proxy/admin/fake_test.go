@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/lifecycle"
 	"github.com/attache-mesh/attache/proxy/stats"
 )
 
@@ -49,7 +50,14 @@ func newFake() (*fake, Views) {
 			Node:    Node{ID: "n1", Cluster: "shop", Zone: "z", Metadata: map[string]any{"role": "edge"}},
 			Options: map[string]any{"concurrency": 2, "config_path": "envoy.yaml", "mode": "Serve"},
 		},
-		State:      f.currentState,
+		State: f.currentState,
+		Lifecycle: func() lifecycle.View {
+			return lifecycle.View{
+				Step:     lifecycle.Step{State: lifecycle.Draining, Since: started.Add(time.Hour), Why: "signal terminated", Deadline: started.Add(time.Hour + 10*time.Second)},
+				WaitsFor: []string{"the application"},
+				Before:   []lifecycle.Step{{State: lifecycle.Starting, Since: started, Why: "the program was started"}},
+			}
+		},
 		Stats:      f.stats,
 		Clusters:   fakeClusters,
 		Listeners:  fakeListeners,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/lifecycle"
 	"github.com/attache-mesh/attache/proxy/stats"
 )
 
@@ -17,6 +18,8 @@ type Views struct {
 	About About
 	// State decides /ready.
 	State func() State
+	// Lifecycle is shown at /lifecycle.
+	Lifecycle func() lifecycle.View
 	// Stats sums all workers' counters.
 	Stats     func() []stats.Row
 	Clusters  func() []ClusterView

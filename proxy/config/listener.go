@@ -25,6 +25,9 @@ type Listener struct {
 	Keepalive   Keepalive
 	// Freebind allows binding to an address that is not there yet.
 	Freebind bool
+	// Inbound says that it faces others, and not the application: it stops first
+	// (traffic_direction INBOUND).
+	Inbound bool
 	// StatPrefix replaces the address in listener.<address>.* names.
 	StatPrefix string
 

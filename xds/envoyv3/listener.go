@@ -33,6 +33,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		Freebind:    m.GetFreebind().GetValue(),
 		StatPrefix:  m.GetStatPrefix(),
 		Metadata:    filterMetadata(m.GetMetadata()),
+		Inbound:     m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
 	}
 	switch {
 	case m.GetApiListener() != nil:

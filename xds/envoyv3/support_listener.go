@@ -16,9 +16,8 @@ func listenerTables() []table {
 			honoured: "use_original_dst name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
 				"bind_to_port deprecated_v1 internal_listener listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
-				"filter_chain_matcher access_log",
+				"filter_chain_matcher access_log traffic_direction",
 			noEffect: notes{
-				"traffic_direction": labelOnly,
 				"reuse_port":        "each worker always has its own socket",
 				"enable_reuse_port": "each worker always has its own socket",
 				"max_connections_to_accept_per_socket_event": "a worker bounds its turns by itself",
