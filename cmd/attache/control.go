@@ -43,20 +43,19 @@ func (p *program) follow(ctx context.Context) {
 		defer close(done)
 		select {
 		case <-p.client.Ready():
-			p.becomeReady()
+			p.becomeLive()
 		case <-ctx.Done():
 		}
 	}()
 	p.client.Run(ctx)
 }
 
-// becomeReady is said once, when everything needed is live.
-func (p *program) becomeReady() {
+// becomeLive is said once, when everything needed is live: then the process before is
+// taken over from, and what is required is waited for.
+func (p *program) becomeLive() {
 	if err := p.takeOver(); err != nil {
 		p.log.Error("admin server", "error", err)
 	}
-	p.life.Go(lifecycle.Ready, "everything that is configured is live", 0)
-	p.ready.Store(true)
 	settle()
 	listeners := 0
 	for range p.server.ListenerAddrs() {
@@ -64,4 +63,11 @@ func (p *program) becomeReady() {
 	}
 	p.log.Info("serving", "version", version, "workers", len(p.server.Workers()), "listeners", listeners,
 		"clusters", len(p.server.Clusters()), "after", time.Since(p.started).Round(time.Millisecond))
+	p.awaitRequired()
+}
+
+// becomeReady is said once, when nothing is waited for any more.
+func (p *program) becomeReady(why string) {
+	p.life.Go(lifecycle.Ready, why, 0)
+	p.ready.Store(true)
 }

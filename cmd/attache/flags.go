@@ -26,6 +26,7 @@ type flags struct {
 	drainSeconds           int
 	exitFile, exitSocket   string
 	waitForAppSeconds      int
+	require                []string // clusters
 	appGoneOnSignal        bool
 	allowUnsupported       bool
 	allowUnknownStatic     bool
@@ -80,6 +81,8 @@ func parseFlags(args []string, out io.Writer) (*flags, error) {
 	set.IntVar(&f.drainSeconds, "drain-time-s", 5, "`seconds` that listeners go on accepting after SIGTERM, and that requests in flight have after that")
 	text(&f.exitFile, "", "end when this `file` is there: the application says with it that its work is done, such as a Job's", "exit-file")
 	text(&f.exitSocket, "", "unix `socket` to make, on which the application says the same by POST /exit (attache exit)", "exit-socket")
+	set.Func("require", "not ready before a host of this `cluster` has answered once; may be given several times. A cluster says the same of itself by filter_metadata: {attache: {required: true}}",
+		func(name string) error { f.require = append(f.require, name); return nil })
 	set.IntVar(&f.waitForAppSeconds, "wait-for-app-s", 0, "`seconds` that the application goes on to be served after SIGTERM, before the drain begins; less if it says that it has ended")
 	set.BoolVar(&f.appGoneOnSignal, "app-gone-on-sigterm", false, "SIGTERM comes after the application's end, as to a native sidecar: end when nothing is in flight")
 	set.BoolVar(&f.allowUnsupported, "allow-unsupported", false, "warn about fields that are not supported instead of refusing them")

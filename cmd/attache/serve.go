@@ -41,6 +41,7 @@ type program struct {
 	// drainInbound is drain of the listeners that face others.
 	drainInbound sync.Once
 	life         *lifecycle.Machine
+	ending       context.Context // of whoever waits for something outside
 	admin        *adminServer
 	restart      *restart // nil: there is no hot restart
 }
@@ -56,8 +57,9 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 
 	quitting, quit := context.WithCancel(context.Background())
 	defer quit()
-	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt, life: lifecycle.New(time.Now)}
+	p := &program{f: f, log: log, level: level, started: time.Now(), quit: quit, unbuilt: b.Unbuilt, life: lifecycle.New(time.Now), ending: quitting}
 	go lean(quitting, p.ready.Load)
+	p.life.WaitFor(func() []string { return []string{"the configuration to be live"} })
 	if err := p.render(b); err != nil {
 		return err
 	}
@@ -93,6 +95,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 	if p.client == nil {
 		err = p.serveFile(b)
 	} else {
+		p.life.WaitFor(func() []string { return []string{"the configuration of the control plane to be live"} })
 		p.stopClient = sync.OnceFunc(p.startClient())
 		defer p.stopClient()
 	}
@@ -116,7 +119,7 @@ func (p *program) serveFile(b *bootstrap.Bootstrap) error {
 	if err := p.server.Apply(snapshot); err != nil {
 		return err
 	}
-	p.becomeReady()
+	p.becomeLive()
 	return nil
 }
 

@@ -17,7 +17,13 @@ import (
 
 func (s *Server) ready(*fasthttp.Args) answer {
 	state := s.views.State()
-	a := ok(state.String() + "\n")
+	text := state.String() + "\n"
+	if state == Initializing { // beyond Envoy: why
+		for _, what := range s.views.Lifecycle().WaitsFor {
+			text += "waits for " + what + "\n"
+		}
+	}
+	a := ok(text)
 	if state != Live {
 		a.status = fasthttp.StatusServiceUnavailable
 	}

@@ -79,6 +79,10 @@ type Cluster struct {
 	LoadMetrics []string
 	// Metadata of the cluster, for access logs and expressions; nil: none.
 	Metadata FilterMetadata
+	// Required says that the program is not ready before a host of the cluster has
+	// answered once; RoundTrip is how it is asked, nil: as its clients do.
+	Required  bool
+	RoundTrip *HealthCheck
 	// DNS is read for DiscoveryStrictDNS and DiscoveryLogicalDNS.
 	DNS DNS
 	// OriginalDst is read for DiscoveryOriginalDst.

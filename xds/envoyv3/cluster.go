@@ -37,6 +37,7 @@ func (d *decoder) cluster(p path, m *clusterv3.Cluster) *config.Cluster {
 	}
 	d.foreign = false
 	c.Metadata = filterMetadata(m.GetMetadata())
+	d.attacheMetadata(p.dot("metadata").dot("filter_metadata"), c)
 	d.required(p.dot("name"), c.Name)
 	c.UpstreamTransport = d.hostTransport(p.dot("transport_socket"), m.GetTransportSocket())
 	d.transportMatches(p, m, c)

@@ -34,6 +34,11 @@ const (
 // Bad reports whether the host has failed.
 func (r Result) Bad() bool { return r > Degraded }
 
+// String says it in words.
+func (r Result) String() string {
+	return [...]string{"answers", "answers, and wants to be asked only in need", "says that it is not fit", "says that it is not fit yet", "cannot be asked", "does not answer in time", "was found not fit"}[r]
+}
+
 // network reports whether the host could not be asked.
 func (r Result) network() bool { return r == Broken || r == TimedOut }
 
