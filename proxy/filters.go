@@ -46,18 +46,33 @@ import (
 	"github.com/attache-mesh/attache/proxy/upstream"
 )
 
-// chains compiles the filters of a connection manager.
-func (a *update) chains(h *config.HTTP) (c httpproxy.Chains, err error) {
+// compiled is a connection manager, and its filters; of none nothing.
+type compiled struct {
+	asked  *config.HTTP
+	chains httpproxy.Chains
+}
+
+// chains compiles the filters of a connection manager; those that before has stay.
+func (a *update) chains(h *config.HTTP, before compiled) (c httpproxy.Chains, err error) {
 	env := a.filterEnv("http." + h.StatPrefix + ".")
-	if c.Main, err = chain(h.Filters, env); err != nil {
+	old := before.asked
+	if old == nil {
+		old = &config.HTTP{}
+	}
+	if c.Main, err = chainAfter(h.Filters, env, old.Filters, before.chains.Main); err != nil {
 		return c, err
 	}
-	if c.Tries, err = chain(h.TryFilters, env); err != nil {
+	if c.Tries, err = chainAfter(h.TryFilters, env, old.TryFilters, before.chains.Tries); err != nil {
 		return c, err
 	}
-	for _, u := range h.UpgradeFilters {
+	for i, u := range h.UpgradeFilters {
 		own := httpproxy.UpgradeChain{Type: u.Type}
-		if own.Chain, err = chain(u.Filters, env); err != nil {
+		var were []config.HTTPFilter
+		var was *filter.Chain
+		if i < len(before.chains.Upgrades) {
+			were, was = old.UpgradeFilters[i].Filters, before.chains.Upgrades[i].Chain
+		}
+		if own.Chain, err = chainAfter(u.Filters, env, were, was); err != nil {
 			return c, err
 		}
 		c.Upgrades = append(c.Upgrades, own)
@@ -91,9 +106,20 @@ func (a *update) filtersOf(before *upstream.Cluster, asked *config.Cluster) (any
 }
 
 func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
+	return chainAfter(filters, env, nil, nil)
+}
+
+// chainAfter compiles filters; those stay that are the same at the same place of the chain
+// before, was, which was compiled from were.
+func chainAfter(filters []config.HTTPFilter, env filter.Env, were []config.HTTPFilter, was *filter.Chain) (*filter.Chain, error) {
 	var places []filter.Place
 	group := &compress.Group{}
 	for i := range filters {
+		if p, ok := was.Place(i); ok && were[i].Config == filters[i].Config && were[i].Name == filters[i].Name {
+			p.Disabled = filters[i].Disabled
+			places = append(places, p)
+			continue
+		}
 		p, err := place(&filters[i], env, group)
 		if err != nil {
 			return nil, fmt.Errorf("filter %s: %w", filters[i].Name, err)
@@ -107,6 +133,8 @@ func chain(filters []config.HTTPFilter, env filter.Env) (*filter.Chain, error) {
 func place(c *config.HTTPFilter, env filter.Env, group *compress.Group) (p filter.Place, err error) {
 	p.Name, p.Disabled = c.Name, c.Disabled
 	switch cfg := c.Config.(type) {
+	case *config.NoFilterConfig:
+		p.Filter = filter.Unconfigured{}
 	case *config.AdaptiveConcurrency:
 		p.Filter = adaptive.New(cfg, env)
 	case *config.AdmissionControl:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/httpproxy"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/match/tree"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
@@ -29,13 +30,18 @@ type swap struct {
 	room   *room
 	routes *routes
 	asked  config.Handler
+	chains *httpproxy.Chains // nil: its filters stay
 }
 
 // commit gives the rooms that stay their new tables.
 func (p *plan) commit() {
 	for _, s := range p.swaps {
 		s.room.asked = s.asked
-		s.room.take(s.routes)
+		if s.chains != nil {
+			s.room.refilter(*s.chains, s.routes)
+		} else {
+			s.room.take(s.routes)
+		}
 	}
 }
 
@@ -111,7 +117,7 @@ func (a *update) chain(p *plan, asked *config.Listener, key string, c *config.Fi
 // for its routes; else it builds one. secure says that clients come over TLS.
 func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *streaminfo.Place, old *room) (*room, error) {
 	h := c.Handler
-	if old == nil || old.secure != secure || !reflect.DeepEqual(old.before, c.Filters) || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButRoutes(old.asked, h) {
+	if old == nil || old.secure != secure || !reflect.DeepEqual(old.before, c.Filters) || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButFilters(old.asked, h) {
 		p.rebuilt = true
 		return a.filteredRoom(c, secure, place)
 	}
@@ -120,7 +126,15 @@ func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *str
 		if err != nil {
 			return nil, err
 		}
-		p.swaps = append(p.swaps, swap{old, t, h})
+		s := swap{room: old, routes: t, asked: h}
+		if !sameButRoutes(old.asked, h) {
+			c, err := a.chains(h, compiled{old.asked.(*config.HTTP), old.chains})
+			if err != nil {
+				return nil, err
+			}
+			s.chains = &c
+		}
+		p.swaps = append(p.swaps, s)
 	}
 	return old, nil
 }
@@ -137,6 +151,16 @@ func sameButRoutes(a, b config.Handler) bool {
 		return reflect.DeepEqual(a, b)
 	}
 	return reflect.DeepEqual(bare(x), bare(y))
+}
+
+// sameButFilters is sameButRoutes with no more than what filters have by discovery.
+func sameButFilters(a, b config.Handler) bool {
+	if sameButRoutes(a, b) {
+		return true
+	}
+	x, isHTTP := a.(*config.HTTP)
+	y, too := b.(*config.HTTP)
+	return isHTTP && too && sameButRoutes(x.WithoutDiscovered(), y.WithoutDiscovered())
 }
 
 // bare is h without its routes.

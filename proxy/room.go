@@ -35,6 +35,7 @@ type room struct {
 	asked    config.Handler
 	clusters map[string]*upstream.Cluster // that it points to by itself
 	routes   *routes                      // of an HTTP room
+	chains   httpproxy.Chains             // of an HTTP room
 	secure   bool                         // behind TLS
 	place    *streaminfo.Place            // where its clients come in
 	logs     *accesslog.Log
@@ -60,6 +61,13 @@ func (r *room) take(t *routes) {
 	}
 }
 
+// refilter gives it other filters, and a table.
+func (r *room) refilter(c httpproxy.Chains, t *routes) {
+	r.routes = t
+	r.chains = c
+	r.serves.(*httpproxy.Room).Refilter(c, t.table)
+}
+
 // filteredRoom builds what serves a filter chain, and the filters before that.
 func (a *update) filteredRoom(c *config.FilterChain, secure bool, place *streaminfo.Place) (*room, error) {
 	r, err := a.room(c.Handler, secure, place)
@@ -82,10 +90,11 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		if r.routes, err = a.routesOf(h, nil); err != nil {
 			return nil, err
 		}
-		chains, err := a.chains(h)
+		chains, err := a.chains(h, compiled{})
 		if err != nil {
 			return nil, err
 		}
+		r.chains = chains
 		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
 			return nil, err
 		}

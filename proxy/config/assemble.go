@@ -20,7 +20,7 @@ import (
 //
 // A cluster is pending until there are Endpoints of its EDSName, and every
 // Collection that those name; a listener, until its route table stands; both,
-// until their secrets are there; a listener or route table, while it names a
+// until their secrets are there; a listener, until the configurations of its filters are; a listener or route table, while it names a
 // cluster that is pending and has no predecessor. Whoever has waited long
 // enough for endpoints gives empty ones, and for a secret one that is Missing.
 func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Problem) {
@@ -33,9 +33,12 @@ func Assemble(previous *Snapshot, now Resources) (*Snapshot, []Pending, []Proble
 		s: &Snapshot{
 			listeners: make(map[string]*standing[Listener], len(now.Listeners)),
 			tables:    make(map[string]*standing[RouteTable], len(now.RouteTables)),
+
+			extensions: map[string]*Extension{}, filled: map[string]*filled{},
 		},
 	}
 	a.secrets = byName(a, now.Secrets, "secret", func(s *Secret) string { return s.Key })
+	a.extensions = byName(a, now.Extensions, "extension", func(e *Extension) string { return e.Name })
 	if previous.from.same(&now) {
 		a.s.Clusters, a.s.clusters, a.s.from = previous.Clusters, previous.clusters, previous.from
 	} else {
@@ -56,11 +59,12 @@ type assembly struct {
 	s       *Snapshot
 	waiting map[string]bool // clusters that are pending and have no predecessor
 	// What clusters are put together from.
-	endpoints map[string]*Endpoints
-	lists     map[string]*Collection
-	secrets   map[string]*Secret // by key
-	mistaken  map[*Secret]bool   // those that were refused for their kind
-	entries   uint64             // of hash tables, all clusters together
+	endpoints  map[string]*Endpoints
+	lists      map[string]*Collection
+	secrets    map[string]*Secret // by key
+	mistaken   map[*Secret]bool   // those that were refused for their kind
+	extensions map[string]*Extension
+	entries    uint64 // of hash tables, all clusters together
 	// Scopes by key; unscoped says that it is not known which there are, lacking that
 	// a new one has no table yet.
 	keys              map[string]*Scope

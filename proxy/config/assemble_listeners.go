@@ -30,6 +30,17 @@ func (a *assembly) addListeners(listeners []*Listener) {
 
 // listener gives what stands for l: itself, its predecessor, or nothing.
 func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[Address]string) *standing[Listener] {
+	full := a.fill(l)
+	if full == nil {
+		if old != nil {
+			a.s.filled[l.Name] = a.before.filled[l.Name]
+			if taken(old.value, addresses) == "" {
+				return old
+			}
+		}
+		return nil
+	}
+	l = full
 	unchanged := old != nil && same(old.value, l)
 	st := old
 	if !unchanged {

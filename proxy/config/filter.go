@@ -9,6 +9,9 @@ type HTTPFilter struct {
 	Disabled bool
 	// Config is a pointer to the value of its kind: *Buffer, *CORS and so on.
 	Config any
+	// Discovery is where Config comes from; nil: it stands here. What a snapshot holds has
+	// both.
+	Discovery *FilterDiscovery
 }
 
 // UpgradeFilters are the filters that requests for one protocol pass instead of

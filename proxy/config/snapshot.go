@@ -23,6 +23,8 @@ type Resources struct {
 	Secrets     []*Secret     // those that contexts name, by SDS, static or their own
 	// Scopes are those of SRDS; nil until it is known which there are.
 	Scopes []*Scope
+	// Extensions are those that filters name.
+	Extensions []*Extension
 }
 
 // Snapshot is closed: every cluster and route table that must be there for a
@@ -47,6 +49,9 @@ type Snapshot struct {
 	secrets   map[string]*Secret // by key
 	materials map[*TLS]*Material
 	from      *origin
+
+	extensions map[string]*Extension // that stand
+	filled     map[string]*filled    // listeners with filters by discovery
 }
 
 // origin is what the clusters of a snapshot were put together from, each list in its
@@ -118,7 +123,7 @@ func (s *Snapshot) Routes(h *HTTP) *RouteTable {
 // Problem is why a resource was refused. Its predecessor, if there is one,
 // stays.
 type Problem struct {
-	Resource string // "listener x", "cluster y", "route table z", "endpoints w", "collection v", "secret u"
+	Resource string // "listener x", "cluster y", "route table z", "endpoints w", "collection v", "secret u", "extension t"
 	Text     string
 }
 
@@ -137,4 +142,5 @@ func listenerName(name string) string  { return "listener " + name }
 func clusterName(name string) string   { return "cluster " + name }
 func tableName(name string) string     { return "route table " + name }
 func endpointsName(name string) string { return "endpoints " + name }
+func extensionName(name string) string { return "extension " + name }
 func listName(name string) string      { return "collection " + name }

@@ -39,6 +39,13 @@ type Filter interface {
 	Serve(r *Request)
 }
 
+// Unconfigured is a filter whose configuration has not come: what it sees is answered 500
+// (Envoy common/http/filter_chain_helper.h, MissingConfigFilter).
+type Unconfigured struct{}
+
+// Serve answers.
+func (Unconfigured) Serve(r *Request) { r.Reply(&Reply{Outcome: outcome.NoFilterConfig}) }
+
 // Answerer is a Filter that works on answers even if it has not seen their
 // requests: Envoy shows an answer that a filter makes to all filters, those
 // behind that one included (FilterManager::commonEncodePrefix), and so it does
@@ -141,6 +148,26 @@ func NewChain(places []Place) *Chain {
 
 // Unbound is the chain where no route says anything of its filters.
 func (c *Chain) Unbound() *Bound { return c.unbound }
+
+// Place gives place i, as it was compiled; false if there is none. nil has none.
+func (c *Chain) Place(i int) (Place, bool) {
+	if c == nil || i >= len(c.places) {
+		return Place{}, false
+	}
+	return c.places[i], true
+}
+
+// Counters yields the filters that have statistics; nil has none.
+func (c *Chain) Counters(yield func(Counter) bool) {
+	if c == nil {
+		return
+	}
+	for i := range c.places {
+		if f, ok := c.places[i].Filter.(Counter); ok && !yield(f) {
+			return
+		}
+	}
+}
 
 // Needs is what is to be noted of requests for the chain's filters; nil needs nothing.
 func (c *Chain) Needs() format.Needs {

@@ -3,6 +3,8 @@ package httpproxy
 // A room's filters: which chain a request passes, and what its table says of it.
 
 import (
+	"slices"
+
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/format"
@@ -51,6 +53,15 @@ func (c *Chains) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	}
 }
 
+// counters are the filters that have statistics.
+func (c *Chains) counters() (all []filter.Counter) {
+	all = slices.AppendSeq(all, c.Main.Counters)
+	for i := range c.Upgrades {
+		all = slices.AppendSeq(all, c.Upgrades[i].Chain.Counters)
+	}
+	return slices.AppendSeq(all, c.Tries.Counters)
+}
+
 // served is what a request follows: a table, and the room's filters as the table
 // has them. Immutable.
 type served struct {
@@ -59,6 +70,7 @@ type served struct {
 	tries    *filter.Bound // of attempts; nil: none
 	upgrades []upgradeFilters
 	scopes   map[string]*served // by key, of a table that has scopes
+	needs    format.Needs       // of the filters
 }
 
 // scoped is what a request of a table with scopes follows.
@@ -78,7 +90,7 @@ type upgradeFilters struct {
 }
 
 func (c *Chains) bind(t *Table) *served {
-	s := &served{Table: t}
+	s := &served{Table: t, needs: c.needs()}
 	if t == nil {
 		return s
 	}

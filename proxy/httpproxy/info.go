@@ -107,7 +107,7 @@ func (x *exchange) noteConnected() {
 	if x.up.s != nil {
 		u.Protocol = streaminfo.HTTP2
 	}
-	needs := x.here.room.needs | x.target.Needs
+	needs := x.here.room.needs | x.target.Needs | x.served.needs
 	if needs == 0 {
 		return // nobody asks for what costs more
 	}

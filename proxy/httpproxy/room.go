@@ -16,6 +16,7 @@
 package httpproxy
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,9 @@ type Room struct {
 	status    *proxyStatus // nil: no proxy-status
 	needs     format.Needs // what is looked at of every request when it has ended
 
+	chains atomic.Pointer[Chains]
+	past   atomic.Pointer[[]filter.Counter] // that were there before
+
 	local []local // by worker ID; each is its worker's
 }
 
@@ -91,8 +95,10 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 		r.deaf = append(r.deaf, route.CompileText(&cfg.IgnoreUpgrades[i]))
 	}
 	r.status = newProxyStatus(cfg.ProxyStatus)
+	r.chains.Store(&env.Chains)
+	r.past.Store(&[]filter.Counter{})
 	r.Use(table)
-	r.needs = env.Logs.Needs() | env.UpstreamLogs.Needs() | env.Chains.needs()
+	r.needs = env.Logs.Needs() | env.UpstreamLogs.Needs()
 	if cfg.LocalReplies != nil {
 		r.replies = compileReplies(cfg.LocalReplies)
 		r.needs |= r.replies.needs
@@ -111,7 +117,25 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 
 // Use makes the requests that come from now on follow another table; those in
 // progress keep theirs. Any goroutine.
-func (r *Room) Use(table *Table) { r.table.Store(r.env.Chains.bind(table)) }
+func (r *Room) Use(table *Table) { r.table.Store(r.chains.Load().bind(table)) }
+
+// Refilter makes them pass other filters, and follow a table; those in progress keep what they
+// have. Any goroutine, one at a time.
+func (r *Room) Refilter(c Chains, table *Table) {
+	past, stay := slices.Clone(*r.past.Load()), c.counters()
+	for _, f := range r.chains.Load().counters() {
+		if !slices.Contains(stay, f) {
+			past = append(past, f)
+		}
+	}
+	past = past[max(len(past)-maxPast, 0):]
+	r.past.Store(&past)
+	r.chains.Store(&c)
+	r.Use(table)
+}
+
+// maxPast is of how many filters that are gone the statistics are still shown.
+const maxPast = 16
 
 func limitsOf(cfg *config.HTTP) http1.Limits {
 	l := http1.DefaultLimits()

@@ -70,7 +70,10 @@ func (r *Room) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"passthrough_internal_redirect_no_route", c.Redirects.NoRoute)
 	yield(p+"passthrough_internal_redirect_predicate", c.Redirects.Predicate)
 	yield(p+"upstream_cx_unsolicited_bytes", c.UpstreamExtra)
-	r.env.Chains.Stats(w, yield)
+	for _, c := range *r.past.Load() {
+		c.Stats(w, yield)
+	}
+	r.chains.Load().Stats(w, yield)
 }
 
 // Counters gives what a worker counted. Worker only.

@@ -57,6 +57,7 @@ const (
 	InvalidHeader                 // IH: a header that is checked strictly has no value that it can have
 	Dropped                       // DO: the cluster has a part of its requests refused
 	DropAll                       // UDO: it has all of them refused
+	NoFilterConfig                // NFCF: the configuration of a filter has not come
 	count
 )
 

@@ -89,6 +89,7 @@ var entries = [count]entry{
 	OriginUnknown:         {"rejecting_because_detection_failed", "", 403, "", ""},
 	InvalidHeader:         {"request_headers_failed_strict_check", "IH", 400, "", ""},
 	Dropped:               {"drop_overload", "DO", 503, "drop overload", ""},
+	NoFilterConfig:        {"filter_config_missing", "NFCF", 500, "", ""}, // Envoy gives no details
 	DropAll:               {"unconditional_drop_overload", "UDO", 503, "unconditional drop overload", ""},
 	UpstreamStreamTooLong: {"upstream_max_stream_duration_reached", "UMSDR", 504, "upstream max stream duration reached", "SERVER_ERROR timeout"},
 }

@@ -61,6 +61,9 @@ func (b *Bootstrap) NeedsClient() bool {
 		for range l.DemandSources {
 			return true
 		}
+		for range l.Discoveries {
+			return true
+		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && (h.Scopes == nil || h.Scopes.Inline == nil) {
 				return true
@@ -205,6 +208,9 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 		}
 		for s := range l.DemandSources {
 			yield(listenerPath(b.static.listeners[i]), s)
+		}
+		for d := range l.Discoveries {
+			yield(listenerPath(b.static.listeners[i])+": filter "+d.Name, &d.Source)
 		}
 		for h := range l.Handlers {
 			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {

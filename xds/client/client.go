@@ -114,6 +114,8 @@ type Client struct {
 	troubles map[string]string
 	started  time.Time
 	isReady  bool
+	// standIns names the configurations of filters that nobody waits for.
+	standIns map[string]bool
 	count    counts
 }
 

@@ -238,10 +238,15 @@ func readSecret(r *reading) (string, any) {
 	return keyLike(r.name, m.GetName()), s
 }
 
-// readExtension keeps nothing but the name: its users come with filters; till
-// then nothing subscribes to them.
+// readExtension reads the configuration of a filter.
 func readExtension(r *reading) (string, any) {
 	m := &corev3.TypedExtensionConfig{}
-	r.parse(m)
-	return m.GetName(), nil
+	if r.parse(m); r.problems != nil {
+		return "", nil
+	}
+	o := r.options
+	o.ReadFile = secretfile.Read
+	e, problems := envoyv3.Extension("", m, o)
+	r.problems = problems
+	return m.GetName(), e
 }

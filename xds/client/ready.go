@@ -22,7 +22,7 @@ func (c *Client) may(k kind) bool {
 		return true
 	case sds, cds, eds, leds:
 		return c.complete(rtds)
-	case lds, srds, rds, vhds: // but for secrets: a static listener may wait for one, and holds up no other
+	case lds, srds, rds, vhds, ecds: // but for secrets: a static listener may wait for one, and holds up no other
 		return c.complete(rtds) && c.complete(cds) && c.complete(eds) && c.complete(leds)
 	}
 	return false
@@ -36,7 +36,7 @@ func (c *Client) complete(k kind) bool {
 		return c.sourceOf(k).Kind == config.SourceInline || s.answered || s.timedOut
 	}
 	for _, e := range s.named {
-		if e.wanted && e.now == nil && !e.timedOut {
+		if e.wanted && e.now == nil && !e.timedOut && !(k == ecds && (e.refused != nil || c.standIns[e.name])) {
 			return false
 		}
 	}
@@ -79,7 +79,7 @@ func (c *Client) expire(now time.Time) (some bool) {
 func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Before(deadline) }
 
 // giveUp ends the wait for a resource: endpoints are taken to be none, a route
-// table to be empty, a secret to be missing. But not where that would replace what is in use.
+// table to be empty, a secret or a filter's configuration to be missing. But not where that would replace what is in use.
 func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 	e.timedOut, e.deadline = true, time.Time{}
 	e.figures.timeouts++
@@ -95,6 +95,8 @@ func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 		e.empty = &config.RouteTable{Name: e.name}
 	case sds:
 		e.empty = &config.Secret{Key: e.name, Name: wireName(sds, e.name), Missing: true}
+	case ecds:
+		e.empty = &config.Extension{Name: e.name, Missing: true}
 	default:
 		return false
 	}
@@ -139,7 +141,7 @@ func (c *Client) becomeReady() {
 }
 
 func (c *Client) allComplete() bool {
-	for _, k := range []kind{rtds, sds, cds, eds, leds, lds, srds, rds} {
+	for _, k := range []kind{rtds, sds, cds, eds, leds, lds, srds, rds, ecds} {
 		if !c.may(k) || !c.complete(k) {
 			return false
 		}

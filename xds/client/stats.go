@@ -30,7 +30,7 @@ func (c *Client) Stats(sum *stats.Sum) {
 	now := time.Now()
 	c.controlPlaneStats(sum, now)
 	c.cacheStats(sum, now)
-	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", srds: "xds.srds", rds: "xds.rds", sds: "xds.sds"} {
+	for k, scope := range map[kind]string{cds: "cluster_manager.cds", lds: "listener_manager.lds", rtds: "runtime.rtds", eds: "xds.eds", leds: "xds.leds", srds: "xds.srds", rds: "xds.rds", sds: "xds.sds", ecds: "xds.ecds"} {
 		s := &c.world[k]
 		if s.asked || len(s.entries) > 0 || s.figures.attempt > 0 {
 			f := s.figures
@@ -133,6 +133,12 @@ func (c *Client) resourceStats(sum *stats.Sum) {
 				sum.Add(scope+".assignment_stale", stats.Counter, e.stale.times)
 			}
 		}
+	}
+	for name, e := range c.world[ecds].entries {
+		scope := "extension_config_discovery.http_filter." + stats.Clean(name)
+		e.add(sum, scope)
+		sum.Add(scope+".config_reload", stats.Counter, e.figures.success)
+		sum.Add(scope+".config_fail", stats.Counter, e.figures.rejected+e.figures.timeouts)
 	}
 	for _, l := range c.snapshot.Listeners {
 		for h := range l.Handlers {

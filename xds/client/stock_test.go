@@ -23,6 +23,7 @@ import (
 	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	extensionservice "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
@@ -96,6 +97,7 @@ func stockOf(t *testing.T, address string, ads bool) *stock {
 	routeservice.RegisterScopedRoutesDiscoveryServiceServer(s.grpc, x)
 	runtimeservice.RegisterRuntimeDiscoveryServiceServer(s.grpc, x)
 	secretservice.RegisterSecretDiscoveryServiceServer(s.grpc, x)
+	extensionservice.RegisterExtensionConfigDiscoveryServiceServer(s.grpc, x)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

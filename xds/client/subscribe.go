@@ -19,6 +19,8 @@ type naming struct {
 	own map[string]*config.SecretSpec // secrets that do not come by SDS
 	// scopes are those of the first connection manager that has them by SRDS.
 	scopes *config.Scopes
+	// standIns: whether all that name a filter's configuration do without until it comes.
+	standIns map[string]bool
 }
 
 func (n *naming) add(k kind, name string, s *config.Source) {
@@ -42,6 +44,15 @@ func (n *naming) addCluster(by *Client, c *config.Cluster) {
 func (n *naming) addListener(by *Client, l *config.Listener) {
 	for r := range l.SecretRefs {
 		n.addSecret(by, r)
+	}
+	for d := range l.Discoveries {
+		n.add(ecds, d.Name, &d.Source)
+		if n.standIns == nil {
+			n.standIns = map[string]bool{}
+		}
+		if others, known := n.standIns[d.Name]; !known || others {
+			n.standIns[d.Name] = d.AtOnce
+		}
 	}
 	for h := range l.Handlers {
 		h, ok := h.(*config.HTTP)
@@ -148,6 +159,7 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 	}
 	n := c.named()
 	c.useScopes(n.scopes)
+	c.standIns = n.standIns
 	for k := range kindCount { // in this order: whether lds may be asked for depends on eds
 		if !c.may(k) {
 			continue

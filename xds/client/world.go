@@ -218,6 +218,7 @@ func (c *Client) take(f *feed, k kind, u *protocol.Update, now time.Time) *taken
 			t.good[v.name] = v
 		}
 	}
+	t.changed = k == ecds && len(t.bad) > 0 // who waits for one goes on without it
 	for _, v := range t.good {
 		// Of a refused response in state of the world, what says nothing new keeps
 		// the version that was accepted.
@@ -324,7 +325,20 @@ func (c *Client) resources() config.Resources {
 	}
 	collect(&c.world[lds], &now.Listeners)
 	now.Secrets = c.secrets()
+	now.Extensions = c.extensions()
 	return now
+}
+
+// extensions are those that there are, and those that are waited for no more, as their time is
+// over or what came was refused (FilterConfigSubscription::onConfigUpdateFailed).
+func (c *Client) extensions() (all []*config.Extension) {
+	collect(&c.world[ecds], &all)
+	for _, e := range c.world[ecds].sorted() {
+		if e.now == nil && e.empty == nil && e.refused != nil {
+			all = append(all, &config.Extension{Name: e.name, Missing: true})
+		}
+	}
+	return all
 }
 
 func collect[T any](s *shelf, to *[]*T) {

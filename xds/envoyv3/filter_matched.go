@@ -20,10 +20,11 @@ func matchedTables() []table {
 		{of: &matchingv3.ExtensionWithMatcher{}, honoured: "matcher xds_matcher extension_config", strict: true},
 		{of: &matchingv3.ExtensionWithMatcherPerRoute{}, honoured: "xds_matcher", strict: true},
 		{of: &compositev3.Composite{}, honoured: "named_filter_chains", strict: true},
+		{of: &compositev3.DynamicConfig{}, honoured: "name config_discovery", strict: true},
 		{of: &compositev3.FilterChainConfiguration{}, honoured: "typed_config", strict: true},
 		{
 			of: &compositev3.ExecuteFilterAction{}, honoured: "typed_config filter_chain filter_chain_name sample_percent", strict: true,
-			never: notes{"dynamic_config": hintECDS},
+			partly: notes{"dynamic_config": "in a listener's filters, not in what a route says of them"},
 		},
 		{of: &actionv3.SkipFilter{}},
 	}
@@ -106,9 +107,21 @@ func (d *decoder) execute(p path, m *compositev3.ExecuteFilterAction, composite 
 			a.Filters = append(a.Filters, d.delegated(p.dot("filter_chain_name").at(i), f)...)
 		}
 	}
-	if said != 1 && m.GetDynamicConfig() == nil {
-		d.refuse(p, "one of typed_config, filter_chain and filter_chain_name is required")
+	if m.GetDynamicConfig() != nil {
+		said++
+		a.Filters = append(a.Filters, d.dynamic(p.dot("dynamic_config"), m.GetDynamicConfig(), composite == nil))
 	}
+	if said != 1 {
+		d.refuse(p, "one of typed_config, dynamic_config, filter_chain and filter_chain_name is required")
+	}
+}
+
+// dynamic reads a filter that comes by discovery.
+func (d *decoder) dynamic(p path, m *compositev3.DynamicConfig, ofRoute bool) config.HTTPFilter {
+	if ofRoute {
+		d.never(p, "in what a route says of a filter: give typed_config")
+	}
+	return config.HTTPFilter{Name: m.GetName(), Discovery: d.discovered(p.dot("config_discovery"), m.GetName(), m.GetConfigDiscovery())}
 }
 
 // delegated reads one filter.

@@ -65,7 +65,8 @@ func (d *decoder) routerFilters(p path, filters []*hcmv3.HttpFilter) []config.HT
 func (d *decoder) upstreamFilters(p path, filters []*hcmv3.HttpFilter, sort, hint string) (all []config.HTTPFilter) {
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {
-			continue // the walk has refused it
+			d.never(p.at(i).dot("config_discovery"), "give typed_config: the filters that each attempt passes stand where they are used")
+			continue
 		}
 		typeName, _, _ := unwrap(f.GetTypedConfig())
 		pc := p.at(i).dot("typed_config")

@@ -288,7 +288,14 @@ func (d *decoder) httpFilters(p path, filters []*hcmv3.HttpFilter) (all []config
 	}
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {
-			continue // the walk has refused it
+			if i == len(filters)-1 {
+				d.never(p.at(i).dot("config_discovery"), routerByECDS)
+			}
+			all = append(all, config.HTTPFilter{
+				Name: f.GetName(), Disabled: f.GetDisabled(),
+				Discovery: d.discovered(p.at(i).dot("config_discovery"), f.GetName(), f.GetConfigDiscovery()),
+			})
+			continue
 		}
 		typeName, _, _ := unwrap(f.GetTypedConfig())
 		if f.GetIsOptional() && !implements(httpFilter, typeName) {

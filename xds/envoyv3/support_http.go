@@ -55,8 +55,10 @@ func httpTables() []table {
 		{
 			of:       &hcmv3.HttpFilter{},
 			honoured: "name typed_config is_optional",
-			partly:   notes{"disabled": "not for the router"},
-			never:    notes{"config_discovery": hintECDS},
+			partly: notes{
+				"disabled":         "not for the router",
+				"config_discovery": "of the connection manager's filters, but for the router; not of those that each attempt passes",
+			},
 		},
 		{of: &routerv3.Router_UpstreamAccessLogOptions{}, honoured: "flush_upstream_log_on_upstream_stream upstream_log_flush_interval"},
 		{
@@ -118,6 +120,7 @@ func httpTables() []table {
 	}
 }
 
+// hintECDS is said of listener filters.
 const hintECDS = "give typed_config: the filters that there are end their chain"
 
 // noSpans is what is said of tracing.

@@ -78,6 +78,7 @@ func sourceTables() []table {
 		},
 		{of: &corev3.GrpcService_GoogleGrpc_SslCredentials{}, honoured: "root_certs private_key cert_chain"},
 		{of: &hcmv3.Rds{}, honoured: "config_source route_config_name"},
+		{of: &corev3.ExtensionConfigSource{}, honoured: "config_source default_config apply_default_config_without_warming type_urls", strict: true},
 		{of: &endpointv3.LedsClusterLocalityConfig{}, honoured: "leds_config", partly: notes{"leds_collection_name": "glob collections only, whose name ends in /*"}},
 		{of: &clusterv3.Cluster_EdsClusterConfig{}, honoured: "eds_config service_name"},
 	}
