@@ -361,6 +361,9 @@ func (r *Request) ApplyTo(ops []route.Op, lines Fields, answer bool) {
 // Look is the request as format strings and matchers see it, lent until the next
 // wait.
 func (r *Request) Look() *streaminfo.View {
+	if r.room == nil { // it stands for a connection
+		return &streaminfo.View{Info: r.Info, Now: r.Worker.Now()}
+	}
 	v := r.room.Look()
 	v.Request.Headers = *r.Headers.lines
 	if r.answered {

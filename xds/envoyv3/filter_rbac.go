@@ -62,30 +62,51 @@ func (d *decoder) rbac(p path, m *rbacv3.RBAC) *config.RBAC {
 		if m.GetRules() != nil {
 			d.warn(p.dot("rules"), "RBAC rules are ignored when matcher is configured")
 		}
-		r.Rules = d.rbacTree(p.dot("matcher"), m.GetMatcher())
+		r.Rules = d.rbacTree(p.dot("matcher"), m.GetMatcher(), requestTree())
 	}
 	if m.GetShadowMatcher() != nil {
 		if m.GetShadowRules() != nil {
 			d.warn(p.dot("shadow_rules"), "RBAC shadow rules are ignored when shadow matcher is configured")
 		}
-		r.Shadow = d.rbacTree(p.dot("shadow_matcher"), m.GetShadowMatcher())
+		r.Shadow = d.rbacTree(p.dot("shadow_matcher"), m.GetShadowMatcher(), requestTree())
 	}
 	return r
 }
 
-// rbacTree reads a tree; what it may look at is that of rbac_filter.cc, ActionValidationVisitor.
-func (d *decoder) rbacTree(p path, m *xdsmatcherv3.Matcher) *config.RBACRules {
-	const network, ssl = "envoy.extensions.matching.common_inputs.network.v3.", "envoy.extensions.matching.common_inputs.ssl.v3."
+// rbacPlace is what one of the filters may look at, and what it says of anything else
+// (http/rbac/rbac_filter.cc and network/rbac/rbac_filter.cc, ActionValidationVisitor).
+type rbacPlace struct {
+	inputs  []string // beside those of all connections
+	refusal string
+}
+
+const rbacTreeRefused = "requirement violation while creating RBAC match tree: INVALID_ARGUMENT: "
+
+func requestTree() rbacPlace {
+	return rbacPlace{
+		[]string{
+			networkInputs + "DynamicMetadataInput", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "xds.type.matcher.v3.HttpAttributesCelMatchInput",
+		}, rbacTreeRefused + "RBAC HTTP filter cannot match on '%s'",
+	}
+}
+
+func connectionTree() rbacPlace {
+	return rbacPlace{nil, rbacTreeRefused + "RBAC network filter cannot match '%s'"}
+}
+
+const networkInputs, sslInputs = "envoy.extensions.matching.common_inputs.network.v3.", "envoy.extensions.matching.common_inputs.ssl.v3."
+
+// rbacTree reads a tree.
+func (d *decoder) rbacTree(p path, m *xdsmatcherv3.Matcher, of rbacPlace) *config.RBACRules {
 	r := &config.RBACRules{}
 	at := &treePlace{
 		input: requestInput,
-		allowed: []string{
-			network + "DestinationIPInput", network + "DestinationPortInput", network + "SourceIPInput", network + "SourcePortInput",
-			network + "DirectSourceIPInput", network + "ServerNameInput", network + "DynamicMetadataInput", network + "FilterStateInput",
-			ssl + "UriSanInput", ssl + "DnsSanInput", ssl + "SubjectInput",
-			"envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "xds.type.matcher.v3.HttpAttributesCelMatchInput",
-		},
-		refusal: "requirement violation while creating RBAC match tree: INVALID_ARGUMENT: RBAC HTTP filter cannot match on '%s'",
+		allowed: append([]string{
+			networkInputs + "DestinationIPInput", networkInputs + "DestinationPortInput", networkInputs + "SourceIPInput", networkInputs + "SourcePortInput",
+			networkInputs + "DirectSourceIPInput", networkInputs + "ServerNameInput", networkInputs + "FilterStateInput",
+			sslInputs + "UriSanInput", sslInputs + "DnsSanInput", sslInputs + "SubjectInput",
+		}, of.inputs...),
+		refusal: of.refusal,
 	}
 	at.action = func(p path, a *xdscorev3.TypedExtensionConfig) int {
 		v := config.RBACVerdict{}

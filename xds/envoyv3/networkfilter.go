@@ -48,9 +48,8 @@ func networkFilterTables() []table {
 		{of: &netlimitv3.LocalRateLimit{}, honoured: "stat_prefix token_bucket runtime_enabled share_key", strict: true},
 		{of: &sniclusterv3.SniCluster{}},
 		{
-			of: &netrbacv3.RBAC{}, honoured: "rules shadow_rules shadow_rules_stat_prefix stat_prefix delay_deny", strict: true,
+			of: &netrbacv3.RBAC{}, honoured: "rules shadow_rules matcher shadow_matcher shadow_rules_stat_prefix stat_prefix delay_deny", strict: true,
 			partly: notes{"enforcement_type": "what is known of a connection does not change: it is decided once, and counted once"},
-			never:  notes{"matcher": "use rules", "shadow_matcher": "use shadow_rules"},
 		},
 		{
 			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session", strict: true,
@@ -116,6 +115,18 @@ func (d *decoder) connectionRBAC(p path, m *netrbacv3.RBAC) *config.ConnectionRB
 	c := &config.ConnectionRBAC{StatPrefix: m.GetStatPrefix(), Delay: d.duration(p.dot("delay_deny"), m.GetDelayDeny(), 0)}
 	c.Rules, c.Shadow = d.rbacRules(p.dot("rules"), m.GetRules()), d.rbacRules(p.dot("shadow_rules"), m.GetShadowRules())
 	c.ShadowPrefix = m.GetShadowRulesStatPrefix()
+	if m.GetMatcher() != nil {
+		if m.GetRules() != nil {
+			d.warn(p.dot("rules"), "RBAC rules are ignored when matcher is configured")
+		}
+		c.Rules = d.rbacTree(p.dot("matcher"), m.GetMatcher(), connectionTree())
+	}
+	if m.GetShadowMatcher() != nil {
+		if m.GetShadowRules() != nil {
+			d.warn(p.dot("shadow_rules"), "RBAC shadow rules are ignored when shadow matcher is configured")
+		}
+		c.Shadow = d.rbacTree(p.dot("shadow_matcher"), m.GetShadowMatcher(), connectionTree())
+	}
 	for i, set := range []*config.RBACRules{c.Rules, c.Shadow} {
 		ps := p.dot([]string{"rules", "shadow_rules"}[i]).dot("policies")
 		if set == nil {
