@@ -51,4 +51,8 @@ type ConnectionAuthz struct {
 	Service                 GRPCService
 	FailureAllow            bool
 	Certificate, TLSSession bool
+	// Metadata are the namespaces of what filters before it have noted that are sent.
+	Metadata []string
+	// EnabledIf, unless nil, is what their metadata must be for the service to be asked.
+	EnabledIf *MetadataMatch
 }

@@ -103,6 +103,8 @@ const (
 	OpUpstreamCertEnd
 	OpMetadata
 	OpFilterState
+	OpJA3
+	OpJA4
 	OpUnset // what is never known here
 	OpCEL
 	OpTypedCEL
@@ -235,8 +237,8 @@ func formatCommands() map[string]formatCommand {
 		"CONNECTION_ID":                                 {OpConnectionID, alone},
 		"REQUESTED_SERVER_NAME":                         {OpServerName, alone},
 		"FILTER_CHAIN_NAME":                             {OpFilterChainName, alone},
-		"TLS_JA3_FINGERPRINT":                           {OpUnset, alone},
-		"TLS_JA4_FINGERPRINT":                           {OpUnset, alone},
+		"TLS_JA3_FINGERPRINT":                           {OpJA3, alone},
+		"TLS_JA4_FINGERPRINT":                           {OpJA4, alone},
 
 		"ROUTE_NAME":           {OpRouteName, alone},
 		"VIRTUAL_CLUSTER_NAME": {OpVirtualClusterName, alone},

@@ -115,6 +115,8 @@ type TLSInspector struct {
 	// CloseOnError ends a connection whose first record is TLS and no ClientHello;
 	// else it is taken for plaintext.
 	CloseOnError bool
+	// JA3 and JA4 take fingerprints of the client, for logs.
+	JA3, JA4 bool
 }
 
 // DefaultFiltersTimeout is listener_filters_timeout.

@@ -70,6 +70,8 @@ func (p *part) text(dst []byte, v *streaminfo.View) ([]byte, bool) {
 		return append(dst, v.CustomFlags...), true
 	case config.OpServerName:
 		return p.serverName(dst, v)
+	case config.OpJA3, config.OpJA4:
+		return fingerprint(dst, v.Conn, p.Op == config.OpJA4)
 	case config.OpRouteName:
 		return some(dst, v.RouteName())
 	case config.OpVirtualClusterName:
@@ -95,6 +97,17 @@ func (p *part) text(dst []byte, v *streaminfo.View) ([]byte, bool) {
 		return out, ok
 	}
 	return p.certificate(dst, v)
+}
+
+// fingerprint is one of the client's.
+func fingerprint(dst []byte, c *streaminfo.Conn, ja4 bool) ([]byte, bool) {
+	switch {
+	case c == nil || c.Prints == nil:
+		return dst, false
+	case ja4:
+		return some(dst, c.Prints.JA4)
+	}
+	return some(dst, c.Prints.JA3)
 }
 
 // some appends s if there is something.

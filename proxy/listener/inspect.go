@@ -74,6 +74,7 @@ type inspection struct {
 	plan   *Plan
 	passed bool // the PROXY header
 	handed bool // from another listener
+	prints streaminfo.Fingerprints
 }
 
 // inspect begins to look at a connection.
@@ -167,6 +168,12 @@ func (x *inspection) clientHello(c *loop.Conn) bool {
 		return false
 	case clienthello.Found:
 		x.tls, x.name, x.protocols = true, h.ServerName, h.Protocols
+		if t := x.plan.Inspect.TLS; t.JA3 {
+			x.prints.JA3 = clienthello.JA3(c.Buffered())
+		}
+		if t := x.plan.Inspect.TLS; t.JA4 {
+			x.prints.JA4 = clienthello.JA4(c.Buffered())
+		}
 		n.TLSFound++
 		count(h.ServerName != "", &n.SNIFound, &n.SNINotFound)
 		count(len(h.Protocols) > 0, &n.ALPNFound, &n.ALPNNotFound)
@@ -213,7 +220,7 @@ func (x *inspection) done(c *loop.Conn) {
 
 // tell passes on what the room cannot ask the connection itself.
 func (x *inspection) tell(c *loop.Conn) {
-	if x.name == "" && len(x.protocols) == 0 && x.direct == x.source {
+	if x.name == "" && len(x.protocols) == 0 && x.direct == x.source && x.prints == (streaminfo.Fingerprints{}) {
 		return
 	}
 	known := streaminfo.Known(c)
@@ -224,6 +231,9 @@ func (x *inspection) tell(c *loop.Conn) {
 	known.Peer, known.ServerName, known.Offered = c.Peer(), x.name, x.protocols
 	if x.direct != x.source {
 		known.SetDirect(x.direct)
+	}
+	if x.prints != (streaminfo.Fingerprints{}) {
+		known.Prints = &x.prints
 	}
 }
 

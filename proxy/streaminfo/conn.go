@@ -22,6 +22,8 @@ type Conn struct {
 	ServerName string
 	// Offered are the protocols that the TLS inspector has seen in the ClientHello.
 	Offered []string
+	// Prints are the client's fingerprints; nil: none was taken.
+	Prints *Fingerprints
 	// Began is when it was accepted, in the worker's time.
 	Began int64
 	// Place is where it was accepted; nil: not known.
@@ -50,6 +52,10 @@ func Known(c *loop.Conn) *Conn {
 	k, _ := c.Data.(*Conn)
 	return k
 }
+
+// Fingerprints are those of a ClientHello that the TLS inspector was told to take, ""
+// for others.
+type Fingerprints struct{ JA3, JA4 string }
 
 // Place is a filter chain of a listener. Immutable; any goroutine.
 type Place struct {

@@ -32,7 +32,7 @@ func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.List
 		p := p.dot("listener_filters").at(i).dot("typed_config")
 		switch t := d.extension(p, listenerFilter, f.GetName(), f.GetTypedConfig()).(type) {
 		case *tlsinspectorv3.TlsInspector:
-			l.TLSInspector = &config.TLSInspector{CloseOnError: t.GetCloseConnectionOnClientHelloParsingErrors()}
+			l.TLSInspector = &config.TLSInspector{CloseOnError: t.GetCloseConnectionOnClientHelloParsingErrors(), JA3: t.GetEnableJa3Fingerprinting().GetValue(), JA4: t.GetEnableJa4Fingerprinting().GetValue()}
 		case *proxyfilterv3.ProxyProtocol:
 			if l.TLSInspector != nil {
 				d.refuse(p, "must come before the TLS inspector: a PROXY header comes before TLS")

@@ -52,12 +52,12 @@ func networkFilterTables() []table {
 			partly: notes{"enforcement_type": "what is known of a connection does not change: it is decided once, and counted once"},
 		},
 		{
-			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session", strict: true,
-			noEffect: notes{"transport_api_version": "V3 is what there is"},
-			refused:  notes{"send_tls_alert_on_denial": "the connection is closed without an alert"},
+			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session " +
+				"filter_enabled_metadata metadata_context_namespaces", strict: true,
+			noEffect: notes{"transport_api_version": "V3 is what there is", "typed_metadata_context_namespaces": "no network filter here notes messages"},
+			refused:  notes{"send_tls_alert_on_denial": "the connection is closed without an alert: crypto/tls sends none but its own"},
 			never: notes{
-				"filter_enabled_metadata": "the filter always asks", "bootstrap_metadata_labels_key": "",
-				"metadata_context_namespaces": "no network filter here has metadata to send", "typed_metadata_context_namespaces": "",
+				"bootstrap_metadata_labels_key": "",
 			},
 		},
 	}
@@ -77,6 +77,8 @@ func (d *decoder) networkFilter(p path, m proto.Message) any {
 		return &config.ConnectionAuthz{
 			StatPrefix: m.GetStatPrefix(), Service: *d.grpcService(p.dot("grpc_service"), m.GetGrpcService(), authzTimeout),
 			FailureAllow: m.GetFailureModeAllow(), Certificate: m.GetIncludePeerCertificate(), TLSSession: m.GetIncludeTlsSession(),
+			EnabledIf: d.enabledMetadata(p.dot("filter_enabled_metadata"), m.GetFilterEnabledMetadata()),
+			Metadata:  m.GetMetadataContextNamespaces(),
 		}
 	case *netstatev3.Config:
 		return d.setConnectionState(p, m)

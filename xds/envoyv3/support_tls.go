@@ -194,12 +194,8 @@ func socketTables() []table {
 		},
 		{
 			of:       &tlsinspectorv3.TlsInspector{},
-			honoured: "close_connection_on_client_hello_parsing_errors",
+			honoured: "close_connection_on_client_hello_parsing_errors enable_ja3_fingerprinting enable_ja4_fingerprinting",
 			noEffect: notes{"initial_read_buffer_size": "what has arrived is looked at where it lies"},
-			refused: notes{
-				"enable_ja3_fingerprinting": "fingerprints of clients are not made",
-				"enable_ja4_fingerprinting": "fingerprints of clients are not made",
-			},
 		},
 		{of: &httpinspectorv3.HttpInspector{}},
 		{

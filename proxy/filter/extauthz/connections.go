@@ -15,6 +15,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/match"
 	"github.com/attache-mesh/attache/proxy/netfilter"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
@@ -24,19 +25,28 @@ type Connections struct {
 	cfg    *config.ConnectionAuthz
 	env    netfilter.Env
 	method callout.Method
+	only   *match.Metadata // of connections that are asked about; nil: all
 	local  filter.PerWorker[connCounters]
 }
 
-type connCounters struct{ ok, denied, failed, allowed, closed, total, active uint64 }
+type connCounters struct{ ok, denied, failed, allowed, closed, total, active, disabled uint64 }
 
 // NewConnections compiles it.
 func NewConnections(cfg *config.ConnectionAuthz, env netfilter.Env) *Connections {
-	return &Connections{cfg: cfg, env: env, method: checkMethod(&cfg.Service), local: filter.NewPerWorker[connCounters](env.Workers)}
+	f := &Connections{cfg: cfg, env: env, method: checkMethod(&cfg.Service), local: filter.NewPerWorker[connCounters](env.Workers)}
+	if cfg.EnabledIf != nil {
+		f.only = match.NewMetadata(cfg.EnabledIf)
+	}
+	return f
 }
 
 // Hear asks when the first bytes have come: by then all is known that may be.
 func (f *Connections) Hear(c *netfilter.Conn) bool {
 	n, w := f.local.On(c.Worker()), c.Worker()
+	if f.only != nil && !f.only.Match(c.Info.Metadata.All()) {
+		n.disabled++
+		return true
+	}
 	n.total++
 	n.active++
 	began := w.Now()
@@ -90,6 +100,9 @@ func (f *Connections) checkRequest(c *streaminfo.Conn) []byte {
 	b, attributes := wire.Begin(nil, 1)
 	b = f.appendPeer(b, 1, c.Peer, c, false)
 	b = f.appendPeer(b, 2, c.Local, c, true)
+	if len(f.cfg.Metadata) > 0 {
+		b = callout.AppendMetadata(b, 11, &streaminfo.Info{Conn: c, Metadata: c.Metadata}, f.cfg.Metadata, nil)
+	}
 	if f.cfg.TLSSession {
 		var session int
 		b, session = wire.Begin(b, 12)
@@ -130,4 +143,5 @@ func (f *Connections) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	yield(p+"cx_closed", n.closed)
 	yield(p+"total", n.total)
 	yield(p+"active", n.active)
+	yield(p+"disabled", n.disabled)
 }
