@@ -16,6 +16,8 @@ const (
 	// ExitFile ends a sidecar that is an ordinary container; the application makes
 	// it when its work is done, so that a Job can complete.
 	ExitFile = runDirectory + "/exit"
+	// ExitSocket takes the same as POST /exit.
+	ExitSocket = runDirectory + "/exit.sock"
 )
 
 // sidecar is the container, fit for Pod Security `restricted`.
@@ -30,13 +32,21 @@ func (p *pod) sidecar(w *wishes, s *Settings) (object, error) {
 		"--service-cluster", w.ambassador, "--service-node", "$(POD_NAME).$(POD_NAMESPACE)", "--service-zone", "$(POD_ZONE)",
 		"--log-level", w.logLevel, "--concurrency", strconv.Itoa(w.concurrency), "--drain-time-s", strconv.Itoa(int(w.drain.Seconds())),
 	}
+	for _, name := range w.require {
+		args = append(args, "--require", name)
+	}
 	mounts := []any{}
 	if w.cache {
 		args = append(args, "--config-cache", cacheDirectory)
 		mounts = append(mounts, object{"name": cacheVolume, "mountPath": cacheDirectory})
 	}
-	if !w.native {
-		args = append(args, "--exit-file", ExitFile)
+	if w.native {
+		args = append(args, "--app-gone-on-sigterm") // the kubelet ends it last
+	} else {
+		args = append(args, "--exit-file", ExitFile, "--exit-socket", ExitSocket)
+		if w.wait > 0 {
+			args = append(args, "--wait-for-app-s", strconv.Itoa(int(w.wait.Seconds())))
+		}
 		mounts = append(mounts, object{"name": runVolume, "mountPath": runDirectory})
 	}
 	c := object{

@@ -20,7 +20,8 @@ type wishes struct {
 	native, cache               bool
 	adminPort                   int
 	concurrency                 int
-	drain, startup              time.Duration
+	drain, startup, wait        time.Duration
+	require                     []string
 	cpuRequest, cpuLimit        string
 	memoryRequest, memoryLimit  string
 	args                        []string
@@ -43,6 +44,8 @@ func knobs() []knob {
 		{"admin-port", "9901", "of the admin server on localhost", number(func(w *wishes) *int { return &w.adminPort }, 1, 65535)},
 		{"concurrency", "1", "workers; 0: as many as the CPUs that it may use", number(func(w *wishes) *int { return &w.concurrency }, 0, 256)},
 		{"drain-time", "5s", "how long requests in flight have after SIGTERM", duration(func(w *wishes) *time.Duration { return &w.drain }, time.Hour)},
+		{"wait-for-app", "", "of an ordinary container: how long the application goes on to be served after SIGTERM, before the drain; less if it says that it has ended, by " + ExitFile + " or POST /exit on " + ExitSocket, duration(func(w *wishes) *time.Duration { return &w.wait }, time.Hour)},
+		{"require", "", "clusters, separated by blanks: the sidecar is not ready, and the application of a native one does not start, before a host of each has answered", func(w *wishes, v string) error { w.require = strings.Fields(v); return nil }},
 		{"startup-time", "120s", "how long it may take to become ready before it is started again", duration(func(w *wishes) *time.Duration { return &w.startup }, time.Hour)},
 		{"cpu-request", "10m", "", text(func(w *wishes) *string { return &w.cpuRequest }, quantity)},
 		{"cpu-limit", "", "none by default: a throttled proxy is a slow application", text(func(w *wishes) *string { return &w.cpuLimit }, quantity)},

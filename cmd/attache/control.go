@@ -17,7 +17,7 @@ import (
 // newClient makes the client that p's server is driven by.
 func (p *program) newClient(b *bootstrap.Bootstrap) (*client.Client, error) {
 	o := following.Options(b, version)
-	o.Apply, o.Log, o.Loads = p.server.Apply, p.log, p.loads
+	o.Apply, o.Log, o.Loads = p.apply, p.log, p.loads
 	o.MaxConnectionAge = p.f.maxConnectionAge
 	if p.f.configCache != "" {
 		o.Cache = &cache.Dir{Path: p.f.configCache, NodeID: b.Node.ID, NodeCluster: b.Node.Cluster, MaxAge: p.f.configCacheMaxAge}

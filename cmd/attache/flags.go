@@ -167,6 +167,8 @@ func usage(out io.Writer, set *flag.FlagSet) {
 		"attache validate -c FILE    print every problem of the file; exit 0 or 1\n"+
 		"attache ready               ask a running one whether it is ready; exit 0 or 1\n"+
 		"attache exit                tell a running one that its application has ended\n"+
+		"attache init wait|fetch|warm\n"+
+		"                            what init containers do\n"+
 		"attache inject -f FILE      print what a sidecar changes in the pods of a file\n\nFlags:\n")
 	listFlags(out, set)
 }

@@ -6,6 +6,7 @@
 //	attache validate -c envoy.yaml   print every problem of the file
 //	attache ready                    ask a running one whether it is ready
 //	attache exit                     tell a running one that its application has ended
+//	attache init wait|fetch|warm     what init containers do
 //	attache inject -f pod.yaml       print what a sidecar changes in the pods of a file
 package main
 
@@ -35,6 +36,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		switch args[0] {
 		case "ready":
 			return askReady(args[1:], stdout, stderr)
+		case "init":
+			return initCommand(args[1:], stdout, stderr)
 		case "exit":
 			return sayGone(args[1:], stdout, stderr)
 		case "inject":

@@ -29,7 +29,8 @@ type program struct {
 	level   *slog.LevelVar
 	started time.Time
 	server  *proxy.Server
-	client  *client.Client // nil if everything stands in the bootstrap file
+	apply   func(*config.Snapshot) error // what comes from the control plane
+	client  *client.Client               // nil if everything stands in the bootstrap file
 	// stopClient is not nil once the client runs.
 	stopClient func()
 	dump       [][]byte
@@ -75,7 +76,7 @@ func serve(f *flags, b *bootstrap.Bootstrap, stderr io.Writer) error {
 		return err
 	}
 	defer server.Stop()
-	p.server = server
+	p.server, p.apply = server, server.Apply
 
 	if b.NeedsClient() {
 		if p.client, err = p.newClient(b); err != nil {

@@ -77,6 +77,12 @@ type head struct {
 // File is the path of the file.
 func (d *Dir) File() string { return filepath.Join(d.Path, file) }
 
+// Newer reports whether something was kept since t.
+func (d *Dir) Newer(t time.Time) bool {
+	info, err := os.Stat(d.File())
+	return err == nil && info.ModTime().After(t)
+}
+
 // Save replaces what is kept, at once or not at all. The file is for its owner
 // only.
 func (d *Dir) Save(c *Contents) error {
