@@ -77,11 +77,13 @@ func (w *world) issue(s *Script) error {
 			}
 		}
 	}
-	for name, a := range c.roots {
-		der := a.Revoke(c.gone[name]...).Raw
-		list := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
-		if err := w.write(name+".crl", string(list)); err != nil {
-			return err
+	for _, authorities := range []map[string]*pki.Authority{c.roots, c.subs} {
+		for name, a := range authorities {
+			der := a.Revoke(c.gone[name]...).Raw
+			list := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+			if err := w.write(name+".crl", string(list)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

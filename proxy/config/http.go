@@ -89,6 +89,8 @@ type HTTP struct {
 
 	// HTTP/1 only.
 	AllowAbsoluteURL bool // default true
+	// CustomMethods takes methods of any name in HTTP/1, not only registered ones.
+	CustomMethods bool
 	// KeepAfterBadRequest leaves a connection open behind a local reply 400
 	// (stream_error_on_invalid_http_message); what cannot be parsed ends it always.
 	KeepAfterBadRequest bool

@@ -105,7 +105,7 @@ var gallery = []struct {
 	{"ver-lower", "GET / http/1.1\r\nHost: a\r\n\r\n", "400c"},
 	{"ver-lead0", "GET / HTTP/01.1\r\nHost: a\r\n\r\n", "400c"},
 	{"ver-trailing-sp", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "400c"},
-	{"method-lower", "get / HTTP/1.1\r\nHost: a\r\n\r\n", "200"},
+	{"method-lower", "get / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
 	{"method-paren", "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", "400c"},
 	{"method-long", strings.Repeat("A", 8192) + " / HTTP/1.1\r\nHost: a\r\n\r\n", "431c"},
 	{"leading-crlf", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "200"},

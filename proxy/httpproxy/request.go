@@ -32,6 +32,10 @@ func (x *exchange) readHead(n int, err error) outcome.Outcome {
 		return outcome.BadRequest
 	}
 	x.in.reset(req.Body, req.ContentLength)
+	if x.method == http1.MethodOther && !cfg.CustomMethods && x.down.c != nil && !http1.RegisteredMethod(req.Method) {
+		x.refused, x.closes = http1.ErrMethodUnknown, true
+		return outcome.BadRequest
+	}
 	x.http10 = req.Version == 10
 	if req.Upgrade != nil && len(x.here.room.deaf) > 0 {
 		req.Upgrade = x.heard(req.Upgrade)

@@ -125,6 +125,7 @@ func (d *decoder) downstreamCommon(p path, m *corev3.HttpProtocolOptions, h *con
 func (d *decoder) downstreamHTTP1(p path, m *corev3.Http1ProtocolOptions, h *config.HTTP) {
 	h.KeepAfterBadRequest = orBool(m.GetOverrideStreamErrorOnInvalidHttpMessage(), h.KeepAfterBadRequest)
 	h.AllowAbsoluteURL = orBool(m.GetAllowAbsoluteUrl(), true)
+	h.CustomMethods = m.GetAllowCustomMethods()
 	h.AcceptHTTP10 = m.GetAcceptHttp_10()
 	h.DefaultHTTP10Host = m.GetDefaultHostForHttp_10()
 	h.EnableTrailers = m.GetEnableTrailers()

@@ -84,7 +84,7 @@ func httpTables() []table {
 				"default_host_for_http_10":                      "on listeners only",
 				"send_fully_qualified_url":                      "on clusters only",
 				"ignore_http_11_upgrade":                        "on listeners only",
-				"allow_custom_methods":                          "methods of every name are taken, whatever it says",
+				"allow_custom_methods":                          "on listeners only",
 				"override_stream_error_on_invalid_http_message": "on listeners only; what cannot be parsed always ends its connection",
 			},
 			noEffect: notes{"use_balsa_parser": "attache has its own parser"},

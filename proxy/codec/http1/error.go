@@ -17,6 +17,7 @@ const (
 	ErrVersionUnsupported // a major version above 1
 	ErrHTTP2Preface       // the client speaks HTTP/2: "PRI * HTTP/2.0"; nothing can be answered in HTTP/1
 	ErrMethodTooLong      // a method of more than 64 bytes
+	ErrMethodUnknown      // a method that is not registered, where no others are taken
 	ErrBareLF             // a line that ends with LF alone
 	ErrBareCR             // CR without LF
 	ErrControlByte        // NUL or another control character in a value
@@ -81,6 +82,7 @@ var verdicts = [errorCount]verdict{
 	ErrVersion:                    {400, false, detailsCodec, "malformed HTTP version"},
 	ErrVersionUnsupported:         {505, false, detailsCodec, "HTTP version not supported"},
 	ErrHTTP2Preface:               {0, false, detailsCodec, "HTTP/2 connection preface on an HTTP/1 connection"},
+	ErrMethodUnknown:              {400, false, detailsCodec, "unknown method"},
 	ErrMethodTooLong:              {431, false, detailsLarge, "method too long"},
 	ErrBareLF:                     {400, false, detailsCodec, "line ends with LF alone"},
 	ErrBareCR:                     {400, false, detailsCodec, "CR without LF"},

@@ -43,3 +43,15 @@ func LookupMethod(m []byte) MethodID {
 	}
 	return MethodOther
 }
+
+// RegisteredMethod reports whether a method is one of those that are taken where others
+// are refused (Envoy http1/balsa_parser.cc, isMethodValid). Any goroutine.
+func RegisteredMethod(m []byte) bool {
+	switch string(m) {
+	case "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY",
+		"MKCALENDAR", "MKCOL", "MOVE", "MSEARCH", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE",
+		"PUT", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE":
+		return true
+	}
+	return false
+}
