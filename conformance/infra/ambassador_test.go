@@ -41,7 +41,9 @@ spec:
   - {name: cache, port: %d, protocol: memcached, service: "k8s://default/cache:main", sharding: {policy: ketama}}
 `
 
-func chartAmbassadors(t *testing.T, k *real.Kube, ns string) {
+// ambassadorsOf are those of the namespace default.
+func ambassadorsOf(t *testing.T, k *real.Kube) dynamic.ResourceInterface {
+	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", k.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +52,13 @@ func chartAmbassadors(t *testing.T, k *real.Kube, ns string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := client.Resource(ambassadorKind).Namespace("default")
+	return client.Resource(ambassadorKind).Namespace("default")
+}
+
+// ambassadorControl runs a control plane as the release's account; name is its
+// pod's.
+func ambassadorControl(t *testing.T, k *real.Kube, ns, name, xds, status string, flags ...string) *real.Process {
+	t.Helper()
 	dir := t.TempDir()
 	account := filepath.Join(dir, "kubeconfig")
 	asToken(t, k.Kubeconfig, tokenOf(t, k, ns, "attache"), account)
@@ -58,12 +66,19 @@ func chartAmbassadors(t *testing.T, k *real.Kube, ns string) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, "sources: {k8s: {kind: kubernetes, kubeconfig: %q}}\nambassadors: []\n", account), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	p := real.Start(t, name, append([]string{
+		"env", "POD_NAME=" + name, "POD_NAMESPACE=" + ns, real.Program(t, "./cmd/attache-control"), "-c", file,
+		"--listen=" + xds, "--status-address=" + status, "--ambassadors=all", "--kubeconfig=" + account,
+	}, flags...)...)
+	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+status+"/ready"); return err == nil })
+	return p
+}
+
+func chartAmbassadors(t *testing.T, k *real.Kube, ns string) {
+	in := ambassadorsOf(t, k)
 	ports := real.Ports(t, 4)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	p := real.Start(t, "attache-control", real.Program(t, "./cmd/attache-control"), "-c", file, "--listen="+at(0), "--status-address="+at(1),
-		"--ambassadors=all", "--kubeconfig="+account)
-	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+at(1)+"/ready"); return err == nil })
-
+	ambassadorControl(t, k, ns, "attache-1", at(0), at(1))
 	text := fmt.Sprintf(ambassadorText, ports[2])
 	refused(t, in, strings.Replace(text, "sharding:", "shardin:", 1), `unknown field "spec.ports[0].shardin"`)
 	refused(t, in, strings.Replace(text, "memcached", "memcache", 1), `spec.ports[0].protocol: Unsupported value: "memcache"`)
@@ -144,7 +159,7 @@ func (s ambassadorStatus) is(kind, status string) bool {
 
 func statusBecomes(t *testing.T, in dynamic.ResourceInterface, what string, is func(ambassadorStatus) bool) {
 	t.Helper()
-	real.Until(t, 30*time.Second, what, func() bool {
+	real.Until(t, 45*time.Second, what, func() bool {
 		o, err := in.Get(t.Context(), "web", metav1.GetOptions{})
 		if err != nil {
 			return false

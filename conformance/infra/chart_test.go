@@ -100,7 +100,7 @@ func TestChartRenders(t *testing.T) {
 // TestChartSchema puts an unknown key into every map and a value of another type
 // in every place, and wants all of them named.
 func TestChartSchema(t *testing.T) {
-	open := []string{"config.server", "nodeSelector", "resources.limits", "resources.requests"} // keys are the user's, or another's
+	open := []string{"config.server", "dashboards.labels", "nodeSelector", "resources.limits", "resources.requests"} // keys are the user's, or another's
 	var unknown, wrong []string
 	var typos, types func(path string, v map[string]any) map[string]any
 	typos = func(path string, v map[string]any) map[string]any {
