@@ -2,6 +2,8 @@ package envoyv3
 
 // Clusters.
 
+//lint:file-ignore SA1019 what is deprecated still stands in people's files
+
 import (
 	"time"
 
