@@ -74,6 +74,25 @@ func ambassadorControl(t *testing.T, k *real.Kube, ns, name, xds, status string,
 	return p
 }
 
+// chartReplicas runs two replicas with the Lease of the release: the one that
+// holds it counts the other's sidecars, and when it is gone the other goes on.
+func chartReplicas(t *testing.T, k *real.Kube, ns string) {
+	in := ambassadorsOf(t, k)
+	ports := real.Ports(t, 5)
+	at := func(host, i int) string { return fmt.Sprintf("127.0.0.%d:%d", host, ports[i]) }
+	lease := []string{"--lease=attache", "--peers=" + at(2, 1)} // a name would have the addresses of both
+	first := ambassadorControl(t, k, ns, "first", at(1, 0), at(1, 1), lease...)
+	statusBecomes(t, in, "the first holds the Lease, and no sidecar is there any more", func(s ambassadorStatus) bool { return s.Sidecars.Connected == 0 })
+	ambassadorControl(t, k, ns, "second", at(1, 2), at(2, 1), lease...)
+	launchPod(t, at(1, 2), ports[3])
+	statusBecomes(t, in, "the second's sidecar counts", func(s ambassadorStatus) bool { return s.Sidecars.Connected == 1 && s.Sidecars.Synced == 1 })
+	first.Kill()
+	if _, err := apply(t.Context(), in, strings.Replace(fmt.Sprintf(ambassadorText, ports[4]), "k8s:", "nowhere:", 1)); err != nil {
+		t.Fatal(err)
+	}
+	statusBecomes(t, in, "the second goes on", func(s ambassadorStatus) bool { return s.ObservedGeneration == 4 && s.is("Accepted", "False") })
+}
+
 func chartAmbassadors(t *testing.T, k *real.Kube, ns string) {
 	in := ambassadorsOf(t, k)
 	ports := real.Ports(t, 4)

@@ -228,6 +228,7 @@ config:
 	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)
+	t.Run("replicas", func(t *testing.T) { chartReplicas(t, k, ns) })
 	if _, err := k.Client.CoreV1().Services(ns).Get(t.Context(), "attache-peers", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
