@@ -52,7 +52,7 @@ test-browser: ## pages and WebSockets in a headless Chromium; installs it if it 
 test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; builds the servers that are missing (21 minutes, once)
 	sh conformance/install.sh infra
 	conformance/infra/get.sh consul kube spire helm
-	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 20m $(ARGS) ./conformance/infra
+	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
 	ATTACHE_FLOODS=$(FLOODS) $(GO) test -v -count=1 -timeout 20m -run TestFloodLoad $(ARGS) ./conformance
