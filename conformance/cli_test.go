@@ -253,6 +253,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 // TestAdminRules: what changes something is a POST, and not from a web page; the host is ours.
 func TestAdminRules(t *testing.T) {
 	s := startSidecar(t)
+	until(t, "it is ready, a moment after its listener", func() bool { code, _ := s.ask("GET", "/ready"); return code == 200 })
 	for _, test := range []struct {
 		method, path string
 		header       []string

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,8 +25,7 @@ import (
 	"github.com/attache-mesh/attache/xds/server"
 )
 
-// cluster is an API server that has Ambassadors and nothing else. A watch of it
-// ends with the first change.
+// cluster is an API server that has Ambassadors and nothing else.
 type cluster struct {
 	t    *testing.T
 	http *httptest.Server
@@ -34,6 +34,7 @@ type cluster struct {
 	version int
 	objects map[string]map[string]any // by NAMESPACE/NAME
 	changed chan struct{}
+	events  []string // of all versions from 2 on, as a watch has them
 	patches []string // NAMESPACE/NAME of status writes
 	missing bool     // the kind is not defined
 }
@@ -65,8 +66,8 @@ func (c *cluster) put(namespace, name, spec string) {
 	if err := yaml.Unmarshal([]byte(spec), &value); err != nil {
 		c.t.Fatal(err)
 	}
-	c.change(func() {
-		key := namespace + "/" + name
+	key := namespace + "/" + name
+	c.change(key, func() {
 		o := c.objects[key]
 		if o == nil {
 			o = map[string]any{
@@ -81,15 +82,47 @@ func (c *cluster) put(namespace, name, spec string) {
 	})
 }
 
-func (c *cluster) remove(key string) { c.change(func() { delete(c.objects, key) }) }
+func (c *cluster) remove(key string) { c.change(key, func() { delete(c.objects, key) }) }
 
-func (c *cluster) change(f func()) {
+// change does what f does to an object, and tells those who watch.
+func (c *cluster) change(key string, f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.objects[key]
 	f()
 	c.version++
+	kind, o := "MODIFIED", c.objects[key]
+	switch {
+	case o == nil:
+		kind, o = "DELETED", before
+	case before == nil:
+		kind = "ADDED"
+	}
+	o["metadata"].(map[string]any)["resourceVersion"] = fmt.Sprint(c.version)
+	text, _ := json.Marshal(map[string]any{"type": kind, "object": o})
+	c.events = append(c.events, string(text))
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// watch sends what has changed since a version, for as long as somebody listens.
+func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
+	since, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+	for {
+		c.mu.Lock()
+		changed, events := c.changed, c.events[min(max(since-1, 0), len(c.events)):]
+		c.mu.Unlock()
+		for _, text := range events {
+			fmt.Fprintln(w, text)
+		}
+		since += len(events)
+		w.(http.Flusher).Flush()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 // status is what was last written.
@@ -111,18 +144,14 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	const all = "/apis/attache.dev/v1alpha1/ambassadors"
 	w.Header().Set("Content-Type", "application/json")
 	c.mu.Lock()
-	changed, missing := c.changed, c.missing
+	missing := c.missing
 	c.mu.Unlock()
 	switch {
 	case missing || r.Method == http.MethodGet && r.URL.Path != all:
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`)
 	case r.URL.Query().Get("watch") != "":
-		w.(http.Flusher).Flush()
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-		}
+		c.watch(w, r)
 	case r.Method == http.MethodGet:
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -148,7 +177,14 @@ func (c *cluster) patch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := parts[5] + "/" + parts[7]
-	c.change(func() {
+	c.mu.Lock()
+	there := c.objects[key] != nil
+	c.mu.Unlock()
+	if !there {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	c.change(key, func() {
 		c.objects[key]["status"] = body.Status
 		c.patches = append(c.patches, key)
 		_ = json.NewEncoder(w).Encode(c.objects[key])

@@ -28,10 +28,10 @@ type conn struct {
 	scanned  int
 	at       int // in local.conns
 	requests uint32
-	cert     string // x-forwarded-client-cert's element, "" until it is asked for
 	busy     bool
-	over     bool // closing after its last answer
-	old      bool // it was counted that max_connection_duration is over
+	over     bool   // closing after its last answer
+	old      bool   // it was counted that max_connection_duration is over
+	cert     string // x-forwarded-client-cert's element, "" until it is asked for
 }
 
 // Ready serves what came. It runs in a coroutine and returns when the next
