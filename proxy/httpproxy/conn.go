@@ -171,7 +171,8 @@ func (cn *conn) patience() (time.Duration, outcome.Outcome) {
 			d = sooner(d, max(m-time.Duration(now-cn.info.Began), time.Millisecond))
 		}
 		if cn.here.draining {
-			d = sooner(d, time.Millisecond+time.Duration(cn.here.w.Rand().Int64N(int64(cfg.DrainTimeout)+1)))
+			half := cfg.DrainTimeout / 2 // who asks now and then is told so in an answer
+			d = sooner(d, half+time.Millisecond+time.Duration(cn.here.w.Rand().Int64N(int64(half)+1)))
 		}
 		return d, outcome.OK
 	}

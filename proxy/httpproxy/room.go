@@ -222,7 +222,8 @@ const streamLimit = 1 << 20
 
 // Drain begins to send the worker's clients away: every answer from now on
 // says connection: close, and connections that stay idle are closed at times
-// spread over drain_timeout, so that they do not all come back at once.
+// spread over the second half of drain_timeout, so that they do not all come back
+// at once, and hardly one just when its client asks.
 func (r *Room) Drain(w *loop.Worker) {
 	l := r.on(w)
 	l.draining = true
