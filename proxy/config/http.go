@@ -52,6 +52,9 @@ type HTTP struct {
 	// answers on: 100, 102, 103 and 104.
 	Proxy100Continue     bool
 	AppendXForwardedPort bool
+	// HideClient keeps clients that came without a PROXY header out of the header that
+	// hosts are sent (add_proxy_protocol_connection_state false).
+	HideClient bool
 	// Scheme replaces the scheme of every request, "" for none: "http" or "https". SchemeOfUpstream makes it that of the
 	// connection to the host.
 	Scheme           string

@@ -107,6 +107,21 @@ type ProxyProtocol struct {
 	// Pass.
 	PassAll bool
 	Pass    []byte
+	// Rules say which TLVs are noted of the connection: as its metadata or, if InState,
+	// as fields of one object of its filter state.
+	Rules   []TLVRule
+	InState bool
+}
+
+// Refuses reports whether headers of a version are refused.
+func (p *ProxyProtocol) Refuses(version int) bool {
+	return version == 1 && p.NoV1 || version == 2 && p.NoV2
+}
+
+// TLVRule notes the TLV of a type under a key of a namespace; at most one a type.
+type TLVRule struct {
+	Type           byte
+	Namespace, Key string
 }
 
 // TLSInspector looks for a ClientHello, so that chains match by its names

@@ -59,10 +59,15 @@ func (x *exchange) wants() *pool.Want {
 	if x.owner.Config().PerClient {
 		w.Client = x.conn.info.ID
 	}
-	if path := x.host.Target().Path; path != nil && path.Own() {
+	if path := x.host.Target().Path; path != nil && path.Own() && x.tellsClient() {
 		w.Origin = &transport.Origin{Source: x.conn.info.Peer, Destination: x.conn.info.Local, TLVs: x.conn.c.OriginTLVs()}
 	}
 	return w
+}
+
+// tellsClient reports whether a PROXY header to a host may say who the client is.
+func (x *exchange) tellsClient() bool {
+	return !x.here.room.cfg.HideClient || x.conn.c.Proxied()
 }
 
 // serverName is the host that the client asked for, or what a header says

@@ -117,6 +117,11 @@ func (x *inspection) look(c *loop.Conn) bool {
 // connection was closed.
 func (x *inspection) proxyHeader(c *loop.Conn) bool {
 	p, n := x.plan.Inspect.Proxy, &x.local.Inspected
+	if p.Optional && p.Refuses(proxyproto.Begins(c.Buffered())) { // a version that is not wanted is not looked for
+		n.ProxyAbsent++
+		x.passed = true
+		return true
+	}
 	h, size, err := proxyproto.Parse(c.Buffered())
 	switch {
 	case err == proxyproto.ErrNone && p.Optional:
@@ -127,15 +132,15 @@ func (x *inspection) proxyHeader(c *loop.Conn) bool {
 		n.ProxyMissing++
 		c.Close()
 		return false
+	case p.Refuses(h.Version):
+		n.ProxyRefused[h.Version]++
+		c.Close()
+		return false
 	case err != nil:
 		n.ProxyBroken[h.Version]++
 		c.Close()
 		return false
 	case size == 0:
-		return false
-	case h.Version == 1 && p.NoV1 || h.Version == 2 && p.NoV2:
-		n.ProxyRefused[h.Version]++
-		c.Close()
 		return false
 	}
 	n.ProxyFound[h.Version]++
@@ -143,6 +148,9 @@ func (x *inspection) proxyHeader(c *loop.Conn) bool {
 	if !h.Local {
 		x.direct = c.Peer()
 		c.SetOrigin(h.Source, h.Destination, kept(p, h.TLVs))
+		if p.Rules != nil {
+			noteTLVs(known(c), p, h.TLVs)
+		}
 	}
 	c.Discard(size)
 	return true
@@ -207,7 +215,7 @@ func (x *inspection) done(c *loop.Conn) {
 	if !x.handed && x.plan.HandOff != nil && x.plan.handOff(c) {
 		return
 	}
-	x.destination, x.source = c.Local(), c.Peer()
+	x.destination, x.source, x.known = c.Local(), c.Peer(), streaminfo.Known(c)
 	if !x.direct.IsValid() {
 		x.direct = x.source
 	}
@@ -218,16 +226,22 @@ func (x *inspection) done(c *loop.Conn) {
 	x.l.serve(x.local, x.plan, x.plan.choose(&x.origin), c)
 }
 
+// known is the account of a connection.
+func known(c *loop.Conn) *streaminfo.Conn {
+	k := streaminfo.Known(c)
+	if k == nil {
+		k = &streaminfo.Conn{}
+		c.Data = k
+	}
+	return k
+}
+
 // tell passes on what the room cannot ask the connection itself.
 func (x *inspection) tell(c *loop.Conn) {
 	if x.name == "" && len(x.protocols) == 0 && x.direct == x.source && x.prints == (streaminfo.Fingerprints{}) {
 		return
 	}
-	known := streaminfo.Known(c)
-	if known == nil {
-		known = &streaminfo.Conn{}
-		c.Data = known
-	}
+	known := known(c)
 	known.Peer, known.ServerName, known.Offered = c.Peer(), x.name, x.protocols
 	if x.direct != x.source {
 		known.SetDirect(x.direct)

@@ -188,9 +188,10 @@ func TestProxyHeaderRequired(t *testing.T) {
 	})
 	d.send([]byte("GET / HTTP/1.1\r\n\r\n"))
 	d.send([]byte("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhello"))
-	d.send([]byte("PROXY TCP4 nonsense\r\n"))
+	d.send([]byte("PROXY TCP4 nonsense\r\n")) // nobody looks whether it is well formed
+	d.send([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\x00"))
 	n := &d.l.local[0].Inspected
-	if room.conns != 0 || n.ProxyMissing != 1 || n.ProxyRefused[1] != 1 || n.ProxyBroken[1] != 1 {
+	if room.conns != 0 || n.ProxyMissing != 1 || n.ProxyRefused[1] != 2 || n.ProxyBroken[2] != 1 {
 		t.Errorf("%d were served; counted %+v", room.conns, n)
 	}
 	d.end()

@@ -49,11 +49,7 @@ func (l *Logs) leave() {
 // note opens a connection's account. On its worker.
 func (l *Logs) note(c *loop.Conn) {
 	l.users.Add(1)
-	known := streaminfo.Known(c)
-	if known == nil {
-		known = &streaminfo.Conn{}
-		c.Data = known
-	}
+	known := known(c)
 	known.Peer, known.Local, known.Place = c.Peer(), c.Local(), l.place
 	known.Began, known.Logged = c.Worker().Now(), l
 	c.OnClosed(func() {

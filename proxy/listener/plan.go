@@ -50,6 +50,7 @@ type origin struct {
 	tls                         bool // it begins with a ClientHello
 	name                        string
 	protocols                   []string
+	known                       *streaminfo.Conn // nil: nothing was noted
 }
 
 // step scores a chain on one criterion: negative if it does not match, 0 if it
@@ -105,6 +106,9 @@ func (p *Plan) follow(o *origin) *Chain {
 	c := streaminfo.Conn{Peer: o.source, Local: o.destination, ServerName: o.name}
 	c.SetDirect(o.direct)
 	info := streaminfo.Info{Conn: &c}
+	if o.known != nil {
+		c.State, info.Metadata = o.known.State, o.known.Metadata
+	}
 	f := tree.Facts{View: streaminfo.View{Info: &info}, Transport: "raw_buffer", Protocols: o.protocols}
 	if o.tls {
 		f.Transport = "tls"

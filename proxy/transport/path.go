@@ -75,6 +75,9 @@ type Origin struct {
 // the connection is then to be closed. For coroutines only.
 func (p *Path) Dress(c *loop.Conn, peer *Peer, o *Origin, tlvs string, timeout time.Duration) error {
 	if p.header != nil {
+		if o == nil && p.header.Version == config.ProxyV1 { // the text has no other way to say that it is for nobody
+			o = &Origin{Source: c.Local(), Destination: c.Peer()}
+		}
 		c.Commit(p.appendHeader(c.Begin(128), o, tlvs))
 	}
 	if p.tls == nil || p.startTLS {

@@ -39,6 +39,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 		RequestIDInResponse:       m.GetAlwaysSetRequestIdInResponse(),
 		Proxy100Continue:          m.GetProxy_100Continue(),
 		AppendXForwardedPort:      m.GetAppendXForwardedPort(),
+		HideClient:                !orBool(m.GetAddProxyProtocolConnectionState(), true),
 		Scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
 		SchemeOfUpstream:          m.GetSchemeHeaderTransformation().GetMatchUpstream(),
 		NormalizePath:             m.GetNormalizePath().GetValue(),

@@ -5,6 +5,8 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -90,20 +92,31 @@ func (d *decoder) proxyProtocol(p path, m *proxyfilterv3.ProxyProtocol) *config.
 		f.NoV1 = f.NoV1 || v == corev3.ProxyProtocolConfig_V1
 		f.NoV2 = f.NoV2 || v == corev3.ProxyProtocolConfig_V2
 	}
-	if len(m.GetRules()) > 0 {
-		d.warn(p.dot("rules"), "no metadata is made of TLVs: logs and filters of the connection do not see it")
+	if f.NoV1 && f.NoV2 {
+		d.refuse(p.dot("disallowed_versions"), "Proxy Protocol filter is misconfigured: all proxy protocol versions are disallowed.")
 	}
-	for i, r := range m.GetRules() {
-		p := p.dot("rules").at(i)
-		if r.GetTlvType() > 255 {
-			d.refuse(p.dot("tlv_type"), "value must be less than 256")
-		}
+	f.Rules = tlvRules(m.GetRules())
+	f.InState = m.GetTlvLocation() == proxyfilterv3.ProxyProtocol_FILTER_STATE
+	return f
+}
+
+// tlvNamespace is where TLVs are noted whose rule does not say.
+const tlvNamespace = "envoy.filters.listener.proxy_protocol"
+
+// tlvRules reads what is noted of TLVs: of two rules for one type the last one counts.
+func tlvRules(rules []*proxyfilterv3.ProxyProtocol_Rule) (all []config.TLVRule) {
+	for _, r := range rules {
 		if r.GetOnTlvPresent() == nil {
 			continue // nothing to do
 		}
-		d.required(p.dot("on_tlv_present").dot("key"), r.GetOnTlvPresent().GetKey())
+		rule := config.TLVRule{
+			Type: byte(r.GetTlvType()), Key: r.GetOnTlvPresent().GetKey(),
+			Namespace: cmp.Or(r.GetOnTlvPresent().GetMetadataNamespace(), tlvNamespace),
+		}
+		all = slices.DeleteFunc(all, func(o config.TLVRule) bool { return o.Type == rule.Type })
+		all = append(all, rule)
 	}
-	return f
+	return all
 }
 
 // serverNames reads what SNI is matched by: whole names, and "*." before one. The

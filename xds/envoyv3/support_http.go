@@ -17,7 +17,7 @@ func httpTables() []table {
 				"request_headers_timeout drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops " +
 				"internal_address_config skip_xff_append via generate_request_id preserve_external_request_id " +
 				"always_set_request_id_in_response upgrade_configs normalize_path merge_slashes " +
-				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port " +
+				"path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port append_x_forwarded_port add_proxy_protocol_connection_state " +
 				"proxy_100_continue scheme_header_transformation " +
 				"http2_protocol_options set_current_client_cert_details access_log access_log_flush_interval " +
 				"flush_access_log_on_new_request access_log_options local_reply_config add_user_agent " +
@@ -28,7 +28,6 @@ func httpTables() []table {
 				"codec_type": "not HTTP3; HTTP2 when HTTP/2 is served",
 			},
 			noEffect: notes{
-				"add_proxy_protocol_connection_state":               "the PROXY header that a host is sent names the client in any case",
 				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6": "Envoy has not built it",
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},

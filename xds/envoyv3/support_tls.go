@@ -136,10 +136,6 @@ func secretTables() []table {
 	}
 }
 
-// noTLVs says what becomes of rules for TLVs: Envoy's make metadata of the connection,
-// which its logs and network filters read.
-const noTLVs = "checked, with a warning; the connection has no metadata of TLVs here"
-
 // neverBegun says who turns TLS on amid a connection.
 const neverBegun = "no filter here turns TLS on (of Envoy's only postgres_proxy, of contrib, does): the connection stays in clear text"
 
@@ -200,13 +196,9 @@ func socketTables() []table {
 		{of: &httpinspectorv3.HttpInspector{}},
 		{
 			of:       &proxyfilterv3.ProxyProtocol{},
-			honoured: "allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions stat_prefix",
-			noEffect: notes{
-				"rules":        noTLVs,
-				"tlv_location": "nothing here reads metadata or filter state",
-			},
+			honoured: "rules allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions stat_prefix tlv_location",
 		},
-		{of: &proxyfilterv3.ProxyProtocol_Rule{}, noEffect: notes{"tlv_type": noTLVs, "on_tlv_present": noTLVs}},
-		{of: &proxyfilterv3.ProxyProtocol_KeyValuePair{}, noEffect: notes{"metadata_namespace": noTLVs, "key": noTLVs}},
+		{of: &proxyfilterv3.ProxyProtocol_Rule{}, honoured: "tlv_type on_tlv_present"},
+		{of: &proxyfilterv3.ProxyProtocol_KeyValuePair{}, honoured: "metadata_namespace key"},
 	}
 }

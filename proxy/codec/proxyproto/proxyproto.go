@@ -52,17 +52,28 @@ var (
 	ErrMalformed = errors.New("proxyproto: malformed header")
 )
 
+// Begins is the version that bytes may be the beginning of; 0: neither.
+func Begins(buf []byte) int {
+	switch {
+	case hasPrefixOrIs(buf, "PROXY "):
+		return 1
+	case hasPrefixOrIs(buf, signature):
+		return 2
+	}
+	return 0
+}
+
 // Parse reads a header from the beginning of buf and says how long it is. 0 and
 // no error: more bytes are needed. Errors: ErrNone, ErrMalformed.
 func Parse(buf []byte) (h Header, n int, err error) {
-	switch {
-	case hasPrefixOrIs(buf, signature):
+	switch Begins(buf) {
+	case 1:
+		return parseV1(buf)
+	case 2:
 		if len(buf) < v2Head {
 			return h, 0, nil
 		}
 		return parseV2(buf)
-	case hasPrefixOrIs(buf, "PROXY "):
-		return parseV1(buf)
 	}
 	return h, 0, ErrNone
 }
@@ -93,7 +104,7 @@ func parseV1(buf []byte) (h Header, n int, err error) {
 	}
 	source, ok1 := v1Address(words[2], words[4], words[1] == "TCP6")
 	destination, ok2 := v1Address(words[3], words[5], words[1] == "TCP6")
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || !unicast(source.Addr()) || !unicast(destination.Addr()) {
 		return h, 0, ErrMalformed
 	}
 	h.Source, h.Destination = source, destination
@@ -112,7 +123,7 @@ func v1Address(ip, port string, six bool) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a, uint16(p)), true
 }
 
-// The second half of byte 13: how the client's connection is made.
+// Byte 13: how the client's connection is made. Its low half may be datagrams too.
 const (
 	overIPv4 = 0x11 // TCP
 	overIPv6 = 0x21
@@ -136,13 +147,12 @@ func parseV2(buf []byte) (h Header, n int, err error) {
 	}
 	addresses := 0
 	switch buf[13] {
-	case overIPv4:
+	case overIPv4, overIPv4 + 1:
 		addresses = 12
-	case overIPv6:
+	case overIPv6, overIPv6 + 1:
 		addresses = 36
-	default: // UNSPEC, UDP, unix: a receiver that does not know it takes the connection's own
-		h.Local = true
-		return h, n, nil
+	default: // UNSPEC, unix: Envoy closes the connection
+		return h, 0, ErrMalformed
 	}
 	if size < addresses {
 		return h, 0, ErrMalformed
@@ -153,10 +163,16 @@ func parseV2(buf []byte) (h Header, n int, err error) {
 	h.Source = netip.AddrPortFrom(from, binary.BigEndian.Uint16(body[2*ip:]))
 	h.Destination = netip.AddrPortFrom(to, binary.BigEndian.Uint16(body[2*ip+2:]))
 	h.TLVs = body[addresses:]
-	if !wellFormed(h.TLVs) {
+	if !wellFormed(h.TLVs) || !unicast(from) || !unicast(to) {
 		return h, 0, ErrMalformed
 	}
 	return h, n, nil
+}
+
+// unicast reports whether a is of one machine, as the ends of a connection are
+// (Envoy address_impl.h, isUnicastAddress).
+func unicast(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 func wellFormed(tlvs []byte) bool {

@@ -75,12 +75,40 @@ func TestMalformed(t *testing.T) {
 		{v2[:14] + "\x00\x0b" + v2[16:], ErrMalformed},    // shorter than its addresses
 		{v2[:15] + "\x0e" + v2[16:] + "ab", ErrMalformed}, // half a TLV
 		{v2[:15] + "\x0f" + v2[16:] + "\x01\x00\x01", ErrMalformed},
+		{"PROXY TCP4 0.0.0.0 198.51.100.1 1 2\r\n", ErrMalformed}, // no connection has such an end
+		{"PROXY TCP4 192.0.2.1 255.255.255.255 1 2\r\n", ErrMalformed},
+		{"PROXY TCP4 224.0.0.1 198.51.100.1 1 2\r\n", ErrMalformed},
+		{"PROXY TCP6 :: ::1 1 2\r\n", ErrMalformed},
+		{"PROXY TCP6 ::1 ff02::1 1 2\r\n", ErrMalformed},
+		{v2[:16] + "\xe0" + v2[17:], ErrMalformed},
+		{v2[:13] + "\x31\x00\x00", ErrMalformed},   // a unix socket
+		{v2[:13] + "\x00\x00\x00", ErrMalformed},   // UNSPEC
+		{v2[:13] + "\x13" + v2[14:], ErrMalformed}, // neither stream nor datagram
 		{"PROXY UNKNOWN ffff:f...f:ffff 65535\r\n", nil},
-		{v2[:13] + "\x31\x00\x00", nil}, // a family that is not known: the connection's own addresses
 	} {
 		h, n, err := Parse([]byte(c.text))
 		if !errors.Is(err, c.want) || err == nil && (!h.Local || n != len(c.text)) {
 			t.Errorf("%q: %d, %v, want %v", c.text, n, err, c.want)
+		}
+	}
+}
+
+// Datagrams are carried as streams are.
+func TestDatagram(t *testing.T) {
+	text := Append(nil, &four)
+	text[13]++
+	if h, n, err := Parse(text); err != nil || n != len(text) || h.Local || h.Source != four.Source {
+		t.Errorf("%+v, %d, %v", h, n, err)
+	}
+}
+
+func TestBegins(t *testing.T) {
+	for text, want := range map[string]int{
+		"P": 1, "PROXY": 1, "PROXY TCP4": 1, "PRO_": 0, "POST": 0,
+		"\r": 2, signature: 2, signature + "\x21": 2, "\r\n\r\nG": 0, "GET /": 0,
+	} {
+		if got := Begins([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
 }
