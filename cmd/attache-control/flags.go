@@ -27,10 +27,12 @@ type flags struct {
 	injectAddress, injectSettings string // no address: no injector
 	injectCertificate, injectKey  string
 
-	ambassadors string // namespaces whose resources are served; "" none, "all" any
-	kubeconfig  string
-	lease       string
-	peers       string
+	// namespaces whose resources and routes are served; "" none, "all" any
+	ambassadors, gatewayRoutes string
+
+	kubeconfig string
+	lease      string
+	peers      string
 }
 
 func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
@@ -52,8 +54,9 @@ func parseFlags(args []string, noFile bool, out io.Writer) (*flags, error) {
 	set.StringVar(&f.injectCertificate, "inject-certificate", "", "`file` of the webhook's certificate, PEM; watched")
 	set.StringVar(&f.injectKey, "inject-key", "", "`file` of its key")
 	set.StringVar(&f.ambassadors, "ambassadors", "", "`namespaces`, separated by commas, or all: their Ambassadors (attache.dev/v1alpha1) are served, too, and told how they fare")
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` for --ambassadors; without it the pod's own service account")
-	set.StringVar(&f.lease, "lease", "", "`name` of a Lease in $POD_NAMESPACE: of several replicas, who holds it writes the status of Ambassadors")
+	set.StringVar(&f.gatewayRoutes, "gateway-routes", "", "`namespaces`, separated by commas, or all: their HTTPRoutes and GRPCRoutes (gateway.networking.k8s.io/v1) that have Services as parents become routes of the sidecars that use those")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` for --ambassadors and --gateway-routes; without it the pod's own service account")
+	set.StringVar(&f.lease, "lease", "", "`name` of a Lease in $POD_NAMESPACE: of several replicas, who holds it writes the status of Ambassadors and routes")
 	set.StringVar(&f.peers, "peers", "", "`address` whose name has the status address of every replica: their sidecars count, too")
 	set.BoolVar(&f.version, "version", false, "print the version")
 	if err := set.Parse(args); err != nil {
@@ -96,8 +99,8 @@ func (f *flags) check(rest []string, noFile bool) error {
 			return errors.New("--inject-address: needs --inject-settings, --inject-certificate and --inject-key")
 		}
 	}
-	if f.ambassadors == "" && (f.kubeconfig != "" || f.lease != "" || f.peers != "") {
-		return errors.New("--kubeconfig, --lease and --peers: need --ambassadors")
+	if f.ambassadors == "" && f.gatewayRoutes == "" && (f.kubeconfig != "" || f.lease != "" || f.peers != "") {
+		return errors.New("--kubeconfig, --lease and --peers: need --ambassadors or --gateway-routes")
 	}
 	if _, _, err := net.SplitHostPort(f.peers); f.peers != "" && err != nil {
 		return fmt.Errorf("--peers %q: want NAME:PORT", f.peers)

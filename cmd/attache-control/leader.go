@@ -56,7 +56,10 @@ func (p *program) lead(ctx context.Context, c *rest.Config, running *sync.WaitGr
 		},
 		LeaseDuration: leaseTime, RenewDeadline: renewTime, RetryPeriod: retryTime, ReleaseOnCancel: true, Name: p.f.lease,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { is.Store(true); p.log.Info("this replica writes the status of Ambassadors") },
+			OnStartedLeading: func(context.Context) {
+				is.Store(true)
+				p.log.Info("this replica writes the status of Ambassadors and routes")
+			},
 			OnStoppedLeading: func() { is.Store(false) },
 		},
 	})

@@ -51,6 +51,7 @@ func (p *program) metrics() []byte {
 	s.one("uptime_seconds", "gauge", "Since the program began.", st.Now.Sub(st.Started).Seconds())
 	p.fileMetrics(s)
 	resourceMetrics(s, st)
+	routeMetrics(s, st)
 	serviceMetrics(s, st)
 	planMetrics(s, st)
 	secretMetrics(s, st)
@@ -91,6 +92,25 @@ func resourceMetrics(s *sheet, st status) {
 	s.family("resources", "gauge", "Resources of kind Ambassador, by what became of them.")
 	s.sample("resources", float64(len(st.Resources)-refused), "state", "accepted")
 	s.sample("resources", float64(refused), "state", "refused")
+}
+
+func routeMetrics(s *sheet, st status) {
+	counts := map[[2]string]int{}
+	for _, r := range st.Routes {
+		state := "accepted"
+		if !r.Accepted {
+			state = "refused"
+		} else if len(r.Problems) > 0 {
+			state = "in_part"
+		}
+		counts[[2]string{r.Kind, state}]++
+	}
+	s.family("gateway_routes", "gauge", "Routes of the Gateway API with Services among their parents, by what became of them.")
+	for _, kind := range []string{"GRPCRoute", "HTTPRoute"} {
+		for _, state := range []string{"accepted", "in_part", "refused"} {
+			s.sample("gateway_routes", float64(counts[[2]string{kind, state}]), "kind", kind, "state", state)
+		}
+	}
 }
 
 func serviceMetrics(s *sheet, st status) {

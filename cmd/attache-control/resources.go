@@ -9,21 +9,19 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 
-	"github.com/attache-mesh/attache/discovery/kube"
 	"github.com/attache-mesh/attache/discovery/kube/ambassadors"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
 	"github.com/attache-mesh/attache/xds/server/ambassador"
 )
 
-// resources are nil without --ambassadors.
-type resources struct {
+// ambassadorResources are nil without --ambassadors.
+type ambassadorResources struct {
 	watcher *ambassadors.Watcher
 	log     *slog.Logger
 
@@ -48,56 +46,25 @@ type kept struct {
 	goodGeneration int64
 }
 
-// followResources begins to follow the resources, if they are asked for. stop
-// ends that, and waits.
-func (p *program) followResources(ctx context.Context) (stop func(), err error) {
-	if p.f.ambassadors == "" {
-		return func() {}, nil
-	}
-	connection, err := (&kube.Config{Kubeconfig: p.f.kubeconfig}).Connection()
+// newResources follows nothing yet.
+func newResources(connection *rest.Config, namespaces []string, log *slog.Logger) (*ambassadorResources, error) {
+	watcher, err := ambassadors.New(ambassadors.Config{
+		REST: connection, Log: log, Namespaces: namespaces,
+		Resource: schema.GroupVersionResource{Group: ambassador.ResourceGroup, Version: ambassador.ResourceVersion, Resource: ambassador.ResourcePlural},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("--ambassadors: %w", err)
-	}
-	conf := ambassadors.Config{REST: connection, Log: p.log, Resource: schema.GroupVersionResource{
-		Group: ambassador.ResourceGroup, Version: ambassador.ResourceVersion, Resource: ambassador.ResourcePlural,
-	}}
-	if p.f.ambassadors != "all" {
-		conf.Namespaces = strings.Split(p.f.ambassadors, ",")
-	}
-	watcher, err := ambassadors.New(conf)
-	if err != nil {
-		return nil, fmt.Errorf("--ambassadors: %w", err)
-	}
-	p.resources = &resources{watcher: watcher, log: p.log, listed: make(chan struct{})}
-	p.resources.kept.Store(&map[string]*kept{})
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	leading, err := p.lead(ctx, connection, &running)
-	if err != nil {
-		cancel()
 		return nil, err
 	}
-	running.Go(func() { watcher.Run(ctx, p.takeResources) })
-	running.Go(func() { p.tellResources(ctx, leading) })
-	return func() { cancel(); running.Wait() }, nil
+	r := &ambassadorResources{watcher: watcher, log: log, listed: make(chan struct{})}
+	r.kept.Store(&map[string]*kept{})
+	return r, nil
 }
 
 // wait waits until the resources are known: before, a sidecar could be given
 // what another ambassador of the file says.
-func (r *resources) wait(ctx context.Context) {
-	if r == nil {
-		return
-	}
-	for remind := time.NewTicker(15 * time.Second); ; {
-		select {
-		case <-ctx.Done():
-		case <-r.listed:
-		case <-remind.C:
-			r.log.Warn("the port stays closed: the API server has not said which Ambassadors there are", "reason", r.watcher.Trouble())
-			continue
-		}
-		remind.Stop()
-		return
+func (r *ambassadorResources) wait(ctx context.Context) {
+	if r != nil {
+		waitFor(ctx, r.log, r.listed, "Ambassadors", r.watcher.Trouble)
 	}
 }
 
@@ -105,7 +72,7 @@ func (r *resources) wait(ctx context.Context) {
 // file.
 func (p *program) takeResources() {
 	p.taking.Lock()
-	p.take(p.withResources(p.base))
+	p.take(p.whole(p.base))
 	p.taking.Unlock()
 	p.resources.known.Do(func() { close(p.resources.listed) })
 }
@@ -139,7 +106,7 @@ func (p *program) withResources(base *loaded) *loaded {
 
 // judge is what becomes of a resource: what was said of the same spec and file
 // still holds.
-func (r *resources) judge(o ambassadors.Object, base *ambassador.Config, m mounts, open func(string) error) *kept {
+func (r *ambassadorResources) judge(o ambassadors.Object, base *ambassador.Config, m mounts, open func(string) error) *kept {
 	before := (*r.kept.Load())[o.UID]
 	if before != nil && before.object.Generation == o.Generation && before.base == base &&
 		(before.good == nil || len(openAll(before.good, m, open)) == 0) {

@@ -25,10 +25,21 @@ import (
 	"github.com/attache-mesh/attache/xds/server"
 )
 
-// cluster is an API server that has Ambassadors and nothing else.
+// cluster is an API server. It has Ambassadors, whose methods are its own, and what
+// else a test asks for.
 type cluster struct {
-	t    *testing.T
+	*collection
 	http *httptest.Server
+
+	mu   sync.Mutex
+	more map[string]*collection // by the path of their list
+}
+
+// collection is the objects of one kind.
+type collection struct {
+	t                *testing.T
+	list             string // path
+	apiVersion, kind string
 
 	mu      sync.Mutex
 	version int
@@ -39,14 +50,28 @@ type cluster struct {
 	missing bool     // the kind is not defined
 }
 
+func newCollection(t *testing.T, list, apiVersion, kind string) *collection {
+	return &collection{t: t, list: list, apiVersion: apiVersion, kind: kind, version: 1, objects: map[string]map[string]any{}, changed: make(chan struct{})}
+}
+
 func startCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, version: 1, objects: map[string]map[string]any{}, changed: make(chan struct{})}
+	own := newCollection(t, "/apis/attache.dev/v1alpha1/ambassadors", "attache.dev/v1alpha1", "Ambassador")
+	c := &cluster{collection: own, more: map[string]*collection{own.list: own}}
 	c.http = httptest.NewServer(c)
 	t.Cleanup(func() {
 		c.http.CloseClientConnections()
 		c.http.Close()
 	})
 	return c
+}
+
+// has defines another kind.
+func (c *cluster) has(list, apiVersion, kind string) *collection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := newCollection(c.t, list, apiVersion, kind)
+	c.more[list] = one
+	return one
 }
 
 // kubeconfig is a file for it.
@@ -60,7 +85,7 @@ func (c *cluster) kubeconfig() string {
 }
 
 // put makes or changes a resource.
-func (c *cluster) put(namespace, name, spec string) {
+func (c *collection) put(namespace, name, spec string) {
 	c.t.Helper()
 	var value map[string]any
 	if err := yaml.Unmarshal([]byte(spec), &value); err != nil {
@@ -71,7 +96,7 @@ func (c *cluster) put(namespace, name, spec string) {
 		o := c.objects[key]
 		if o == nil {
 			o = map[string]any{
-				"apiVersion": "attache.dev/v1alpha1", "kind": "Ambassador",
+				"apiVersion": c.apiVersion, "kind": c.kind,
 				"metadata": map[string]any{"name": name, "namespace": namespace, "uid": key, "generation": 0, "creationTimestamp": time.Now().UTC().Format(time.RFC3339)},
 			}
 			c.objects[key] = o
@@ -82,10 +107,10 @@ func (c *cluster) put(namespace, name, spec string) {
 	})
 }
 
-func (c *cluster) remove(key string) { c.change(key, func() { delete(c.objects, key) }) }
+func (c *collection) remove(key string) { c.change(key, func() { delete(c.objects, key) }) }
 
 // change does what f does to an object, and tells those who watch.
-func (c *cluster) change(key string, f func()) {
+func (c *collection) change(key string, f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.objects[key]
@@ -106,7 +131,7 @@ func (c *cluster) change(key string, f func()) {
 }
 
 // watch sends what has changed since a version, for as long as somebody listens.
-func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
+func (c *collection) watch(w http.ResponseWriter, r *http.Request) {
 	since, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	for {
 		c.mu.Lock()
@@ -126,7 +151,7 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 }
 
 // status is what was last written.
-func (c *cluster) status(key string) (s ambassadors.Status) {
+func (c *collection) status(key string) (s ambassadors.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text, _ := json.Marshal(c.objects[key]["status"])
@@ -134,20 +159,32 @@ func (c *cluster) status(key string) (s ambassadors.Status) {
 	return s
 }
 
-func (c *cluster) writes() int {
+func (c *collection) writes() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.patches)
 }
 
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const all = "/apis/attache.dev/v1alpha1/ambassadors"
+	c.mu.Lock()
+	of := c.collection
+	for list, one := range c.more {
+		group, plural := filepath.Split(list)
+		if strings.HasPrefix(r.URL.Path, group) && (r.URL.Path == list || strings.Contains(r.URL.Path, "/"+plural+"/")) {
+			of = one
+		}
+	}
+	c.mu.Unlock()
+	of.ServeHTTP(w, r)
+}
+
+func (c *collection) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	c.mu.Lock()
 	missing := c.missing
 	c.mu.Unlock()
 	switch {
-	case missing || r.Method == http.MethodGet && r.URL.Path != all:
+	case missing || r.Method == http.MethodGet && r.URL.Path != c.list:
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`)
 	case r.URL.Query().Get("watch") != "":
@@ -157,7 +194,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer c.mu.Unlock()
 		items := slices.Collect(maps.Values(c.objects))
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"kind": "AmbassadorList", "apiVersion": "attache.dev/v1alpha1", "items": items,
+			"kind": c.kind + "List", "apiVersion": c.apiVersion, "items": items,
 			"metadata": map[string]any{"resourceVersion": fmt.Sprint(c.version)},
 		})
 	default:
@@ -165,7 +202,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *cluster) patch(w http.ResponseWriter, r *http.Request) {
+func (c *collection) patch(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Status any }
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -276,13 +313,13 @@ func TestResources(t *testing.T) {
 // the file is served.
 func TestResourcesAreNotDefined(t *testing.T) {
 	c := startCluster(t)
-	c.missing = true
+	c.collection.missing = true
 	p := startWith(t, c)
 	s := p.connect(pod("shop", "web"))
 	s.hears("what the file says", func() bool { return s.listens("shop") })
-	c.mu.Lock()
-	c.missing = false
-	c.mu.Unlock()
+	c.collection.mu.Lock()
+	c.collection.missing = false
+	c.collection.mu.Unlock()
 	c.put("shop", "web", shopSpec)
 	s.hears("the resource's", func() bool { return !s.listens("shop") })
 }

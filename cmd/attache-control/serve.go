@@ -41,7 +41,8 @@ type program struct {
 	// taking is held while what is served is replaced; base is the file's alone.
 	taking    sync.Mutex
 	base      *loaded
-	resources *resources // nil: the file alone
+	resources *ambassadorResources // nil: the file alone
+	routes    *routes              // nil: none of the Gateway API
 
 	state   atomic.Int32 // a runState
 	file    fileState
@@ -95,7 +96,7 @@ func (p *program) run(ctx context.Context, l *loaded) error {
 	running.Go(func() { p.loop.Run(looping, p.server) })
 	defer p.release()
 	p.takeFile(l)
-	stopFollowing, err := p.followResources(ctx)
+	stopFollowing, err := p.followCluster(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,6 +112,7 @@ func (p *program) run(ctx context.Context, l *loaded) error {
 	}
 	defer status.close()
 	p.resources.wait(ctx)
+	p.routes.wait(ctx)
 	p.waitForSources(ctx, p.file.config().config)
 	if ctx.Err() != nil {
 		return nil
@@ -163,10 +165,10 @@ func inspectors(ids []string) func(string) error {
 	}
 }
 
-// takeFile makes a content of the file what is served, and the resources with it.
+// takeFile makes a content of the file what is served, and what the cluster adds to it.
 func (p *program) takeFile(l *loaded) {
 	p.base = l
-	p.take(p.withResources(l))
+	p.take(p.whole(l))
 	p.file.read()
 }
 

@@ -24,6 +24,7 @@ type status struct {
 	Secrets     []secretStatus     `json:"secrets"`
 	Ambassadors []ambassadorStatus `json:"ambassadors"`
 	Resources   []resourceStatus   `json:"resources,omitempty"`
+	Routes      []routeStatusOf    `json:"routes,omitempty"`
 	Sidecars    []sidecarStatus    `json:"sidecars"`
 	Quarantine  []quarantineStatus `json:"quarantine"`
 	Loads       []loadStatus       `json:"loads"`
@@ -118,6 +119,7 @@ type groupStatus struct {
 	Name       string         `json:"name"`
 	Client     string         `json:"client"`
 	Zone       string         `json:"zone,omitempty"`
+	Namespace  string         `json:"namespace,omitempty"`
 	Generation uint64         `json:"generation"`
 	Published  time.Time      `json:"published"`
 	Resources  map[string]int `json:"resources"`
@@ -169,7 +171,7 @@ func (p *program) status() status {
 		Version: version, State: runState(p.state.Load()).String(), Started: p.started, Now: now,
 		Config: p.configStatus(), Services: p.services(now), Secrets: p.keyring.Load().status(), Totals: totals(p.server.Counts()),
 		Sidecars: sidecars(p.server.Clients()), Quarantine: quarantine(p.server.Quarantined()),
-		Resources: p.resourceStatus(),
+		Resources: p.resourceStatus(), Routes: p.routeStatuses(),
 	}
 	s.Loads, s.LoadReports = p.loads.status()
 	loop, _ := p.loop.Status()
@@ -248,7 +250,7 @@ func (p *program) ambassadors(loop control.Status, streams []sidecarStatus) (all
 		for _, g := range loop.Groups {
 			if g.Ambassador == a.Name {
 				one.Groups = append(one.Groups, groupStatus{
-					Name: g.Name, Client: g.Client, Zone: g.Zone, Generation: g.Generation, Published: g.Published,
+					Name: g.Name, Client: g.Client, Zone: g.Zone, Namespace: g.Namespace, Generation: g.Generation, Published: g.Published,
 					Resources: shortTypes(g.Resources), Sets: g.Uses, Streams: byGroup[g.Name],
 				})
 			}

@@ -1,42 +1,21 @@
-// Package ambassadors follows resources of one kind in Kubernetes and writes
-// their status: attache-control's Ambassadors. It knows their specs as JSON
-// alone; what they mean is not its concern.
-//
-//	API server ─▶ informer per namespace ─▶ Objects ─▶ changed()
-//	     ▲                                                │
-//	     └───── status, if it differs ◀─────── WriteStatus ◀
+// Package ambassadors follows attache-control's Ambassadors in Kubernetes and
+// writes their status, if it differs. It knows their specs as JSON alone.
 package ambassadors
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
+
+	"github.com/attache-mesh/attache/discovery/kube/resources"
 )
 
 // MaxObjects bounds what is kept; resources beyond, the newest, are not served.
 const MaxObjects = 5000
-
-// settle is how long a change is waited on for others that come with it.
-const settle = 100 * time.Millisecond
 
 // Config says what is followed.
 type Config struct {
@@ -51,198 +30,35 @@ type Config struct {
 }
 
 // Watcher follows the resources. Any goroutine.
-type Watcher struct {
-	conf      Config
-	client    dynamic.Interface
-	informers []cache.SharedIndexInformer
-	handlers  []cache.ResourceEventHandlerRegistration
-	wake      chan struct{}
-	trouble   atomic.Pointer[string]
-}
+type Watcher struct{ *resources.Watcher }
 
 // Object is one resource. It is immutable.
 type Object struct {
-	Namespace, Name, UID string
-	Generation           int64
-	Created              time.Time
-	// Spec is JSON.
-	Spec []byte
+	resources.Object
 	// Status is what the API server has; the zero Status if nobody wrote one.
 	Status Status
 }
 
 // New makes a watcher; nothing is sent before Run.
 func New(conf Config) (*Watcher, error) {
-	if conf.Log == nil {
-		conf.Log = slog.Default()
-	}
-	config := rest.CopyConfig(conf.REST)
-	config.UserAgent = "attache-control"
-	// Status is written one resource after the other: so many writes a second,
-	// and so many at once after a quiet time.
-	config.QPS, config.Burst = 10, 50
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("kube: %w", err)
-	}
-	w := &Watcher{conf: conf, client: client, wake: make(chan struct{}, 1)}
-	if len(conf.Namespaces) == 0 {
-		w.add(metav1.NamespaceAll)
-	}
-	for _, namespace := range conf.Namespaces {
-		w.add(namespace)
-	}
-	return w, nil
-}
-
-// lister lists and watches one namespace. A kind that the cluster does not have
-// is a kind without resources, as long as there was none: one whose definition
-// goes while it is in use is an error, and what was known stays.
-type lister struct {
-	*cache.ListWatch
-	watcher *Watcher
-	in      dynamic.ResourceInterface
-	seen    atomic.Bool
-}
-
-// IsWatchListSemanticsUnSupported keeps client-go to plain lists.
-func (l *lister) IsWatchListSemanticsUnSupported() bool { return true }
-
-func (l *lister) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	list, err := l.in.List(ctx, o)
-	if apierrors.IsNotFound(err) && !l.seen.Load() {
-		l.watcher.say(err)
-		return &unstructured.UnstructuredList{Object: map[string]any{}}, nil
-	}
-	l.watcher.say(err)
+	w, err := resources.New(resources.Config{REST: conf.REST, Resource: conf.Resource, Namespaces: conf.Namespaces, Most: MaxObjects, Log: conf.Log})
 	if err != nil {
 		return nil, err
 	}
-	l.seen.Store(true)
-	return list, nil
-}
-
-// say keeps why there is no answer, and logs it once.
-func (w *Watcher) say(err error) {
-	if err == nil {
-		w.trouble.Store(nil)
-		return
-	}
-	text := err.Error()
-	if before := w.trouble.Swap(&text); before == nil || *before != text {
-		w.conf.Log.Warn("no answer about "+w.conf.Resource.Resource, "error", err)
-	}
-}
-
-// Trouble is why the API server says nothing about the resources; "" if it does.
-func (w *Watcher) Trouble() string {
-	if text := w.trouble.Load(); text != nil {
-		return *text
-	}
-	return ""
-}
-
-func (w *Watcher) add(namespace string) {
-	l := &lister{watcher: w, in: w.client.Resource(w.conf.Resource).Namespace(namespace)}
-	l.ListWatch = &cache.ListWatch{
-		ListWithContextFunc:  l.list,
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return l.in.Watch(ctx, o) },
-	}
-	informer := cache.NewSharedIndexInformer(l, &unstructured.Unstructured{}, 0, cache.Indexers{})
-	_ = informer.SetTransform(slim)                                                                 // not running yet: cannot fail
-	_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {}) // say has told
-	handler, _ := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{                         // nor stopped
-		AddFunc:    func(any) { w.poke() },
-		UpdateFunc: func(_, _ any) { w.poke() },
-		DeleteFunc: func(any) { w.poke() },
-	})
-	w.informers, w.handlers = append(w.informers, informer), append(w.handlers, handler)
-}
-
-// slim drops what nobody reads.
-func slim(o any) (any, error) {
-	u, ok := o.(*unstructured.Unstructured)
-	if !ok {
-		return o, nil
-	}
-	metadata, _ := u.Object["metadata"].(map[string]any)
-	delete(metadata, "managedFields")
-	delete(metadata, "annotations")
-	return u, nil
-}
-
-func (w *Watcher) poke() {
-	select {
-	case w.wake <- struct{}{}:
-	default: // it has been told
-	}
-}
-
-// Run follows the resources until ctx is done and calls changed, one call at a
-// time, after a change: first when everything is listed.
-func (w *Watcher) Run(ctx context.Context, changed func()) {
-	ctx = klog.NewContext(ctx, logr.FromSlogHandler(w.conf.Log.Handler()))
-	var running sync.WaitGroup
-	defer running.Wait()
-	for _, informer := range w.informers {
-		running.Go(func() { informer.RunWithContext(ctx) })
-	}
-	for _, handler := range w.handlers {
-		if !cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
-			return
-		}
-	}
-	changed()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.wake:
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(settle):
-		}
-		select { // what came meanwhile is seen now
-		case <-w.wake:
-		default:
-		}
-		changed()
-	}
+	return &Watcher{w}, nil
 }
 
 // Objects are the resources as they are now, the oldest first, and how many there
 // are beyond MaxObjects.
 func (w *Watcher) Objects() (all []Object, beyond int) {
-	for _, informer := range w.informers {
-		for _, o := range informer.GetStore().List() {
-			if u, ok := o.(*unstructured.Unstructured); ok {
-				all = append(all, objectOf(u))
-			}
-		}
+	objects, beyond := w.Watcher.Objects()
+	for _, o := range objects {
+		one := Object{Object: o}
+		_ = json.Unmarshal(o.Status, &one.Status) // what is not ours is not read
+		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b Object) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	beyond = max(0, len(all)-MaxObjects)
-	return all[:len(all)-beyond], beyond
+	return all, beyond
 }
-
-func objectOf(u *unstructured.Unstructured) Object {
-	o := Object{
-		Namespace: u.GetNamespace(), Name: u.GetName(), UID: string(u.GetUID()), Generation: u.GetGeneration(),
-		Created: u.GetCreationTimestamp().Time,
-	}
-	o.Spec, _ = json.Marshal(u.Object["spec"]) // it was JSON
-	if text, err := json.Marshal(u.Object["status"]); err == nil {
-		_ = json.Unmarshal(text, &o.Status) // what is not ours is not read
-	}
-	return o
-}
-
-// String is NAMESPACE/NAME.
-func (o *Object) String() string { return o.Namespace + "/" + o.Name }
 
 // WriteStatus makes s the status of o, unless it is already: a write that changes
 // nothing is not sent. A resource that is gone is no error.
@@ -251,13 +67,5 @@ func (w *Watcher) WriteStatus(ctx context.Context, o *Object, s Status) (wrote b
 	if s.Same(o.Status) {
 		return false, nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": o.UID}, "status": s})
-	if err != nil {
-		return false, err
-	}
-	_, err = w.client.Resource(w.conf.Resource).Namespace(o.Namespace).Patch(ctx, o.Name, "application/merge-patch+json", patch, metav1.PatchOptions{}, "status")
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && strings.Contains(err.Error(), "uid") { // gone, and perhaps there again
-		return false, nil
-	}
-	return err == nil, err
+	return w.Watcher.WriteStatus(ctx, &o.Object, s, false)
 }

@@ -27,6 +27,7 @@ type Builder struct {
 type fixedKey struct {
 	ambassador *Ambassador
 	client     Client
+	namespace  string
 }
 
 type fixed map[string]map[string]*server.Resource
@@ -133,7 +134,7 @@ func (b *Builder) endpointsOf(g Group, use Use, set *discovery.Set, collections 
 
 // fixedOf are the group's resources that follow from the file.
 func (b *Builder) fixedOf(g Group) fixed {
-	key := fixedKey{g.Ambassador, g.Client}
+	key := fixedKey{g.Ambassador, g.Client, g.Namespace}
 	if made, ok := b.fixed[key]; ok {
 		return made
 	}
@@ -146,11 +147,11 @@ func (b *Builder) fixedOf(g Group) fixed {
 		if !p.clients.has(g.Client) {
 			continue
 		}
-		add(p.Name, p.listener(g.Client))
+		add(p.Name, p.listener(g.Client, g.Namespace))
 		if p.Protocol.web() {
-			add(p.Name, p.routeTable())
+			add(p.Name, p.routeTable(g.Client, g.Namespace))
 		}
-		for _, t := range p.clusters {
+		for _, t := range p.targetsFor(g.Namespace) {
 			add(t.name, p.cluster(t, g.Client))
 		}
 	}

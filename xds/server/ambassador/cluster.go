@@ -29,7 +29,7 @@ func (p *Port) cluster(t *target, client Client) *clusterv3.Cluster {
 		}
 	}
 	p.balance(c)
-	if p.Protocol == ProtocolGRPC && client != GRPC {
+	if client != GRPC && (t.http2 || p.Protocol == ProtocolGRPC && !t.http1) {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(&upstreamv3.HttpProtocolOptions{
 				UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{

@@ -7,6 +7,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	redisv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/redis_proxy/v3"
@@ -21,18 +22,18 @@ import (
 
 // listener is the port's. A gRPC library gets the HTTP connection manager alone
 // (gRFC A27).
-func (p *Port) listener(client Client) *listenerv3.Listener {
+func (p *Port) listener(client Client, namespace string) *listenerv3.Listener {
 	if client == GRPC {
 		return &listenerv3.Listener{
 			Name:        p.Name,
-			ApiListener: &listenerv3.ApiListener{ApiListener: packed(p.connectionManager())},
+			ApiListener: &listenerv3.ApiListener{ApiListener: packed(p.connectionManager(client, namespace))},
 		}
 	}
 	l := &listenerv3.Listener{
 		Name:    p.Name,
 		Address: socketAddress(p.Address, p.Port),
 		FilterChains: []*listenerv3.FilterChain{{
-			Filters: []*listenerv3.Filter{p.filter()},
+			Filters: []*listenerv3.Filter{p.filter(client, namespace)},
 		}},
 	}
 	if p.Socket != "" {
@@ -41,7 +42,7 @@ func (p *Port) listener(client Client) *listenerv3.Listener {
 	return l
 }
 
-func (p *Port) filter() *listenerv3.Filter {
+func (p *Port) filter(client Client, namespace string) *listenerv3.Filter {
 	switch p.Protocol {
 	case ProtocolMemcached:
 		return filter("attache.filters.network.memcached_proxy", p.memcachedProxy())
@@ -50,7 +51,7 @@ func (p *Port) filter() *listenerv3.Filter {
 	case ProtocolTCP:
 		return filter("envoy.filters.network.tcp_proxy", p.tcpProxy())
 	}
-	return filter("envoy.filters.network.http_connection_manager", p.connectionManager())
+	return filter("envoy.filters.network.http_connection_manager", p.connectionManager(client, namespace))
 }
 
 func filter(name string, m proto.Message) *listenerv3.Filter {
@@ -115,8 +116,8 @@ func (p *Port) tcpProxy() *tcpv3.TcpProxy {
 	return t
 }
 
-func (p *Port) connectionManager() *hcmv3.HttpConnectionManager {
-	return &hcmv3.HttpConnectionManager{
+func (p *Port) connectionManager(client Client, namespace string) *hcmv3.HttpConnectionManager {
+	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: p.Name,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: aggregated(), RouteConfigName: p.Name,
@@ -127,6 +128,12 @@ func (p *Port) connectionManager() *hcmv3.HttpConnectionManager {
 			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&routerv3.Router{})},
 		}},
 	}
+	if client != GRPC && p.asksForCORS(namespace) {
+		m.HttpFilters = append([]*hcmv3.HttpFilter{{
+			Name: corsFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&corsv3.Cors{})},
+		}}, m.HttpFilters...)
+	}
+	return m
 }
 
 // aggregated says that a resource comes on the stream on which this one came.

@@ -34,6 +34,7 @@ type Port struct {
 	Plan         *Plan         `yaml:"plan" doc:"As at the top, for this port alone."`
 
 	reports  bool // load, by LRS
+	routed   map[discovery.Service]*routed
 	clients  clientSet
 	clusters []*target // service first, then those of routes, each once
 }

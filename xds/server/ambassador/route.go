@@ -10,27 +10,30 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/attache-mesh/attache/discovery"
 )
 
 // routeTable has a virtual host for each host that routes name, in their order,
 // and one for all others. Routes without a host stand in each, after its own;
-// the port's service comes last.
-func (p *Port) routeTable() *routev3.RouteConfiguration {
+// the port's service comes last. Where routes of the Gateway API are for a
+// service, they stand in place of what the port would do with it.
+func (p *Port) routeTable(client Client, namespace string) *routev3.RouteConfiguration {
 	table := &routev3.RouteConfiguration{Name: p.Name}
 	for _, host := range p.hosts() {
 		v := &routev3.VirtualHost{Name: host, Domains: []string{host}}
 		for i := range p.Routes {
 			if route := &p.Routes[i]; route.Host != "" && strings.ToLower(route.Host) == host {
-				v.Routes = append(v.Routes, p.route(route))
+				v.Routes = append(v.Routes, p.routes(route, route.Service, client, namespace)...)
 			}
 		}
 		for i := range p.Routes {
 			if p.Routes[i].Host == "" {
-				v.Routes = append(v.Routes, p.route(&p.Routes[i]))
+				v.Routes = append(v.Routes, p.routes(&p.Routes[i], p.Routes[i].Service, client, namespace)...)
 			}
 		}
 		if p.Service.Source != "" {
-			v.Routes = append(v.Routes, p.route(&Route{target: p.clusters[0]}))
+			v.Routes = append(v.Routes, p.routes(&Route{target: p.clusters[0]}, p.Service, client, namespace)...)
 		}
 		if len(v.Routes) > 0 {
 			table.VirtualHosts = append(table.VirtualHosts, v)
@@ -49,6 +52,16 @@ func (p *Port) hosts() (all []string) {
 		}
 	}
 	return append(all, "*")
+}
+
+// routes are the file's route, or those of the Gateway API.
+func (p *Port) routes(r *Route, service discovery.Service, client Client, namespace string) []*routev3.Route {
+	if of := p.routed[service]; of != nil && r.wholeHost() {
+		if s := of.scopeFor(namespace); s != nil {
+			return p.gatewayRoutes(s, of.at, r, client)
+		}
+	}
+	return []*routev3.Route{p.route(r)}
 }
 
 func (p *Port) route(r *Route) *routev3.Route {

@@ -17,6 +17,9 @@ type Group struct {
 	// Zone is the clients' zone where instances may be meant for some zones; else
 	// "".
 	Zone string
+	// Namespace is the clients' where routes of its consumers go for them alone;
+	// else "".
+	Namespace string
 	// Collections: the clients take large sets as collections (LEDS), which only
 	// attache does, and only on a delta stream.
 	Collections bool
@@ -28,6 +31,9 @@ func (g Group) String() string {
 	name := g.Ambassador.Name + "/" + g.Client.String()
 	if g.Client == Attache && !g.Collections {
 		name += "/sotw"
+	}
+	if g.Namespace != "" {
+		name += "#" + g.Namespace
 	}
 	if g.Zone != "" {
 		name += "@" + g.Zone
@@ -47,6 +53,9 @@ func (c *Config) Select(node *corev3.Node, delta bool) (Group, bool) {
 		g.Collections = delta && g.Client == Attache
 		if a.zoned(c) {
 			g.Zone = node.GetLocality().GetZone()
+		}
+		if namespace := node.GetMetadata().GetFields()["namespace"].GetStringValue(); a.consumes(namespace) {
+			g.Namespace = namespace
 		}
 		return g, true
 	}

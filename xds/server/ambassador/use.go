@@ -28,8 +28,9 @@ func (u Use) String() string {
 
 // target is one cluster of a port.
 type target struct {
-	name string
-	use  Use
+	name         string
+	use          Use
+	http1, http2 bool // other than the port's protocol says
 }
 
 // targets settles the port's clusters: its service's has the port's name, those
@@ -45,7 +46,7 @@ func (p *Port) targets() {
 		if names[name] {
 			name = p.Name + "/" + s.String()
 		}
-		t := &target{name, Use{s, table}}
+		t := &target{name: name, use: Use{s, table}}
 		byService[s], names[name] = t, true
 		p.clusters = append(p.clusters, t)
 		return t
@@ -90,7 +91,7 @@ func (c *Config) Uses() map[Use]Plan {
 	all := map[Use]Plan{}
 	for _, a := range c.Ambassadors {
 		for _, p := range a.Ports {
-			for _, t := range p.clusters {
+			for _, t := range p.allTargets() {
 				all[t.use] = stricter(all, t.use, *p.Plan)
 			}
 		}
@@ -126,7 +127,7 @@ func (g Group) Uses() (all []Use) {
 		}
 	}
 	for _, p := range g.Ambassador.Ports {
-		for _, t := range p.clusters {
+		for _, t := range p.targetsFor(g.Namespace) {
 			if p.clients.has(g.Client) {
 				add(t.use)
 			}

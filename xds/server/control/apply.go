@@ -71,7 +71,7 @@ func (l *Loop) takeGroups(c *ambassador.Config) {
 	var gone []string
 	for name, g := range l.groups {
 		a := byName[g.Ambassador.Name]
-		if a == nil {
+		if a == nil || !g.Stays(a) {
 			gone = append(gone, name)
 			continue
 		}

@@ -35,10 +35,12 @@ type UseStatus struct {
 // GroupStatus is alike clients.
 type GroupStatus struct {
 	Name, Ambassador, Client, Zone string
-	Generation                     uint64
-	Published                      time.Time
-	Resources                      map[string]int // by type URL
-	Uses                           []string
+	// Namespace is of those whose consumers' routes go for them alone.
+	Namespace  string
+	Generation uint64
+	Published  time.Time
+	Resources  map[string]int // by type URL
+	Uses       []string
 }
 
 // Status is what the loop does now. False if it has ended.
@@ -57,7 +59,7 @@ func (l *Loop) Status() (s Status, ok bool) {
 		}
 		for _, g := range l.groups {
 			one := GroupStatus{
-				Name: g.String(), Ambassador: g.Ambassador.Name, Client: g.Client.String(), Zone: g.Zone,
+				Name: g.String(), Ambassador: g.Ambassador.Name, Client: g.Client.String(), Zone: g.Zone, Namespace: g.Namespace,
 				Generation: g.generation, Published: g.published, Resources: maps.Clone(g.counts),
 			}
 			for _, u := range g.uses {

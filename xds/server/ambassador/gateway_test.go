@@ -1,0 +1,238 @@
+package ambassador
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
+	sigsyaml "sigs.k8s.io/yaml"
+
+	"github.com/attache-mesh/attache/discovery"
+	"github.com/attache-mesh/attache/xds/envoyv3/load"
+	"github.com/attache-mesh/attache/xds/server"
+	"github.com/attache-mesh/attache/xds/server/gateway"
+)
+
+// TestGateway reads every script under testdata/gateway: a configuration, objects
+// of a cluster and nodes; out come what each route is told, and each node's
+// clusters and route tables, which attache must be able to take.
+//
+//	-- config --     the file
+//	-- objects --    Services, routes and ReferenceGrants; creation times are days
+//	-- node X --     a node; X is a remark
+//	-- want --       what comes of it
+func TestGateway(t *testing.T) {
+	files, err := filepath.Glob("testdata/gateway/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			doc, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, want, ok := strings.Cut(string(doc), "-- want --\n")
+			if !ok {
+				t.Fatal("no -- want --")
+			}
+			got := playGateway(t, sections(head))
+			if *update {
+				if err := os.WriteFile(file, []byte(head+"-- want --\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got (go test -update writes it)\n%s", diff)
+			}
+		})
+	}
+}
+
+func playGateway(t *testing.T, script []section) string {
+	t.Helper()
+	var out strings.Builder
+	var plain, c *Config
+	for _, s := range script {
+		switch kind, remark, _ := strings.Cut(s.name, " "); kind {
+		case "config":
+			var problems []Problem
+			if plain, problems = Load([]byte(s.text), "attache-control.yaml"); plain == nil {
+				t.Fatal(problems)
+			}
+		case "objects":
+			table, verdicts := gateway.Judge(readObjects(t, s.text))
+			for _, v := range verdicts {
+				writeVerdict(&out, &v)
+			}
+			c = plain.WithRoutes(table, func(scheme string) bool { return scheme == "k8s" })
+		case "node":
+			node := &corev3.Node{}
+			if problems := load.Into([]byte(s.text), "node.yaml", node, protoregistry.GlobalTypes, load.Options{}); load.Refused(problems) {
+				t.Fatal(problems)
+			}
+			g, _ := c.Select(node, true)
+			fmt.Fprintf(&out, "== %s: %s\n", remark, g)
+			writeRoutes(t, &out, buildWithout(c, g), g.Client)
+		default:
+			t.Fatalf("no section is called %q", s.name)
+		}
+	}
+	return out.String()
+}
+
+// buildWithout builds what a group gets while no instance is known.
+func buildWithout(c *Config, g Group) *server.Bundle {
+	return NewBuilder(c, nil).Build(g, func(Use) discovery.State { return discovery.State{} }, func(Secret) *server.Resource { return nil })
+}
+
+type clusterObject struct {
+	Kind     string
+	Metadata struct {
+		Namespace, Name string
+		Day             int
+	}
+	Spec any
+}
+
+func readObjects(t *testing.T, text string) ([]*gateway.Parsed, *gateway.World) {
+	t.Helper()
+	var routes []*gateway.Parsed
+	world := &gateway.World{Services: map[gateway.ID]gateway.Service{}}
+	for _, doc := range strings.Split(text, "---\n") {
+		var o clusterObject
+		if err := sigsyaml.Unmarshal([]byte(doc), &o); err != nil {
+			t.Fatalf("%v in\n%s", err, doc)
+		}
+		json, err := sigsyaml.Marshal(o.Spec)
+		if err == nil {
+			json, err = sigsyaml.YAMLToJSON(json)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch o.Kind {
+		case "Service":
+			world.Services[gateway.ID{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}] = gateway.ParseService(json)
+		case "ReferenceGrant":
+			world.Grants = append(world.Grants, gateway.ParseGrant(o.Metadata.Namespace, json))
+		default:
+			routes = append(routes, gateway.Parse(gateway.Object{
+				Kind: gateway.Kind(o.Kind), Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: o.Metadata.Name,
+				Created: time.Unix(int64(o.Metadata.Day)*86400, 0), Spec: json,
+			}))
+		}
+	}
+	return routes, world
+}
+
+func writeVerdict(out *strings.Builder, v *gateway.Verdict) {
+	for i, p := range v.Parents {
+		fmt.Fprintf(out, "%s parent %d", v.String(), i)
+		for _, c := range p.Conditions {
+			fmt.Fprintf(out, "\n  %s=%s/%s", c.Type, c.Status, c.Reason)
+			if c.Message != "" {
+				out.WriteString(": " + c.Message)
+			}
+		}
+		out.WriteByte('\n')
+	}
+}
+
+func writeRoutes(t *testing.T, out *strings.Builder, b *server.Bundle, client Client) {
+	t.Helper()
+	if client == Attache {
+		takenByAttache(t, b)
+	}
+	fmt.Fprintf(out, "-- Clusters %s\n", strings.Join(b.Names(resource.ClusterType), " "))
+	for _, name := range b.Names(resource.RouteType) {
+		json, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b.Resource(resource.RouteType, name).Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := sigsyaml.JSONToYAML(json)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(out, "-- RouteConfiguration %s\n%s\n", name, bytes.TrimRight(text, "\n"))
+	}
+}
+
+const shopFile = `
+ambassadors:
+- name: web
+  ports:
+  - {name: cart, port: 8080, protocol: http, service: "k8s://shop/cart:http"}
+  - {name: other, port: 8081, protocol: http, service: "k8s://shop/other:80"}
+  - {name: cache, port: 11211, protocol: memcached, service: "k8s://shop/cart:http"}
+`
+
+const shopObjects = `
+kind: Service
+metadata: {namespace: shop, name: cart}
+spec: {ports: [{name: http, port: 80}]}
+---
+kind: Service
+metadata: {namespace: shop, name: canary}
+spec: {ports: [{name: http, port: 80}]}
+`
+
+const split = `
+---
+kind: HTTPRoute
+metadata: {namespace: shop, name: split}
+spec:
+  parentRefs: [{group: "", kind: Service, name: cart}]
+  rules: [{backendRefs: [{name: cart, port: 80, weight: 9}, {name: canary, port: 80}]}]
+`
+
+// TestGatewayTouchesNothingElse: without routes the configuration is the very
+// same, and with them so are all ports that they are not for.
+func TestGatewayTouchesNothingElse(t *testing.T) {
+	c, problems := Load([]byte(shopFile), "attache-control.yaml")
+	if c == nil {
+		t.Fatal(problems)
+	}
+	all := func(string) bool { return true }
+	none, _ := gateway.Judge(readObjects(t, shopObjects))
+	if c.WithRoutes(none, all) != c || c.WithRoutes(nil, all) != c {
+		t.Error("another configuration, without routes")
+	}
+	table, _ := gateway.Judge(readObjects(t, shopObjects+split))
+	with := c.WithRoutes(table, all)
+	if with == c || with.Ambassadors[0].Ports[0] == c.Ambassadors[0].Ports[0] || with.Ambassadors[0].Ports[1] != c.Ambassadors[0].Ports[1] || with.Ambassadors[0].Ports[2] != c.Ambassadors[0].Ports[2] {
+		t.Error("wrong ports are others")
+	}
+	if other := c.WithRoutes(table, func(string) bool { return false }); other.Ambassadors[0] != c.Ambassadors[0] {
+		t.Error("a source of another cluster has routes")
+	}
+	node := &corev3.Node{UserAgentName: "attache", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{"namespace": structpb.NewStringValue("shop")}}}
+	before, _ := c.Select(node, true)
+	after, _ := with.Select(node, true)
+	if before.String() != after.String() {
+		t.Errorf("group %s, before %s", after, before)
+	}
+	was, is := buildWithout(c, before), buildWithout(with, after)
+	for _, typeURL := range was.Types() {
+		for _, name := range was.Names(typeURL) {
+			same := was.Resource(typeURL, name).Version == is.Resource(typeURL, name).Version
+			if want := typeURL != resource.RouteType || name != "cart"; same != want {
+				t.Errorf("%s %s: same %v", typeURL, name, same)
+			}
+		}
+	}
+	if len(with.Uses()) != len(c.Uses())+1 {
+		t.Errorf("%d uses, before %d", len(with.Uses()), len(c.Uses()))
+	}
+}
