@@ -49,9 +49,9 @@ test-browser: ## pages and WebSockets in a headless Chromium; installs it if it 
 	sh conformance/install.sh browser
 	$(GO) test -tags browser -count=1 -timeout 5m -run TestBrowser $(ARGS) ./conformance
 
-test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; builds the servers that are missing (21 minutes, once)
+test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; builds the servers that are missing (23 minutes, once)
 	sh conformance/install.sh infra
-	conformance/infra/get.sh consul kube spire helm
+	conformance/infra/get.sh consul kube spire helm chart
 	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table

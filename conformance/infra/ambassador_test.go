@@ -67,7 +67,7 @@ func ambassadorControl(t *testing.T, k *real.Kube, ns, name, xds, status string,
 		t.Fatal(err)
 	}
 	p := real.Start(t, name, append([]string{
-		"env", "POD_NAME=" + name, "POD_NAMESPACE=" + ns, real.Program(t, "./cmd/attache-control"), "-c", file,
+		"env", "POD_NAME=" + name, "POD_NAMESPACE=" + ns, program(t, "attache-control"), "-c", file,
 		"--listen=" + xds, "--status-address=" + status, "--ambassadors=all", "--kubeconfig=" + account,
 	}, flags...)...)
 	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+status+"/ready"); return err == nil })
@@ -131,7 +131,7 @@ func launchPod(t *testing.T, control string, adminPort int) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, "{kind: Pod, metadata: {name: web, namespace: default, labels: {app: web}, annotations: {attache.dev/admin-port: \"%d\"}}, spec: {containers: [{name: app}]}}", adminPort), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), real.Program(t, "./cmd/attache"), "inject", "-f", file, "-o", "yaml", "--image", "attache:1", "--control-plane", control).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), program(t, "attache"), "inject", "-f", file, "-o", "yaml", "--image", "attache:1", "--control-plane", control).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -150,7 +150,7 @@ func launchPod(t *testing.T, control string, adminPort int) {
 		if c.Name != "attache" {
 			continue
 		}
-		argv := []string{real.Program(t, "./cmd/attache")}
+		argv := []string{program(t, "attache")}
 		for _, arg := range c.Args { // the kubelet's part
 			argv = append(argv, strings.NewReplacer("$$", "$", "$(POD_NAME)", "web-1", "$(POD_NAMESPACE)", "default", "$(POD_ZONE)", "",
 				"/var/lib/attache", t.TempDir(), "/run/attache/exit", filepath.Join(t.TempDir(), "exit")).Replace(arg))

@@ -183,9 +183,31 @@ func TestChartValuesAreUsed(t *testing.T) {
 	}
 }
 
-// TestChartOnCluster installs, upgrades to the values for production and back,
-// and uninstalls. The pods are kwok's; the program itself runs here, with the
-// rights of the release's service account and nothing else.
+// TestChartRestarts: what the program watches rolls no pod, what it reads at its
+// start only does.
+func TestChartRestarts(t *testing.T) {
+	pod := func(change string) string {
+		return mustHelm(t, "template", "r", chart, "--kube-version", "1.36.0", "--show-only", "templates/deployment.yaml", "--set-json", change)
+	}
+	before := pod(`config.ambassadors=[]`)
+	if pod(`config.ambassadors=[{"name":"web"}]`) != before {
+		t.Error("another ambassador is another pod")
+	}
+	if pod(`injector.defaults={"log-level":"debug"}`) != before {
+		t.Error("another default of sidecars is another pod")
+	}
+	if pod(`config.server={"load_reports":"10s"}`) == before {
+		t.Error("another server is the same pod")
+	}
+}
+
+// previous is the chart as it was in its version before this one.
+const previous = "testdata/attache-0.1.0.tgz"
+
+// TestChartOnCluster installs the previous version, upgrades to this one and to the
+// values for production, goes back to the previous one, and uninstalls. The pods are
+// kwok's; the program itself runs here, with the rights of the release's service
+// account and nothing else.
 func TestChartOnCluster(t *testing.T) {
 	k := real.StartKube(t)
 	const ns = "attache"
@@ -218,14 +240,16 @@ config:
 			return err == nil && d.Status.ReadyReplicas == replicas
 		})
 	}
-	notes := run("install", "attache", chart, "-f", config, "--wait", "--timeout", "60s")
+	run("install", "attache", previous, "-f", config, "--wait", "--timeout", "60s")
+	ready(1)
+	notes := run("upgrade", "attache", chart, "-f", config, "--wait", "--timeout", "60s")
 	if !strings.Contains(notes, "attache.attache:18000") || strings.Contains(notes, "It serves nobody") {
 		t.Error(notes)
 	}
 	ready(1)
 	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
 	t.Run("ambassadors", func(t *testing.T) { chartAmbassadors(t, k, ns) })
-	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns) })
+	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns, 2) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)
 	t.Run("replicas", func(t *testing.T) { chartReplicas(t, k, ns) })
@@ -268,7 +292,7 @@ func chartRights(t *testing.T, k *real.Kube, ns string) {
 	}
 	ports := real.Ports(t, 2)
 	status := fmt.Sprintf("127.0.0.1:%d", ports[1])
-	p := real.Start(t, "attache-control", real.Program(t, "./cmd/attache-control"), "-c", path,
+	p := real.Start(t, "attache-control", program(t, "attache-control"), "-c", path,
 		fmt.Sprintf("--listen=127.0.0.1:%d", ports[0]), "--status-address="+status)
 	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+status+"/ready"); return err == nil })
 	k.Endpoints("cache", 2)
@@ -281,9 +305,9 @@ func chartRights(t *testing.T, k *real.Kube, ns string) {
 // chartInjects runs what the release runs: the Job's container as the Job's
 // account, which makes the certificate and tells the webhook its CA, and the
 // program at the address of the injector's service. Then pods are made.
-func chartInjects(t *testing.T, k *real.Kube, ns string) {
+func chartInjects(t *testing.T, k *real.Kube, ns string, revision int) {
 	ctx := t.Context()
-	job, err := k.Client.BatchV1().Jobs(ns).Get(ctx, "attache-injector-1", metav1.GetOptions{})
+	job, err := k.Client.BatchV1().Jobs(ns).Get(ctx, fmt.Sprint("attache-injector-", revision), metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +319,7 @@ func chartInjects(t *testing.T, k *real.Kube, ns string) {
 	}
 	certify := func() string {
 		t.Helper()
-		out, err := exec.CommandContext(ctx, real.Program(t, "./cmd/attache-control"), append(slices.Clone(pod.Containers[0].Args), "--kubeconfig", as)...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, program(t, "attache-control"), append(slices.Clone(pod.Containers[0].Args), "--kubeconfig", as)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -341,7 +365,7 @@ func injectorOf(t *testing.T, k *real.Kube, ns string) {
 	}
 	ports := real.Ports(t, 2)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	p := real.Start(t, "attache-control", real.Program(t, "./cmd/attache-control"), "-c", dir+"/control.yaml", "--listen="+at(0), "--status-address="+at(1),
+	p := real.Start(t, "attache-control", program(t, "attache-control"), "-c", dir+"/control.yaml", "--listen="+at(0), "--status-address="+at(1),
 		"--inject-address="+service.Spec.ClusterIP+":443", "--inject-settings="+dir+"/inject.yaml", "--inject-certificate="+dir+"/tls.crt", "--inject-key="+dir+"/tls.key")
 	p.Ready(30*time.Second, func() bool { _, err := get(http.DefaultClient, "http://"+at(1)+"/ready"); return err == nil })
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# get.sh consul|kube|spire|helm...: builds the real servers that the infra tests start,
+# get.sh consul|kube|spire|helm|chart...: builds the real servers that the infra tests start,
 # from their Go modules as tools/ pins them, into the cache directory, and says
 # how far it is. What is there and was built from the same pins is left alone.
 #
@@ -7,6 +7,8 @@
 #   kube     etcd, the Kubernetes control plane and kwok (11 minutes, once)
 #   spire    SPIRE's server and agent (4 minutes, once; needs a C compiler)
 #   helm     Helm (90 seconds, once)
+#   chart    what checks the chart: helm-unittest, kubeconform, kube-score, and what the oldest and
+#            the newest Kubernetes that it is for say of their objects (2 minutes, once)
 #
 # The cache is $ATTACHE_INFRA_CACHE, else attache/infra in the user's cache
 # directory. With Go's own build cache warm it takes seconds.
@@ -87,6 +89,33 @@ helm() {
 	get helm helm helm.sh/helm/v3/cmd/helm ''
 }
 
+# oldest is the last Kubernetes of the first version that the chart's kubeVersion allows.
+oldest='v1.27.16 h1:DHFqj/HTUqHStFlRH9wCKPocqgHsjR6Q/DzYarB2QQE='
+
+chart() {
+	export CGO_ENABLED=0
+	get kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform ''
+	get kube-score kube-score github.com/zegl/kube-score/cmd/kube-score ''
+	get helm-unittest helm-unittest github.com/helm-unittest/helm-unittest/cmd/helm-unittest ''
+	objects oldest ${oldest}
+	objects newest $(sed -n 's#^k8s.io/kubernetes \(v[^/ ]*\) h1:#\1 h1:#p' kube/go.sum)
+}
+
+# objects AGE VERSION SUM: what the API of a Kubernetes takes, from its module. Of the oldest
+# nothing else is needed, so that it is in no go.mod, and its sum is held here.
+objects() {
+	local to=$cache/kubernetes-$1 module=k8s.io/kubernetes@$2 got
+	[ "$(cat "$to.pin" 2>/dev/null)" = "$2" ] && return
+	rm -f "$to.pin"
+	got=$(cd kubeconform && go mod download -json "$module")
+	if ! grep -qF "\"$3\"" <<<"$got"; then
+		echo "infra: $module is not what it was: $got" >&2
+		exit 1
+	fi
+	cp "$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$got")/api/openapi-spec/swagger.json" "$to.json"
+	echo "$2" >"$to.pin"
+}
+
 # stages are kwok's own from its module, which it does not load by itself, but
 # a pod that is deleted stays Terminating for its grace period, as a kubelet has it.
 stages() {
@@ -110,9 +139,9 @@ stages() {
 
 for what; do
 	case $what in
-	consul | kube | spire | helm) "$what" ;;
+	consul | kube | spire | helm | chart) "$what" ;;
 	*)
-		echo "usage: $0 consul|kube|spire|helm..." >&2
+		echo "usage: $0 consul|kube|spire|helm|chart..." >&2
 		exit 2
 		;;
 	esac
