@@ -47,7 +47,7 @@ func show(mark, who string, m *message, took time.Duration) string {
 		showProc(&b, mark, m.body)
 	} else if text, ok := m.asGRPC(); ok {
 		for line := range strings.Lines(text) {
-			fmt.Fprintf(&b, "%s   |%s\n", mark, strings.TrimSuffix(line, "\n"))
+			fmt.Fprintf(&b, "%s   |%s\n", mark, pems.ReplaceAllString(strings.TrimSuffix(line, "\n"), "<PEM>"))
 		}
 	} else {
 		showBody(&b, mark, m.body)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
@@ -44,6 +45,8 @@ type Request struct {
 	Hash    uint64
 	HasHash bool
 	High    bool
+	// Retry says how it is asked again; nil: it is asked once.
+	Retry *config.ServiceRetry
 	// Gone, if not nil, is asked every quarter of a second: true ends the call with
 	// outcome.DownstreamGone.
 	Gone func() bool
@@ -127,7 +130,10 @@ type Call struct {
 	err     error
 	tries   int
 
-	deadline  int64 // 0: none
+	deadline  int64         // 0: none
+	tryEnd    int64         // of the attempt; 0: none
+	retrying  *pool.Breaker // that has a place among its retries for it
+	paused    loop.Waiter   // between two attempts
 	cancelled bool
 	begun     bool
 
@@ -150,13 +156,7 @@ func (c *Call) Ask(w *loop.Worker, cluster *upstream.Cluster, req *Request) (*An
 	o := outcome.Overload // should it panic
 	defer func() { c.end(o) }()
 	c.begin(w, cluster, req)
-	o = c.pick()
-	if o == outcome.OK {
-		o = c.converse()
-		for c.again(o) {
-			o = c.converse()
-		}
-	}
+	o = c.persist()
 	return &c.answer, o
 }
 
@@ -167,6 +167,7 @@ func (c *Call) converse() outcome.Outcome {
 	}
 	c.hostOn.Report(outlier.Connected, 0)
 	c.asked = true
+	c.tryTime()
 	if c.cancelled {
 		return outcome.DownstreamGone
 	}
@@ -193,6 +194,8 @@ func (c *Call) Cancel() {
 		c.stream.Reset(cancelCode)
 	case c.lease != nil:
 		c.lease.Conn.Reset()
+	default:
+		c.paused.Wake(c.w)
 	}
 }
 
@@ -204,7 +207,7 @@ func (c *Call) begin(w *loop.Worker, cluster *upstream.Cluster, req *Request) {
 	c.whole, c.untaken, c.err, c.tries = false, false, nil, 0
 	c.cancelled, c.gone, c.begun = false, false, true
 	c.forget()
-	c.deadline = 0
+	c.deadline, c.tryEnd = 0, 0
 	if req.Timeout > 0 {
 		c.deadline = w.Now() + int64(req.Timeout)
 	}

@@ -30,11 +30,31 @@ func (c *Call) leave() {
 
 // end gives back what the call held and counts it.
 func (c *Call) end(o outcome.Outcome) {
+	c.settle(o)
+	c.leaveRetries()
+	c.count(o)
+	c.begun, c.req = false, nil
+}
+
+// settle gives back what the attempt held, and counts it for its host.
+func (c *Call) settle(o outcome.Outcome) {
 	if a := c.attempt; a != nil { // a panic
 		a.left, c.attempt = true, nil
 		c.w.ClearTimer(&c.timer)
 	}
-	whole := o == outcome.OK && c.whole
+	c.giveBack(o == outcome.OK && c.whole)
+	c.countHost(o)
+	if c.breaker != nil {
+		c.hostOn.End()
+		c.breaker.Requests.Leave()
+		c.cluster.Count.RqActive--
+	}
+	c.resp.Reset()
+	c.asked, c.breaker, c.host, c.hostOn = false, nil, nil, nil
+}
+
+// giveBack makes the connection free for others if the answer is whole.
+func (c *Call) giveBack(whole bool) {
 	switch l := c.lease; {
 	case !whole:
 		c.drop()
@@ -49,18 +69,10 @@ func (c *Call) end(o outcome.Outcome) {
 		c.leave()
 		s.Close()
 	}
-	c.count(o)
-	if c.breaker != nil {
-		c.hostOn.End()
-		c.breaker.Requests.Leave()
-		c.cluster.Count.RqActive--
-	}
-	c.resp.Reset()
-	c.begun, c.asked, c.req, c.breaker, c.host, c.hostOn = false, false, nil, nil, nil, nil
 }
 
-// count puts the call into the figures of the cluster and the host, as a client's
-// request would be (Envoy's Filter::chargeUpstreamCode).
+// count puts the call into the figures of the cluster, as a client's request would be
+// (Envoy's Filter::chargeUpstreamCode).
 func (c *Call) count(o outcome.Outcome) {
 	if c.cluster == nil {
 		return
@@ -89,21 +101,30 @@ func (c *Call) count(o outcome.Outcome) {
 		n.RqTimeout++
 	case outcome.DownstreamGone:
 		n.RqCancelled++
+	}
+}
+
+// countHost puts the attempt into the figures of its host, and its loss into the cluster's.
+func (c *Call) countHost(o outcome.Outcome) {
+	h := c.hostOn
+	if h == nil {
+		return
+	}
+	n := &c.cluster.Count
+	switch o {
+	case outcome.PerTryTimeout:
+		n.RqPerTryTimeout++
 	case outcome.ConnectionLost, outcome.LostMidway, outcome.UpstreamReset:
 		n.RqRxReset++
 	case outcome.BodyTooLarge:
 		n.RqTxReset++
 	}
-	h := c.hostOn
-	if h == nil {
-		return
-	}
 	c.judge(o)
 	switch {
-	case o == outcome.Timeout:
+	case o == outcome.Timeout, o == outcome.PerTryTimeout:
 		h.Count.RqTimeout++
 		h.Count.RqError++
-	case o != outcome.OK && o != outcome.DownstreamGone || status >= 500:
+	case o != outcome.OK && o != outcome.DownstreamGone || c.answer.Status >= 500:
 		h.Count.RqError++
 	case o == outcome.OK:
 		h.Count.RqSuccess++

@@ -21,7 +21,7 @@ func (c *Call) judge(o outcome.Outcome) {
 	case outcome.ConnectRefused, outcome.ConnectFailed, outcome.ConnectTimeout, outcome.TLSRefused, outcome.TLSFailed,
 		outcome.ConnectionLost, outcome.LostMidway, outcome.UpstreamReset, outcome.ProtocolError:
 		c.hostOn.Report(outlier.ConnectFailed, 0)
-	case outcome.Timeout:
+	case outcome.Timeout, outcome.PerTryTimeout:
 		if c.answer.Status == 0 && c.asked {
 			c.hostOn.Report(outlier.TimedOut, outcome.Timeout.HTTPStatus())
 		}

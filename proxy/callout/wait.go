@@ -75,6 +75,9 @@ func (c *Call) patience() time.Duration {
 	if c.deadline != 0 {
 		d = min(d, time.Duration(c.deadline-c.w.Now()))
 	}
+	if c.tryEnd != 0 {
+		d = min(d, time.Duration(c.tryEnd-c.w.Now()))
+	}
 	return max(d, 1)
 }
 
@@ -93,6 +96,8 @@ func (c *Call) overdue() outcome.Outcome {
 		return outcome.DownstreamGone
 	case c.deadline != 0 && c.w.Now() >= c.deadline:
 		return outcome.Timeout
+	case c.tryEnd != 0 && c.w.Now() >= c.tryEnd:
+		return outcome.PerTryTimeout
 	}
 	return outcome.OK
 }

@@ -35,6 +35,11 @@ type ExtAuthz struct {
 	Raw                 bool // headers are sent as bytes, each line by itself
 	IgnoreMetadata      bool // the service may not add metadata
 	MaxDeniedBody       uint32
+	// Labels are those of this program, which the service is told of.
+	Labels []Metadata
+	// Rules say which headers of the request the service may change; nil: all that do not
+	// frame it.
+	Rules *MutationRules
 }
 
 // AuthzBody says how much of the body is sent.
@@ -49,6 +54,7 @@ type AuthzHTTP struct {
 	Cluster    string
 	Timeout    time.Duration
 	PathPrefix string
+	Retry      *ServiceRetry // nil: it is asked once
 	Add        []HeaderValue // to the request to the service
 	// What of its answer goes on: to the host, to the client, to the metadata.
 	Upstream, UpstreamAppend, Client, ClientOnSuccess, Metadata []StringMatch
@@ -62,6 +68,13 @@ type GRPCService struct {
 	Metadata           []Metadata
 }
 
+// ServiceRetry says how a service is asked again that answered 500 and more, or was lost
+// (Envoy core.v3.RetryPolicy). The longest back-off bounds one attempt, too.
+type ServiceRetry struct {
+	Times   int // beside the first
+	Backoff Backoff
+}
+
 // ExtAuthzRoute is what a route says.
 type ExtAuthzRoute struct {
 	Disabled bool
@@ -69,4 +82,7 @@ type ExtAuthzRoute struct {
 	Context map[string]string
 	NoBody  bool
 	Body    *AuthzBody // in place of the filter's
+	// One of them may take the place of the filter's service.
+	GRPC *GRPCService
+	HTTP *AuthzHTTP
 }

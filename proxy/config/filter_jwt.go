@@ -90,8 +90,7 @@ type JWKS struct {
 	Cluster, Authority, Path string
 	Timeout                  time.Duration
 	Cache                    time.Duration // default 10 minutes
-	Retries                  int
-	Backoff                  Backoff
+	Retry                    *ServiceRetry // nil: a fetch is made once
 	// Async goes on with the old keys while new ones are fetched.
 	Async bool
 }

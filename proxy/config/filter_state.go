@@ -55,4 +55,6 @@ type ConnectionAuthz struct {
 	Metadata []string
 	// EnabledIf, unless nil, is what their metadata must be for the service to be asked.
 	EnabledIf *MetadataMatch
+	// Labels are those of this program, which the service is told of.
+	Labels []Metadata
 }

@@ -70,7 +70,7 @@ func (p *part) ofCertificate(chain []*x509.Certificate) string {
 	case config.OpPeerFingerprints1:
 		return each(chain, sum1)
 	case config.OpPeerCert, config.OpUpstreamPeerCert:
-		return encoded(leaf)
+		return URLPEM(leaf)
 	case config.OpPeerURISAN, config.OpLocalURISAN, config.OpUpstreamPeerURISAN, config.OpUpstreamLocalURISAN:
 		return join(leaf.URIs, (*url.URL).String)
 	case config.OpPeerDNSSAN, config.OpLocalDNSSAN, config.OpUpstreamPeerDNSSAN, config.OpUpstreamLocalDNSSAN:
@@ -111,10 +111,13 @@ func sum1(c *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// encoded is a certificate as PEM, URL-encoded.
-func encoded(c *x509.Certificate) string {
+// URLPEM is certificates as PEM, one behind the other, URL-encoded
+// (Envoy common/tls/connection_info_impl_base.cc). Any goroutine.
+func URLPEM(certs ...*x509.Certificate) string {
 	var b bytes.Buffer
-	_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes everything
+	for _, c := range certs {
+		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes everything
+	}
 	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
 }
 

@@ -4,16 +4,13 @@ package httpproxy
 // conn_manager_utility.cc, mutateXfccRequestHeader).
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"net/url"
 	"strings"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
 
@@ -76,10 +73,10 @@ func describeCert(how *config.ClientCert, s *transport.State) string {
 		parts = append(parts, `Subject="`+escaped(peer.Subject.String())+`"`)
 	}
 	if how.Cert {
-		parts = append(parts, `Cert="`+urlPEM(peer)+`"`)
+		parts = append(parts, `Cert="`+format.URLPEM(peer)+`"`)
 	}
 	if how.Chain {
-		parts = append(parts, `Chain="`+urlPEM(s.Peer...)+`"`)
+		parts = append(parts, `Chain="`+format.URLPEM(s.Peer...)+`"`)
 	}
 	if how.DNS {
 		for _, name := range peer.DNSNames {
@@ -110,13 +107,4 @@ func clean(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// urlPEM is certificates as PEM, URL-encoded.
-func urlPEM(certs ...*x509.Certificate) string {
-	var b bytes.Buffer
-	for _, c := range certs {
-		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes everything
-	}
-	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
 }

@@ -114,6 +114,7 @@ func (b *Bootstrap) Decoding(r envoyv3.Runtime) envoyv3.Options {
 	return envoyv3.Options{
 		AllowUnsupported: b.allowUnsupported, Runtime: r,
 		ServiceCluster: b.Node.Cluster, ServiceNode: b.Node.ID, Clusters: envoyv3.ReadAllClusters(b.proto),
+		NodeMetadata: b.proto.GetNode().GetMetadata(),
 	}
 }
 

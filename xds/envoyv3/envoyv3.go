@@ -20,6 +20,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
@@ -49,6 +50,8 @@ type Options struct {
 	// the source of rate limits, and what hosts are told of clients. ServiceNode is its
 	// own name (node.id).
 	ServiceCluster, ServiceNode string
+	// NodeMetadata is node.metadata of the bootstrap.
+	NodeMetadata *structpb.Struct
 	// Clusters is what the bootstrap says of every cluster, see ReadAllClusters.
 	Clusters AllClusters
 

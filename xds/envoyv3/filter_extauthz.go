@@ -24,7 +24,8 @@ func extAuthzTables() []table {
 				"status_on_error validate_mutations metadata_context_namespaces route_metadata_context_namespaces filter_enabled filter_enabled_metadata " +
 				"deny_at_disable include_peer_certificate include_tls_session stat_prefix allowed_headers disallowed_headers " +
 				"encode_raw_headers enable_dynamic_metadata_ingestion max_denied_response_body_bytes " +
-				"typed_metadata_context_namespaces route_typed_metadata_context_namespaces",
+				"typed_metadata_context_namespaces route_typed_metadata_context_namespaces " +
+				"bootstrap_metadata_labels_key decoder_header_mutation_rules",
 			noEffect: notes{
 				"transport_api_version":          "V3 is what there is",
 				"charge_cluster_response_stats":  "a refusal is counted by the filter and by the connection manager",
@@ -32,17 +33,12 @@ func extAuthzTables() []table {
 				"filter_metadata":                "nothing reads it",
 				"enforce_response_header_limits": "what the service says is bounded by max_receive_message_length",
 			},
-			never: notes{
-				"bootstrap_metadata_labels_key": "",
-				"decoder_header_mutation_rules": "headers that frame a message cannot be changed anyhow",
-			},
 			strict: true,
 		},
 		{of: &authzv3.BufferSettings{}, honoured: "max_request_bytes allow_partial_message pack_as_bytes", strict: true},
 		{
 			of:       &authzv3.HttpService{},
-			honoured: "server_uri path_prefix authorization_request authorization_response",
-			never:    notes{"retry_policy": "a question is asked once"},
+			honoured: "server_uri path_prefix authorization_request authorization_response retry_policy",
 			strict:   true,
 		},
 		{of: &authzv3.AuthorizationRequest{}, honoured: "allowed_headers headers_to_add", strict: true},
@@ -55,8 +51,7 @@ func extAuthzTables() []table {
 		{of: &authzv3.ExtAuthzPerRoute{}, honoured: "disabled check_settings", strict: true},
 		{
 			of:       &authzv3.CheckSettings{},
-			honoured: "context_extensions disable_request_body_buffering with_request_body",
-			never:    notes{"grpc_service": "a filter asks one service", "http_service": "a filter asks one service"},
+			honoured: "context_extensions disable_request_body_buffering with_request_body grpc_service http_service",
 			strict:   true,
 		},
 		{of: &matcherv3.ListStringMatcher{}, honoured: "patterns", strict: true},
@@ -82,12 +77,23 @@ func (d *decoder) extAuthz(p path, m *authzv3.ExtAuthz) *config.ExtAuthz {
 		Disallowed: d.stringList(p.dot("disallowed_headers"), m.GetDisallowedHeaders()),
 		Raw:        m.GetEncodeRawHeaders(), IgnoreMetadata: !orBool(m.GetEnableDynamicMetadataIngestion(), true),
 		MaxDeniedBody: m.GetMaxDeniedResponseBodyBytes(),
+		Labels:        d.nodeLabels(m.GetBootstrapMetadataLabelsKey()),
+	}
+	if m.GetDecoderHeaderMutationRules() != nil {
+		rules := d.mutationRules(p.dot("decoder_header_mutation_rules"), m.GetDecoderHeaderMutationRules())
+		c.Rules = &rules
 	}
 	switch s := m.GetServices().(type) {
 	case *authzv3.ExtAuthz_GrpcService:
 		c.GRPC = d.grpcService(p.dot("grpc_service"), s.GrpcService, authzTimeout)
 	case *authzv3.ExtAuthz_HttpService:
-		c.HTTP = d.authzHTTP(p.dot("http_service"), s.HttpService, c, m.GetAllowedHeaders() != nil)
+		c.HTTP = d.authzHTTP(p.dot("http_service"), s.HttpService)
+		if ask := s.HttpService.GetAuthorizationRequest(); ask.GetAllowedHeaders() != nil {
+			if m.GetAllowedHeaders() != nil {
+				d.refuse(p.dot("http_service"), "Invalid duplicate configuration for allowed_headers.")
+			}
+			c.Allowed = d.stringList(p.dot("http_service").dot("authorization_request").dot("allowed_headers"), ask.GetAllowedHeaders())
+		}
 	case nil:
 		d.refuse(p, "one of grpc_service and http_service is required")
 	}
@@ -104,7 +110,7 @@ func (d *decoder) authzBody(p path, m *authzv3.BufferSettings) *config.AuthzBody
 	return &config.AuthzBody{Max: m.GetMaxRequestBytes(), Partial: m.GetAllowPartialMessage(), Bytes: m.GetPackAsBytes()}
 }
 
-func (d *decoder) authzHTTP(p path, m *authzv3.HttpService, c *config.ExtAuthz, listed bool) *config.AuthzHTTP {
+func (d *decoder) authzHTTP(p path, m *authzv3.HttpService) *config.AuthzHTTP {
 	ask, answer := m.GetAuthorizationRequest(), m.GetAuthorizationResponse()
 	pa := p.dot("authorization_response")
 	h := &config.AuthzHTTP{
@@ -130,11 +136,8 @@ func (d *decoder) authzHTTP(p path, m *authzv3.HttpService, c *config.ExtAuthz, 
 		}
 		h.Add = append(h.Add, config.HeaderValue{Name: strings.ToLower(v.GetKey()), Value: value})
 	}
-	if ask.GetAllowedHeaders() != nil {
-		if listed {
-			d.refuse(p, "Invalid duplicate configuration for allowed_headers.")
-		}
-		c.Allowed = d.stringList(p.dot("authorization_request").dot("allowed_headers"), ask.GetAllowedHeaders())
+	if m.GetRetryPolicy() != nil {
+		h.Retry = d.serviceRetry(p.dot("retry_policy"), m.GetRetryPolicy())
 	}
 	return h
 }
@@ -161,14 +164,34 @@ func (d *decoder) grpcService(p path, m *corev3.GrpcService, timeout time.Durati
 }
 
 func (d *decoder) extAuthzRoute(p path, m *authzv3.ExtAuthzPerRoute) *config.ExtAuthzRoute {
-	s := m.GetCheckSettings()
+	s, ps := m.GetCheckSettings(), p.dot("check_settings")
 	if s == nil && !m.GetDisabled() {
 		d.refuse(p, "one of disabled and check_settings is required")
 	}
-	return &config.ExtAuthzRoute{
+	c := &config.ExtAuthzRoute{
 		Disabled: m.GetDisabled(), Context: s.GetContextExtensions(), NoBody: s.GetDisableRequestBodyBuffering(),
-		Body: d.authzBody(p.dot("check_settings").dot("with_request_body"), s.GetWithRequestBody()),
+		Body: d.authzBody(ps.dot("with_request_body"), s.GetWithRequestBody()),
 	}
+	switch o := s.GetServiceOverride().(type) {
+	case *authzv3.CheckSettings_GrpcService:
+		c.GRPC = d.grpcService(ps.dot("grpc_service"), o.GrpcService, authzTimeout)
+	case *authzv3.CheckSettings_HttpService:
+		c.HTTP = d.authzHTTP(ps.dot("http_service"), o.HttpService)
+		if o.HttpService.GetAuthorizationRequest().GetAllowedHeaders() != nil {
+			d.never(ps.dot("http_service").dot("authorization_request").dot("allowed_headers"),
+				"Envoy does not read it here: which headers are sent the filter says")
+		}
+	}
+	return c
+}
+
+// nodeLabels are the texts below a key of node.metadata of the bootstrap.
+func (d *decoder) nodeLabels(key string) (all []config.Metadata) {
+	labels := d.opts.NodeMetadata.GetFields()[key].GetStructValue().GetFields()
+	for _, name := range sortedKeys(labels) {
+		all = append(all, config.Metadata{Key: name, Value: labels[name].GetStringValue()})
+	}
+	return all
 }
 
 // enabledMetadata reads which requests are checked by what filters have noted of them; nil: all.

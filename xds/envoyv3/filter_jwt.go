@@ -44,7 +44,10 @@ func jwtTables() []table {
 		{
 			of:       &corev3.RetryPolicy{},
 			honoured: "num_retries retry_back_off",
-			never:    notes{"retry_on": "", "retry_priority": "", "retry_host_predicate": "", "host_selection_retry_max_attempts": ""},
+			noEffect: notes{"retry_on": "Envoy does not read it here: answers of 500 and more, and lost ones, are asked for again"},
+			never: notes{
+				"retry_priority": anyHost, "retry_host_predicate": anyHost, "host_selection_retry_max_attempts": anyHost,
+			},
 		},
 		{of: &corev3.BackoffStrategy{}, honoured: "base_interval max_interval"},
 		{of: &jwtv3.JwtHeader{}, honoured: "name value_prefix"},
@@ -67,13 +70,18 @@ func jwtTables() []table {
 
 // Defaults (jwks_cache.cc, jwt_cache.cc, jwt_verify_lib).
 const (
-	jwksCacheTime  = 10 * time.Minute
-	jwtCacheSize   = 100
-	jwtCacheToken  = 4096
-	jwtClockSkew   = 60 * time.Second
-	maxJWTCache    = 100_000
-	maxJWKSRetries = 100
+	jwksCacheTime = 10 * time.Minute
+	jwtCacheSize  = 100
+	jwtCacheToken = 4096
+	jwtClockSkew  = 60 * time.Second
+	maxJWTCache   = 100_000
 )
+
+// maxServiceRetries bounds how often a service is asked again.
+const maxServiceRetries = 100
+
+// anyHost is why a service's host is not chosen by the attempts before.
+const anyHost = "each attempt goes to a host that the cluster picks anew"
 
 func (d *decoder) jwt(p path, m *jwtv3.JwtAuthentication) *config.JWT {
 	c := &config.JWT{
@@ -207,18 +215,24 @@ func (d *decoder) remoteJWKS(p path, m *jwtv3.RemoteJwks) *config.JWKS {
 	u := m.GetHttpUri()
 	j := &config.JWKS{
 		Cluster: u.GetCluster(), Timeout: d.duration(p.dot("http_uri").dot("timeout"), u.GetTimeout(), 0),
-		Cache:   d.duration(p.dot("cache_duration"), m.GetCacheDuration(), jwksCacheTime),
-		Backoff: config.Backoff{Base: time.Second, Cap: 10 * time.Second},
-		Async:   m.GetAsyncFetch() != nil,
+		Cache: d.duration(p.dot("cache_duration"), m.GetCacheDuration(), jwksCacheTime),
+		Async: m.GetAsyncFetch() != nil,
 	}
 	d.required(p.dot("http_uri").dot("cluster"), u.GetCluster())
 	j.Authority, j.Path = d.httpURI(p.dot("http_uri").dot("uri"), u.GetUri())
-	if r := m.GetRetryPolicy(); r != nil {
-		j.Retries = int(min(orUint32(r.GetNumRetries(), 1), maxJWKSRetries))
-		j.Backoff.Base = d.duration(p.dot("retry_policy").dot("retry_back_off").dot("base_interval"), r.GetRetryBackOff().GetBaseInterval(), j.Backoff.Base)
-		j.Backoff.Cap = d.duration(p.dot("retry_policy").dot("retry_back_off").dot("max_interval"), r.GetRetryBackOff().GetMaxInterval(), 10*j.Backoff.Base)
+	if m.GetRetryPolicy() != nil {
+		j.Retry = d.serviceRetry(p.dot("retry_policy"), m.GetRetryPolicy())
 	}
 	return j
+}
+
+// serviceRetry reads how a service of a filter's is asked again
+// (Utility::convertCoreToRouteRetryPolicy).
+func (d *decoder) serviceRetry(p path, m *corev3.RetryPolicy) *config.ServiceRetry {
+	r := &config.ServiceRetry{Times: int(min(orUint32(m.GetNumRetries(), 1), maxServiceRetries))}
+	b := m.GetRetryBackOff()
+	r.Backoff.Base, r.Backoff.Cap = d.backOff(p.dot("retry_back_off"), b.GetBaseInterval(), b.GetMaxInterval(), time.Second)
+	return r
 }
 
 // httpURI takes an address apart: the host as a request says it, and the path.

@@ -53,12 +53,9 @@ func networkFilterTables() []table {
 		},
 		{
 			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session " +
-				"filter_enabled_metadata metadata_context_namespaces", strict: true,
+				"filter_enabled_metadata metadata_context_namespaces bootstrap_metadata_labels_key", strict: true,
 			noEffect: notes{"transport_api_version": "V3 is what there is", "typed_metadata_context_namespaces": "no network filter here notes messages"},
 			refused:  notes{"send_tls_alert_on_denial": "the connection is closed without an alert: crypto/tls sends none but its own"},
-			never: notes{
-				"bootstrap_metadata_labels_key": "",
-			},
 		},
 	}
 }
@@ -79,6 +76,7 @@ func (d *decoder) networkFilter(p path, m proto.Message) any {
 			FailureAllow: m.GetFailureModeAllow(), Certificate: m.GetIncludePeerCertificate(), TLSSession: m.GetIncludeTlsSession(),
 			EnabledIf: d.enabledMetadata(p.dot("filter_enabled_metadata"), m.GetFilterEnabledMetadata()),
 			Metadata:  m.GetMetadataContextNamespaces(),
+			Labels:    d.nodeLabels(m.GetBootstrapMetadataLabelsKey()),
 		}
 	case *netstatev3.Config:
 		return d.setConnectionState(p, m)

@@ -5,15 +5,14 @@ package extauthz
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/callout"
 	wire "github.com/attache-mesh/attache/proxy/codec/protowire"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/match"
 	"github.com/attache-mesh/attache/proxy/netfilter"
@@ -127,8 +126,11 @@ func (f *Connections) appendPeer(b []byte, number int, at netip.AddrPort, c *str
 		}
 		b = wire.AppendText(b, 4, principal(cert))
 		if cert != nil && !local && f.cfg.Certificate {
-			b = wire.AppendText(b, 5, url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))))
+			b = wire.AppendText(b, 5, format.URLPEM(cert))
 		}
+	}
+	if local {
+		b = appendLabels(b, f.cfg.Labels)
 	}
 	return wire.End(b, peer)
 }

@@ -9,18 +9,14 @@
 package extauthz
 
 import (
-	"bytes"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/callout"
-	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/match"
-	"github.com/attache-mesh/attache/proxy/outcome"
 	"github.com/attache-mesh/attache/proxy/route"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
@@ -29,12 +25,11 @@ import (
 type Filter struct {
 	cfg     *config.ExtAuthz
 	env     filter.Env
-	method  callout.Method // of a gRPC service
+	service *service
 	allowed names
 	only    *match.Metadata // what is checked; nil: all
 	limited bool            // only headers of allowed are sent
 	hidden  names
-	answer  answerNames // of an HTTP service
 	local   filter.PerWorker[counters]
 }
 
@@ -49,36 +44,29 @@ func New(cfg *config.ExtAuthz, env filter.Env) *Filter {
 	if cfg.EnabledIf != nil {
 		f.only = match.NewMetadata(cfg.EnabledIf)
 	}
-	if g := cfg.GRPC; g != nil {
-		f.method = checkMethod(g)
+	f.service = newService(cfg.GRPC, cfg.HTTP)
+	if cfg.GRPC != nil {
 		return f
 	}
 	// A service that speaks HTTP is always told these, and no others unless they
 	// are asked for.
-	f.limited, f.answer = true, compileAnswer(cfg.HTTP)
+	f.limited = true
 	for _, name := range []string{"authorization", ":method", ":path", ":authority"} {
 		f.allowed = append(f.allowed, route.CompileText(&config.StringMatch{Value: name}))
 	}
 	return f
 }
 
-// checkMethod is how a service is asked.
-func checkMethod(g *config.GRPCService) callout.Method {
-	m := callout.Method{
-		Authority: []byte(g.Authority), Path: []byte("/envoy.service.auth.v3.Authorization/Check"),
-		Timeout: g.Timeout, MaxMessage: int(g.MaxMessage),
-	}
-	for _, x := range g.Metadata {
-		m.Metadata = append(m.Metadata, callout.Field(x.Key, x.Value))
-	}
-	m.Ready()
-	return m
+// own is what a route says.
+type own struct {
+	*config.ExtAuthzRoute
+	service *service // nil: the filter's
 }
 
 // Own compiles what a route says of it.
 func Own(cfg any) any {
 	if r, ok := cfg.(*config.ExtAuthzRoute); ok {
-		return r
+		return &own{r, newService(r.GRPC, r.HTTP)}
 	}
 	return nil
 }
@@ -88,6 +76,7 @@ func Own(cfg any) any {
 type check struct {
 	f       *Filter
 	w       *loop.Worker
+	service *service
 	call    callout.Call
 	msg     []byte
 	req     callout.Request
@@ -110,8 +99,8 @@ func (f *Filter) enabled(r *filter.Request) bool {
 // Serve checks a request.
 func (f *Filter) Serve(r *filter.Request) {
 	n := f.local.On(r.Worker)
-	own, _ := r.Own().(*config.ExtAuthzRoute)
-	if own != nil && own.Disabled {
+	said, _ := r.Own().(*own)
+	if said != nil && said.Disabled {
 		r.Next()
 		return
 	}
@@ -124,8 +113,11 @@ func (f *Filter) Serve(r *filter.Request) {
 		r.Next()
 		return
 	}
-	x := &check{f: f, w: r.Worker}
-	if !x.takeBody(r, own) {
+	x := &check{f: f, w: r.Worker, service: f.service}
+	if said != nil && said.service != nil {
+		x.service = said.service
+	}
+	if !x.takeBody(r, said) {
 		return
 	}
 	x.takeContext(r)
@@ -140,13 +132,13 @@ func (f *Filter) Serve(r *filter.Request) {
 
 // takeBody reads as much of the body as the service is to see; false if the
 // request was answered, or is over.
-func (x *check) takeBody(r *filter.Request, own *config.ExtAuthzRoute) bool {
+func (x *check) takeBody(r *filter.Request, said *own) bool {
 	b := x.f.cfg.Body
-	if own != nil {
-		if own.NoBody {
+	if said != nil {
+		if said.NoBody {
 			b = nil
-		} else if own.Body != nil {
-			b = own.Body
+		} else if said.Body != nil {
+			b = said.Body
 		}
 	}
 	if b == nil || r.Upgrade {
@@ -206,8 +198,8 @@ func (p *resumed) Next() (piece []byte, last bool, err error) {
 // takeContext joins what the levels of the route want the service to know; the more
 // specific wins.
 func (x *check) takeContext(r *filter.Request) {
-	for _, own := range r.Owns() {
-		c, _ := own.(*config.ExtAuthzRoute)
+	for _, level := range r.Owns() {
+		c, _ := level.(*own)
 		if c == nil {
 			continue
 		}
@@ -222,51 +214,10 @@ func (x *check) takeContext(r *filter.Request) {
 	}
 }
 
-// prepare writes the question; false if there is nobody to ask.
-func (x *check) prepare(r *filter.Request) bool {
-	f := x.f
-	if f.cfg.GRPC != nil {
-		x.msg = x.checkRequest(r)
-		return f.env.Cluster(f.cfg.GRPC.Cluster) != nil
-	}
-	h := f.cfg.HTTP
-	if x.body == nil {
-		x.body = []byte{} // content-length: 0
-	}
-	x.req = callout.Request{
-		Method: bytes.Clone(r.View.Method), Authority: bytes.Clone(r.View.Host),
-		Path: append([]byte(h.PathPrefix), r.View.Path...), Headers: f.httpLines(r, x),
-		Body: x.body, Timeout: h.Timeout, MaxBody: maxAnswer,
-	}
-	return f.env.Cluster(h.Cluster) != nil
-}
-
-// maxAnswer bounds the body of a refusal, in bytes.
-const maxAnswer = 1 << 20
-
-// run asks.
-func (x *check) run() {
-	if g := x.f.cfg.GRPC; g != nil {
-		msg, s := x.call.Unary(x.w, x.f.env.Cluster(g.Cluster), &x.f.method, x.msg, nil)
-		if s.OK() {
-			if res, ok := parse(msg); ok {
-				x.result = res
-			}
-		}
-		return
-	}
-	h := x.f.cfg.HTTP
-	a, o := x.call.Ask(x.w, x.f.env.Cluster(h.Cluster), &x.req)
-	if o == outcome.OK {
-		x.result = fromHTTP(&x.f.answer, a)
-	}
-}
-
 // conclude does what the service said.
 func (f *Filter) conclude(r *filter.Request, n *counters, x *result, took time.Duration) {
 	if x.invalid && f.cfg.ValidateMutations || f.cfg.ValidateMutations && !x.wellFormed() {
-		n.invalid++
-		r.Reply(&filter.Reply{Status: 500, Empty: true, Details: "ext_authz_invalid"})
+		f.invalidate(r, n)
 		return
 	}
 	if len(x.metadata) > 0 {
@@ -281,8 +232,7 @@ func (f *Filter) conclude(r *filter.Request, n *counters, x *result, took time.D
 	}
 	switch x.verdict {
 	case allowed:
-		n.ok++
-		f.pass(r, x)
+		f.pass(r, n, x)
 	case denied:
 		n.denied++
 		f.deny(r, x)
@@ -301,21 +251,12 @@ func (f *Filter) conclude(r *filter.Request, n *counters, x *result, took time.D
 }
 
 // pass changes the request, lets it go on, and changes the answer.
-func (f *Filter) pass(r *filter.Request, x *result) {
-	for _, c := range x.request {
-		changeRequest(r, c)
+func (f *Filter) pass(r *filter.Request, n *counters, x *result) {
+	if !f.changeRequest(r, x) {
+		f.invalidate(r, n)
+		return
 	}
-	for _, name := range x.remove {
-		if name = strings.ToLower(name); !strings.HasPrefix(name, ":") && name != "host" && !protected(name) {
-			r.Headers.Remove(name)
-		}
-	}
-	if len(x.set)+len(x.unset) > 0 {
-		r.Put(":path", changeQuery(r.View.Path, x.set, x.unset))
-	}
-	if f.cfg.ClearRoute && len(x.request)+len(x.remove)+len(x.set)+len(x.unset) > 0 {
-		r.ClearRoute()
-	}
+	n.ok++
 	if !r.Next() {
 		return
 	}
@@ -344,104 +285,15 @@ func (f *Filter) deny(r *filter.Request, x *result) {
 	f.refuse(r, a)
 }
 
+// invalidate refuses because of what the service asks for.
+func (f *Filter) invalidate(r *filter.Request, n *counters) {
+	n.invalid++
+	f.refuse(r, &filter.Reply{Status: 500, Empty: true, Details: "ext_authz_invalid"})
+}
+
 func (f *Filter) refuse(r *filter.Request, a *filter.Reply) {
 	r.Info.Flags |= streaminfo.UnauthorizedExternalService
 	r.Reply(a)
-}
-
-func changeRequest(r *filter.Request, c change) {
-	switch {
-	case !usable(c) || protected(c.name):
-	case c.name[0] != ':' && c.name != "host":
-		changeFields(r.Headers, c)
-	case c.how == changeSet && (c.name != ":path" || strings.HasPrefix(c.value, "/")) && c.value != "":
-		r.Put(c.name, []byte(c.value))
-	}
-}
-
-func changeFields(f filter.Fields, c change) {
-	old, there := f.Get(c.name)
-	switch c.how {
-	case changeAdd:
-		f.Add(c.name, c.value)
-	case changeIfAbsent:
-		if !there {
-			f.Add(c.name, c.value)
-		}
-	case changeSet:
-		f.Set(c.name, c.value)
-	case changeIfPresent:
-		if there {
-			f.Set(c.name, c.value)
-		}
-	case changeAppend:
-		if there {
-			f.Set(c.name, string(old)+","+c.value)
-		}
-	}
-}
-
-// protected are the headers that frame a message or are for one connection.
-func protected(name string) bool {
-	id := http1.LookupField([]byte(name))
-	return id.FramesMessage() || id == http1.FieldTE || id == http1.FieldKeepAlive || id == http1.FieldUpgrade || id == http1.FieldConnection
-}
-
-// usable says whether a header can be written.
-func usable(c change) bool {
-	name := strings.TrimPrefix(c.name, ":")
-	return http1.ValidName(name) && http1.ValidValue(c.value)
-}
-
-// wellFormed says whether all headers can be written.
-func (x *result) wellFormed() bool {
-	for _, list := range [][]change{x.request, x.response} {
-		for _, c := range list {
-			if !usable(c) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// changeQuery sets and removes query parameters of a path; the others stay as they
-// are.
-func changeQuery(path []byte, set [][2]string, unset []string) []byte {
-	target, query, _ := strings.Cut(string(path), "?")
-	gone := map[string]bool{}
-	for _, name := range unset {
-		gone[name] = true
-	}
-	var parts []string
-	done := map[string]bool{}
-	for part := range strings.SplitSeq(query, "&") {
-		key, _, _ := strings.Cut(part, "=")
-		value, replaced := "", false
-		for _, kv := range set {
-			if kv[0] == key {
-				value, replaced = kv[1], true
-			}
-		}
-		switch {
-		case part == "" || gone[key] || replaced && done[key]:
-		case replaced:
-			done[key] = true
-			parts = append(parts, key+"="+value)
-		default:
-			parts = append(parts, part)
-		}
-	}
-	for _, kv := range set {
-		if !done[kv[0]] && !gone[kv[0]] && !strings.ContainsAny(kv[0]+kv[1], " \r\n\x00&#") {
-			done[kv[0]] = true
-			parts = append(parts, kv[0]+"="+kv[1])
-		}
-	}
-	if len(parts) > 0 {
-		target += "?" + strings.Join(parts, "&")
-	}
-	return []byte(target)
 }
 
 // Stats yields what worker w has counted.

@@ -6,10 +6,8 @@ package extauthz
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +16,9 @@ import (
 	"github.com/attache-mesh/attache/proxy/callout"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	wire "github.com/attache-mesh/attache/proxy/codec/protowire"
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/filter"
+	"github.com/attache-mesh/attache/proxy/format"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
@@ -102,10 +102,21 @@ func (f *Filter) appendPeer(b []byte, number int, r *filter.Request, local bool,
 		}
 		b = wire.AppendText(b, 4, principal(cert))
 		if cert != nil && !local && f.cfg.Certificate {
-			b = wire.AppendText(b, 5, url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))))
+			b = wire.AppendText(b, 5, format.URLPEM(cert))
 		}
 	}
+	if local {
+		b = appendLabels(b, f.cfg.Labels)
+	}
 	return wire.End(b, peer)
+}
+
+// appendLabels appends those of this program to the destination.
+func appendLabels(b []byte, labels []config.Metadata) []byte {
+	for i := range labels {
+		b = appendEntry(b, 3, labels[i].Key, []byte(labels[i].Value), true)
+	}
+	return b
 }
 
 func appendAddress(b []byte, number int, a netip.AddrPort) []byte {
@@ -208,8 +219,8 @@ func appendRaw(b, name, value []byte) []byte {
 func valid(v []byte) []byte { return bytes.ToValidUTF8(v, []byte{'!'}) }
 
 // httpLines are the headers of a request to a service that speaks HTTP.
-func (f *Filter) httpLines(r *filter.Request, x *check) (lines []http1.Header) {
-	f.eachHeader(r, func(name, value []byte) {
+func (x *check) httpLines(r *filter.Request) (lines []http1.Header) {
+	x.f.eachHeader(r, func(name, value []byte) {
 		id := http1.LookupField(name)
 		if name[0] == ':' || id == http1.FieldContentLength || id.FramesMessage() {
 			return
@@ -220,8 +231,8 @@ func (f *Filter) httpLines(r *filter.Request, x *check) (lines []http1.Header) {
 		lines = append(lines, http1.Header{Name: []byte(partialBody), Value: strconv.AppendBool(nil, x.partial)})
 	}
 	fields := filter.FieldsOf(&lines)
-	for i := range f.cfg.HTTP.Add {
-		h := &f.cfg.HTTP.Add[i]
+	for i := range x.service.http.Add {
+		h := &x.service.http.Add[i]
 		fields.Set(strings.ToLower(h.Name), h.Value)
 	}
 	return lines

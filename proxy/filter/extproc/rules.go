@@ -1,7 +1,6 @@
 package extproc
 
-// Changes to headers, and which of them are allowed
-// (Envoy source/extensions/filters/common/mutation_rules).
+// Changes to headers that the service asks for.
 
 import (
 	"strconv"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/callout"
 	"github.com/attache-mesh/attache/proxy/codec/http1"
+	"github.com/attache-mesh/attache/proxy/filter"
 )
 
 func field(name, value string) http1.Header { return callout.Field(name, value) }
@@ -30,7 +30,7 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 			return "Invalid character in remove_headers mutation."
 		}
 		name = strings.ToLower(name)
-		if name[0] != ':' && name != "host" && c.mayTouch(name, false) {
+		if filter.MayMutate(&c.f.cfg.Rules, filter.MutationRemove, name, "") {
 			s.lines().Remove(name)
 			continue
 		}
@@ -68,39 +68,15 @@ func (s *side) change(x *changes, replacing, keepsLength bool) (why string) {
 // settable says whether a header may be set; there says that it is there already.
 func (c *call) settable(h *setHeader, there bool) (name string, ok bool) {
 	name = strings.ToLower(h.name)
-	if name == "" || !c.mayTouch(name, h.append && there) {
-		return name, false
-	}
 	switch name {
-	case "host", ":authority":
-		return name, h.value != "" && !strings.ContainsAny(h.value, " \t/?#@\\\"<>^`{|}")
-	case ":scheme":
-		return name, h.value == "http" || h.value == "https"
-	case ":status":
-		n, err := strconv.Atoi(h.value)
-		return name, err == nil && n >= 200 && n <= 599
-	case "transfer-encoding", "connection", "upgrade", "keep-alive", "proxy-connection":
+	case "", "transfer-encoding", "connection", "upgrade", "keep-alive", "proxy-connection":
 		return name, false // how a message is framed is its connection's
 	}
-	return name, true
-}
-
-// mayTouch is Checker::isAllowed.
-func (c *call) mayTouch(name string, appends bool) bool {
-	rules := &c.f.cfg.Rules
-	switch {
-	case rules.Disallow != nil && rules.Disallow.MatchString(name):
-		return false
-	case rules.Allow != nil && rules.Allow.MatchString(name):
-		return true
-	case rules.NoAll:
-		return false
-	case !rules.Routing && (name == "host" || name == ":authority" || name == ":method" || name == ":scheme"):
-		return false
-	case name[0] == ':' && (appends || rules.NoSystem):
-		return false
+	how := filter.MutationSet
+	if h.append && there {
+		how = filter.MutationAppend
 	}
-	return rules.Envoy || !strings.HasPrefix(name, "x-envoy")
+	return name, filter.MayMutate(&c.f.cfg.Rules, how, name, h.value)
 }
 
 // validName says whether it is a token, or one behind a colon.

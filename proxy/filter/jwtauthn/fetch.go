@@ -69,23 +69,16 @@ func (x *fetching) cancel() {
 
 // run fetches, and stores what came.
 func (x *fetching) run() {
-	n, cfg := x.f.local.On(x.w), x.p.cfg.Remote
-	for try := 0; !x.left; try++ {
-		if x.once(cfg.Timeout) {
-			n.fetched++
-			return
-		}
-		if x.empty || try >= cfg.Retries {
-			break
-		}
-		limit := min(cfg.Backoff.Base<<min(try, 20), cfg.Backoff.Cap)
-		x.w.Sleep(time.Duration(x.w.Rand().Int64N(int64(max(limit, time.Millisecond)))) + time.Millisecond)
+	n := x.f.local.On(x.w)
+	if !x.left && x.ask() {
+		n.fetched++
+		return
 	}
 	n.failed++
 }
 
-// once is one request.
-func (x *fetching) once(timeout time.Duration) bool {
+// ask fetches, as often as the policy says.
+func (x *fetching) ask() bool {
 	cfg := x.p.cfg.Remote
 	cluster := x.f.env.Cluster(cfg.Cluster)
 	if cluster == nil {
@@ -93,7 +86,7 @@ func (x *fetching) once(timeout time.Duration) bool {
 	}
 	a, o := x.call.Ask(x.w, cluster, &callout.Request{
 		Method: []byte("GET"), Authority: []byte(cfg.Authority), Path: []byte(cfg.Path),
-		Headers: []http1.Header{callout.Field("x-envoy-internal", "true")}, Timeout: timeout, MaxBody: maxJWKS,
+		Headers: []http1.Header{callout.Field("x-envoy-internal", "true")}, Timeout: cfg.Timeout, MaxBody: maxJWKS, Retry: cfg.Retry,
 	})
 	if o != outcome.OK || a.Status != 200 {
 		return false

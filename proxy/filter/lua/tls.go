@@ -3,14 +3,10 @@ package lua
 // The client's connection, as TLS knows it.
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
-	"net/url"
-	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 
@@ -119,15 +115,6 @@ func digest(c *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// encoded is a chain as PEM, URL-encoded.
-func encoded(chain []*x509.Certificate) string {
-	var b bytes.Buffer
-	for _, c := range chain {
-		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes everything
-	}
-	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
-}
-
 func flag(f func(t *tlsInfo) bool) glua.LGFunction {
 	return method(func(l *glua.LState, t *tlsInfo) int { l.Push(glua.LBool(f(t))); return 1 })
 }
@@ -169,8 +156,8 @@ func tlsMethods() methods {
 			}
 			return push(l, t.run, kindName, &name{t.run, t.leaf()})
 		}),
-		"urlEncodedPemEncodedPeerCertificate":      ofPeer(func(c *x509.Certificate) string { return encoded([]*x509.Certificate{c}) }),
-		"urlEncodedPemEncodedPeerCertificateChain": about(func(t *tlsInfo) string { return encoded(t.Peer) }),
+		"urlEncodedPemEncodedPeerCertificate":      ofPeer(func(c *x509.Certificate) string { return format.URLPEM(c) }),
+		"urlEncodedPemEncodedPeerCertificateChain": about(func(t *tlsInfo) string { return format.URLPEM(t.Peer...) }),
 		"validFromPeerCertificate":                 moment(func(c *x509.Certificate) int64 { return c.NotBefore.Unix() }),
 		"expirationPeerCertificate":                moment(func(c *x509.Certificate) int64 { return c.NotAfter.Unix() }),
 		"sessionId":                                about(func(*tlsInfo) string { return "" }), // crypto/tls tells none
