@@ -30,6 +30,8 @@ import (
 
 var mutate = flag.String("mutate", `filters\.http\.basic_auth\.`, "the fields, a regular expression, that TestFieldsMatter takes out of scripts")
 
+var differences = flag.Bool("differences", false, "show what a script sees in place of what it expects, without a field")
+
 // idleFile lists the fields that no script depends on, each with the reason.
 const idleFile = "testdata/idle.txt"
 
@@ -138,7 +140,11 @@ func (s *subject) changed(t *testing.T, change func(protoreflect.Message)) (diff
 				}
 			}()
 			seen, err := script.play(q)
-			differs = err != nil || q.failed || fill(s.text, seen) != s.text
+			got := fill(s.text, seen)
+			differs = err != nil || q.failed || got != s.text
+			if *differences && differs {
+				t.Logf("%v\n%s", err, sideBySide(steps(s.text), steps(got)))
+			}
 		})
 	})
 	return differs

@@ -6,6 +6,7 @@ package behaviour
 //	sockets
 //	= listen 10.0.0.1:10000: backlog 7, keep-alive after 30s every 5s 3 times
 //	= connect web:80: user time-out 3s
+//	= connect web:80: from 10.9.9.2, freebind, option 1/36=7
 //	frames
 //	= web: SETTINGS 3=100 65280=7
 //	= web: PING at 30s
@@ -50,11 +51,27 @@ func (w *world) socket(asked loop.SocketAsked) {
 	if asked.Freebind {
 		told = append(told, "freebind")
 	}
+	if from := asked.From; from != nil {
+		told = append(told, fromText(from)...)
+	}
 	told = append(told, keepaliveText(asked.Keepalive)...)
 	if len(told) == 0 {
 		told = []string{"as the system has it"}
 	}
 	w.asked = append(w.asked, what+": "+strings.Join(told, ", "))
+}
+
+func fromText(from *config.LocalAddress) (told []string) {
+	if from.Address.IsValid() {
+		told = append(told, "from "+from.Address.Addr().String())
+	}
+	if from.Free {
+		told = append(told, "freebind")
+	}
+	for _, o := range from.Options {
+		told = append(told, fmt.Sprintf("option %d/%d=%d", o.Level, o.Name, o.Value))
+	}
+	return told
 }
 
 func keepaliveText(k config.Keepalive) (told []string) {

@@ -9,12 +9,16 @@ package behaviour
 //	host NAME tls CERT […]    speaks TLS with that certificate, and these protocols
 //	host NAME raw             reads bytes and says nothing
 //	host NAME memcached […]   is a memcached that has KEY=VALUE… (memcached.go)
+//	times 20 METHOD TARGET    requests one after another, of which it is counted what came
+//	                          of them and which hosts saw them (times.go)
+//	copy NAME NAME            moves a copy of a file of $dir into another one's place
 //	file NAME                 moves a file of the lines below into its place in $dir
-//	dns NAME HOST… [ttl 30s]  what a name stands for from now on
+//	dns NAME HOST… [ttl 30s]  what a name stands for from now on (names.go)
+//	lookups                   which names were asked for, when, and of whom
 //	raw                       the lines below, as they are, to the first listener
 //	tcp, tcp NAME             a client that speaks no HTTP (tcp.go)
 //	go METHOD TARGET, join    requests side by side
-//	wait 3s                   lets time pass
+//	wait 3s [counted]         lets time pass; counted: of what hosts saw it is shown how often
 //	stats PATTERN…            statistics with a value, by name (* is any text)
 //	logs [NAME]               what was logged to $log since the last time; to another file of
 //	                          $dir, stdout and stderr, whose loggers write there, among them
@@ -46,11 +50,15 @@ func (w *world) run(s *Script, st step) (string, error) {
 		return "", w.script(rest, st.args)
 	case "file":
 		return "", w.write(rest, strings.Join(st.file, "\n")+"\n")
+	case "copy":
+		from, to, _ := strings.Cut(rest, " ")
+		return "", w.copy(from, to)
+	case "times":
+		return w.times(rest, st.args)
 	case "dns":
-		name, hosts, _ := strings.Cut(rest, " ")
-		r, err := parseRecord(hosts)
-		w.names[name] = r
-		return "", err
+		return "", w.know(rest)
+	case "lookups":
+		return w.lookups(), nil
 	case "go":
 		if err := w.begin(step{text: rest, args: st.args}); err != nil {
 			return "", err
@@ -59,9 +67,13 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "join":
 		return w.join()
 	case "wait":
-		d, err := time.ParseDuration(rest)
+		text, counted := strings.CutSuffix(rest, " counted")
+		d, err := time.ParseDuration(text)
 		if err == nil {
 			err = w.pass(d)
+		}
+		if counted {
+			return w.hostsCounted(), err
 		}
 		return w.hostsSaw(), err
 	case "stats":
@@ -113,8 +125,8 @@ func (w *world) begin(st step) error {
 	return nil
 }
 
-// join waits for what was begun, and a little for what goes on behind it.
-func (w *world) join() (string, error) {
+// finish waits for what was begun, and if d is not 0 so long for what goes on behind it.
+func (w *world) finish(d time.Duration) error {
 	err := w.drive(func() bool {
 		for _, r := range w.begun {
 			if !r.done {
@@ -123,9 +135,15 @@ func (w *world) join() (string, error) {
 		}
 		return true
 	}, 2*patience)
-	if err == nil {
-		err = w.settle(10 * time.Millisecond)
+	if err == nil && d > 0 {
+		err = w.settle(d)
 	}
+	return err
+}
+
+// join waits for what was begun, and shows it.
+func (w *world) join() (string, error) {
+	err := w.finish(10 * time.Millisecond)
 	var b strings.Builder
 	b.WriteString(w.hostsSaw())
 	for _, r := range w.begun {

@@ -9,6 +9,7 @@ package behaviour
 //	revoked             it stands in the authority's list
 //	authority           it may sign, below the authority
 //	rsa                 its key is RSA's; else ECDSA's
+//	encipher            its key may encrypt, and not sign
 //	staple              it says that an OCSP answer must come with it
 //
 // Below $dir are then NAME.pem (with those between it and the root), NAME.key, and
@@ -124,6 +125,8 @@ func (c *certificates) make(name string, lines []string) error {
 			signs = true
 		case "rsa":
 			l.RSA = true
+		case "encipher":
+			l.KeyUsage = x509.KeyUsageKeyEncipherment
 		case "staple":
 			l.MustStaple = true
 		default:
@@ -180,6 +183,15 @@ func (w *world) write(name, text string) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// copy moves a copy of a file below the script's directory into another one's place.
+func (w *world) copy(from, to string) error {
+	data, err := os.ReadFile(filepath.Join(w.dir, from))
+	if err != nil {
+		return err
+	}
+	return w.write(to, string(data))
 }
 
 // tlsClient is how a request wants its connection secured.
@@ -281,6 +293,9 @@ func (h *host) tlsHost(words []string) error {
 		return fmt.Errorf("no cert is called %q", words[0])
 	}
 	h.tls = &tls.Config{Certificates: []tls.Certificate{p.TLS()}, NextProtos: words[1:], ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS10, Time: time.Now}
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) { // whatever the data plane asks for
+		h.tls.CipherSuites = append(h.tls.CipherSuites, s.ID)
+	}
 	return nil
 }
 

@@ -9,7 +9,6 @@ package behaviour
 //	  └──────────┴─▶ sleep (virtually) to the next event, or till woken ◀──────┘
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -28,7 +27,6 @@ import (
 	"github.com/attache-mesh/attache/proxy"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
-	"github.com/attache-mesh/attache/proxy/upstream"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
 )
@@ -46,9 +44,9 @@ type world struct {
 	last    *config.Snapshot
 	warned  []bootstrap.Problem // of the last configuration
 	hosts   []*host
-	names   map[string]record // in DNS, by name
-	asked   []string          // of sockets, since they were shown
-	framed  []string          // of HTTP/2's connections, since they were shown
+	names   directory
+	asked   []string // of sockets, since they were shown
+	framed  []string // of HTTP/2's connections, since they were shown
 	named   map[string]*connection
 	talkers map[string]*talker
 	seen    []sighting
@@ -79,7 +77,7 @@ func (w *world) saw(h *host, m *message) { w.seen = append(w.seen, sighting{h, m
 func newWorld(t testing.TB, s *Script) *world {
 	w := &world{
 		t: t, sim: loop.NewSim(1, nil), woken: make(chan struct{}, 1), began: time.Now(), change: s.change,
-		names: map[string]record{}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
+		names: directory{records: map[string]record{}}, named: map[string]*connection{}, talkers: map[string]*talker{}, dir: t.TempDir(), logs: map[string]int{}, sessions: map[string]tls.ClientSessionCache{},
 	}
 	w.sim.OnWake(func() {
 		select {
@@ -162,52 +160,6 @@ func (w *world) concrete(yaml string) string {
 	})
 }
 
-// record is what a name stands for.
-type record struct {
-	hosts []string
-	ttl   time.Duration // 0: none is said
-}
-
-func parseRecord(words string) (r record, err error) {
-	words, ttl, has := strings.Cut(words, " ttl ")
-	if has {
-		r.ttl, err = time.ParseDuration(ttl)
-	}
-	r.hosts = strings.Fields(words)
-	return r, err
-}
-
-// Lookup is DNS: the names that the steps "dns" have given, and those of hosts.
-func (w *world) Lookup(_ context.Context, name string, _ config.DNSFamily) (addrs []netip.Addr, ttl time.Duration, err error) {
-	r, known := w.names[name]
-	if !known {
-		return nil, 0, upstream.ErrNotFound
-	}
-	for _, h := range r.hosts {
-		addrs = append(addrs, hostIP(slices.Index(w.hosts, w.host(h))))
-	}
-	return addrs, r.ttl, nil
-}
-
-// With is DNS as a cluster's own servers have it: a name there is "name@server", if a
-// step has given that.
-func (w *world) With(r *config.Resolver) upstream.Resolver { return asked{w, r} }
-
-type asked struct {
-	*world
-	of *config.Resolver
-}
-
-func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily) ([]netip.Addr, time.Duration, error) {
-	for _, server := range a.of.Servers {
-		if at := name + "@" + server.Addr().String(); a.names[at].hosts != nil {
-			name = at
-			break
-		}
-	}
-	return a.world.Lookup(ctx, name, family)
-}
-
 // final is what is read of a text of the script.
 func (w *world) final(name, text string) string {
 	text = w.concrete(text)
@@ -242,7 +194,7 @@ func (w *world) start(s *Script) error {
 	}
 	var err error
 	w.server, err = proxy.New(proxy.Options{
-		Workers: []*loop.Worker{w.proxy}, Log: w.log(), Resolver: w, Wall: time.Now, Version: "test",
+		Workers: []*loop.Worker{w.proxy}, Log: w.log(), Resolver: asked{w, nil}, Wall: time.Now, Version: "test",
 	})
 	if err != nil {
 		return err

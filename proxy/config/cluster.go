@@ -31,7 +31,7 @@ type Cluster struct {
 	// HealthCheck is how hosts are asked whether they are fit; nil: not at all.
 	HealthCheck *HealthCheck
 	// ExcludeNewHosts leaves hosts that come out of all reckoning until their first
-	// check; EndOnFailure closes the connections of one that becomes unfit.
+	// check; EndOnFailure ends TCP's sessions with one that becomes unfit.
 	// RemoveAtOnce lets a host go that is no longer listed; else it stays as long as
 	// it passes its checks.
 	ExcludeNewHosts, EndOnFailure, RemoveAtOnce bool

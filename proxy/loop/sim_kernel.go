@@ -181,7 +181,7 @@ func (k *simKernel) listen(a config.Address, o ListenOptions) (int, config.Addre
 	b.sockets = append(b.sockets, x)
 	fd := k.install(x)
 	k.s.note(k, opListen, fd, 0)
-	k.tellAsked(false, b.site.addr, o)
+	k.tellAsked(false, b.site.addr, o, nil)
 	return fd, b.site.addr, nil
 }
 
@@ -256,7 +256,7 @@ func (k *simKernel) connect(a config.Address, o config.Keepalive, from *config.L
 	x.site.add(x)
 	fd := k.install(x)
 	s.note(k, opConnect, fd, int(x.local.Port()))
-	k.tellAsked(true, a, ListenOptions{Keepalive: o})
+	k.tellAsked(true, a, ListenOptions{Keepalive: o}, from)
 	s.push(simEvent{at: s.now + x.delay(), kind: evSyn, sock: x})
 	return fd, syscall.EINPROGRESS
 }

@@ -12,14 +12,16 @@ type SocketAsked struct {
 	Address config.Address
 	// ListenOptions are what is asked of it; a connection has Keepalive alone.
 	ListenOptions
+	// From is where a connection is to come from; nil: wherever.
+	From *config.LocalAddress
 }
 
 // OnSocket has f called for each socket that listens or connects from now on. Not for
 // pairs and for what was accepted.
 func (s *Sim) OnSocket(f func(SocketAsked)) { s.asked = f }
 
-func (k *simKernel) tellAsked(connect bool, a config.Address, o ListenOptions) {
+func (k *simKernel) tellAsked(connect bool, a config.Address, o ListenOptions, from *config.LocalAddress) {
 	if k.s.asked != nil {
-		k.s.asked(SocketAsked{k.name, connect, a, o})
+		k.s.asked(SocketAsked{k.name, connect, a, o, from})
 	}
 }

@@ -35,6 +35,7 @@ type Exclusive struct {
 	queued  int // attempts ahead of need that have not begun
 	ahead   int // attempts ahead of need, those among them
 	closed  bool
+	drained int64 // connections of before serve nobody any more, ns; 0: never
 
 	anything Want // asks nothing
 }
@@ -380,7 +381,8 @@ func (l *Lease) Put() {
 
 func (p *Exclusive) usedUp(l *Lease) bool {
 	t := p.target
-	return t.Path != nil && t.Path.Own() || t.MaxUses > 0 && l.Uses >= t.MaxUses || p.tooOld(l)
+	return t.Path != nil && t.Path.Own() || t.MaxUses > 0 && l.Uses >= t.MaxUses || p.tooOld(l) ||
+		p.drained > 0 && l.since <= p.drained
 }
 
 func (p *Exclusive) tooOld(l *Lease) bool {
@@ -443,6 +445,15 @@ func (idleHandler) Closed(c *loop.Conn) {
 	l.pool = nil
 	p.ended(l)
 	p.look()
+}
+
+// Drain ends the connections that there are: idle ones at once, leased ones when they
+// are put back. The pool goes on with others.
+func (p *Exclusive) Drain() {
+	p.drained = p.w.Now()
+	for len(p.idle) > 0 {
+		p.idle[len(p.idle)-1].Conn.Close()
+	}
 }
 
 // Close ends the pool: idle connections at once, leased ones when they are put

@@ -373,6 +373,16 @@ func (p *Shared) next(b *Breaker) {
 	}
 }
 
+// Drain lets the connections that stand serve no new requests; they end when their
+// streams have. The pool goes on with others.
+func (p *Shared) Drain() {
+	for _, c := range slices.Clone(p.conns) {
+		if c.settled {
+			p.retire(c)
+		}
+	}
+}
+
 // Close ends the pool: connections with their last stream; who waits gets
 // ErrGone.
 func (p *Shared) Close() {

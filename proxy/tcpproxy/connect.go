@@ -247,6 +247,7 @@ func (s *session) drop() {
 		s.up.Close()
 	}
 	s.up = nil
+	s.host.Unbind(s)
 	s.host.End()
 	s.cluster.Count.RqActive--
 	if s.reply.ended || s.lost {

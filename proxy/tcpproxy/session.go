@@ -69,6 +69,7 @@ func (s *session) join() {
 	s.request.to, s.reply.from = up, up
 	s.request.limit = int(s.cluster.Config().BufferLimit)
 	s.request.counted, s.reply.counted = &s.cluster.Count.CxTxBytes, &s.cluster.Count.CxRxBytes
+	s.host.Bind(s)
 	s.request.begin()
 	s.reply.begin()
 	s.active = s.w.Now()
@@ -84,6 +85,9 @@ func (s *session) finish() {
 	s.request.close()
 	s.reply.close()
 }
+
+// HostFailed is upstream.Bound's: the host was found unfit.
+func (s *session) HostFailed() { s.end() }
 
 // end closes both connections at once.
 func (s *session) end() {

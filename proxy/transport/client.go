@@ -163,23 +163,42 @@ func (k *Client) config(cr *credentials, p *Peer, w *loop.Worker) *tls.Config {
 		by.byServerName = true
 		v, name = &by, p.SAN
 	}
-	if v != nil || k.asked.EnforceRSAKeyUsage {
-		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-			if k.asked.EnforceRSAKeyUsage && !signs(cs.PeerCertificates[0]) {
-				return &VerifyError{badChain, "KEY_USAGE_BIT_INCORRECT"}
+	n := k.tally.On(w)
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if fits, must := keyUsage(&cs); !fits {
+			if must || k.asked.EnforceRSAKeyUsage {
+				return &VerifyError{badUsage, "KEY_USAGE_BIT_INCORRECT"}
 			}
-			if v == nil {
-				return nil
-			}
-			_, err := v.verify(cs.PeerCertificates, name, k.env.Wall())
-			return err
+			n.WasKeyUsageInvalid++
 		}
+		if v == nil {
+			return nil
+		}
+		_, err := v.verify(cs.PeerCertificates, name, k.env.Wall())
+		return err
 	}
 	return cfg
 }
 
-// signs reports whether a certificate's key may sign, if it is RSA's.
-func signs(c *x509.Certificate) bool {
+// keyUsage reports whether a host's certificate may do what the handshake has it do,
+// and whether it must, whatever enforce_rsa_key_usage says: as in BoringSSL, all but
+// keys of RSA below TLS 1.3.
+func keyUsage(cs *tls.ConnectionState) (fits, must bool) {
+	c := cs.PeerCertificates[0]
 	_, isRSA := c.PublicKey.(*rsa.PublicKey)
-	return !isRSA || c.KeyUsage == 0 || c.KeyUsage&x509.KeyUsageDigitalSignature != 0
+	wanted := x509.KeyUsageDigitalSignature
+	if cs.Version < tls.VersionTLS13 && staticRSA(cs.CipherSuite) {
+		wanted = x509.KeyUsageKeyEncipherment
+	}
+	return c.KeyUsage == 0 || c.KeyUsage&wanted != 0, !isRSA || cs.Version >= tls.VersionTLS13
+}
+
+// staticRSA reports whether the client encrypts the secret with the server's key.
+func staticRSA(cipher uint16) bool {
+	switch cipher {
+	case tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+		tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384:
+		return true // the only ones that a configuration can ask for
+	}
+	return false
 }

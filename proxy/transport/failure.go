@@ -64,6 +64,7 @@ const (
 	reasonVerifyFailed = 125
 	reasonNoCert       = 192
 	reasonWrongVersion = 247
+	reasonKeyUsage     = 310
 	reasonAlert        = 1000
 )
 
@@ -73,6 +74,8 @@ func reason(err error) string {
 	var h tls.RecordHeaderError
 	var op *net.OpError
 	switch {
+	case errors.As(err, &v) && v.kind == badUsage:
+		return boring(reasonKeyUsage, v.text)
 	case errors.As(err, &v):
 		return boring(reasonVerifyFailed, "CERTIFICATE_VERIFY_FAILED:"+v.Error())
 	case isNoCertificate(err):

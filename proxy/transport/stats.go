@@ -29,6 +29,7 @@ type Counters struct {
 	FailVerifySAN, FailVerifyCertHash       uint64
 	OCSPRequests, OCSPResponses             uint64
 	OCSPOmitted, OCSPFailed                 uint64
+	WasKeyUsageInvalid                      uint64 // enforce_rsa_key_usage would have failed it
 	NotReady                                uint64 // *_context_secrets_not_ready
 	HandshakeTimeout                        uint64 // downstream_cx_transport_socket_connect_timeout
 	ciphers, versions, curves               map[uint16]uint64
@@ -65,6 +66,8 @@ func (n *Counters) failed(err error) {
 			n.FailVerifySAN++
 		case badPin:
 			n.FailVerifyCertHash++
+		case badUsage:
+			n.ConnectionError++
 		}
 	case isNoCertificate(err):
 		n.FailVerifyNoCert++
@@ -92,6 +95,7 @@ func (n *Counters) Stats(yield func(name string, value uint64)) {
 		{"ssl.ocsp_staple_responses", n.OCSPResponses},
 		{"ssl.ocsp_staple_omitted", n.OCSPOmitted},
 		{"ssl.ocsp_staple_failed", n.OCSPFailed},
+		{"ssl.was_key_usage_invalid", n.WasKeyUsageInvalid},
 	} {
 		yield(f.name, f.value)
 	}

@@ -32,6 +32,7 @@ const (
 	badChain failedCheck = iota
 	badName
 	badPin
+	badUsage // of the key; the text is BoringSSL's reason
 )
 
 // verifier is a config.Validation, compiled. Immutable; any goroutine.

@@ -159,16 +159,27 @@ func (x *checked) report(s health.State, change health.Change, r health.Result, 
 	if exclude {
 		h.set(flagExcluded, true)
 	}
-	if change != health.Changed && h.has(flagChecked) && (r.Bad() || !h.has(flagEjected)) && !x.of.log.Wants(change, r) {
+	if change != health.Changed && h.has(flagChecked) && (r.Bad() || !h.has(flagEjected)) && !x.of.log.Wants(s, r) {
 		return
 	}
 	first := !h.has(flagChecked)
 	h.set(flagChecked, true)
 	now := time.Duration(x.w.Now())
 	x.w.Offload(func() {
-		x.of.log.Tell(h.checkAddress(), s, change, r, first)
+		x.of.log.Tell(h.subject(), s, change, r, first)
 		h.Cluster.settleCheck(x, s, change, r, now)
 	})
+}
+
+// subject is the host as the log of its checks names it.
+func (h *Host) subject() health.Subject {
+	s := health.Subject{At: h.Address}
+	for _, m := range h.Cluster.view.Load().members {
+		if m.host == h {
+			s.At, s.Metadata, s.Place = m.endpoint.Address, m.endpoint.FilterMetadata, m.locality.Place()
+		}
+	}
+	return s
 }
 
 // settleCheck takes a result into the cluster.
@@ -204,8 +215,8 @@ func (c *Cluster) settleCheck(x *checked, s health.State, change health.Change, 
 	c.tryReady()
 }
 
-// failed deals with a host that has become unfit: one that is not listed goes,
-// and the connections of the others end if that is asked for. c.mu is held.
+// failed deals with a host that has become unfit: one that is not listed goes, and
+// nobody else is sent over the connections of the others. c.mu is held.
 func (c *Cluster) failed(h *Host) {
 	if h.has(flagLeaving) {
 		if err := c.show(c.asked, c.staying(h)); err != nil {
@@ -213,9 +224,7 @@ func (c *Cluster) failed(h *Host) {
 		}
 		return
 	}
-	if c.asked.EndOnFailure {
-		h.renew()
-	}
+	h.drain(c.asked.EndOnFailure)
 }
 
 // staying are the members but for one host.
@@ -309,6 +318,15 @@ func (l *HostLocal) FailNow() {
 func (h *Host) Checked() bool { return h.check.Load() != nil }
 
 func (h *Host) checkAddress() config.Address { return h.asked.Load().CheckAddress() }
+
+// drain has requests go over new connections: another path may be better. Those that
+// stand end when they are idle; sessions only if they are to end, at once (Envoy
+// ThreadLocalClusterManagerImpl::onHostHealthFailure). Any goroutine.
+func (h *Host) drain(sessions bool) {
+	for _, l := range h.local {
+		l.Worker.Post(func() { l.drain(sessions) })
+	}
+}
 
 // renew ends the connections that are idle, and those in use after their
 // request. Any goroutine.

@@ -67,6 +67,7 @@ type HostLocal struct {
 	// so none may be set once Removed; if it has a method
 	// SetTarget(*pool.Target), that is called when the target changes.
 	Session any
+	bound   map[Bound]struct{} // sessions that end with its health; nil: none
 }
 
 // HostCounters are the per-host figures of /clusters.

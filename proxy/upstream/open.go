@@ -223,6 +223,46 @@ func (h *Host) retire() {
 	}
 }
 
+// drain is Host's.
+func (l *HostLocal) drain(sessions bool) {
+	if l.Removed() {
+		return
+	}
+	l.Exclusive.Drain()
+	if l.shared != nil {
+		l.shared.Drain()
+	}
+	if !sessions {
+		return
+	}
+	for _, s := range slices.Collect(maps.Keys(l.bound)) {
+		s.HostFailed()
+	}
+	l.endSession()
+	l.Session = nil // a room that shares connections begins anew
+}
+
+// Bind has b told when the host fails, if the cluster ends sessions then; Unbind must
+// follow.
+func (l *HostLocal) Bind(b Bound) {
+	if !l.Cluster.Config().EndOnFailure {
+		return
+	}
+	if l.bound == nil {
+		l.bound = map[Bound]struct{}{}
+	}
+	l.bound[b] = struct{}{}
+}
+
+// Unbind ends what Bind has begun, if it has.
+func (l *HostLocal) Unbind(b Bound) { delete(l.bound, b) }
+
+// Bound is a session that lasts as long as one connection to a host does. Worker only.
+type Bound interface {
+	// HostFailed is called when a host was found unfit: the session is to end.
+	HostFailed()
+}
+
 // renew is close of a host that goes on: with other connections.
 func (l *HostLocal) renew() {
 	if l.Removed() {
@@ -241,6 +281,10 @@ func (l *HostLocal) close() {
 	if l.shared != nil {
 		l.shared.Close()
 	}
+	l.endSession()
+}
+
+func (l *HostLocal) endSession() {
 	switch s := l.Session.(type) {
 	case interface{ Close() }:
 		s.Close()

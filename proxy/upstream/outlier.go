@@ -131,8 +131,8 @@ func (c *Cluster) settleEjections() {
 			continue
 		}
 		h.set(flagEjected, m.Ejected())
-		if m.Ejected() && c.asked.EndOnFailure {
-			h.renew()
+		if m.Ejected() {
+			h.drain(c.asked.EndOnFailure)
 		}
 	}
 	c.weighAnew()

@@ -144,6 +144,7 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	if v.subsets != nil {
 		yield("lb_subsets_active", uint64(v.subsets.labelled))
 	}
+	v.tableStats(yield)
 	c.dnsStats(yield)
 	if k := c.checks.Load(); k != nil {
 		k.stats(yield)
@@ -153,6 +154,29 @@ func (c *Cluster) Stats(yield func(name string, value uint64)) {
 	}
 	for i, name := range [...]string{"circuit_breakers.default.", "circuit_breakers.high."} {
 		breakerStats(&c.Breakers[i], name, v.asked.Breakers[i].TrackRemaining, yield)
+	}
+}
+
+// tableStats yields what Envoy says of its ring or table: of the first priority that
+// has hosts, where Envoy has that of whichever it has built last.
+func (v *view) tableStats(yield func(name string, value uint64)) {
+	for i := range v.levels {
+		t := v.levels[i].table
+		if t == nil || len(t.hosts) == 0 {
+			continue
+		}
+		if t.ring != nil {
+			size, fewest, most := t.ring.Spread()
+			yield("ring_hash_lb.size", uint64(size))
+			yield("ring_hash_lb.min_hashes_per_host", uint64(fewest))
+			yield("ring_hash_lb.max_hashes_per_host", uint64(most))
+		}
+		if t.maglev != nil {
+			fewest, most := t.maglev.Spread()
+			yield("maglev_lb.min_entries_per_host", uint64(fewest))
+			yield("maglev_lb.max_entries_per_host", uint64(most))
+		}
+		return
 	}
 }
 

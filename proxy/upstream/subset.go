@@ -7,6 +7,7 @@ package upstream
 //	                     └─ none ─▶ the selector's fallback, else the cluster's
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -204,13 +205,18 @@ func scaleLocalities(some, all []member) {
 	for i := range all {
 		whole[all[i].locality]++
 	}
-	for _, group := range localities(some) {
-		old := group[0].locality
+	part := map[*config.Locality]int{}
+	for i := range some {
+		part[some[i].locality]++
+	}
+	scaled := map[*config.Locality]*config.Locality{}
+	for old, n := range part {
 		l := *old
-		l.Weight = uint32(float64(l.Weight)*float64(len(group))/float64(whole[old]) + 0.5)
-		for i := range group {
-			group[i].locality = &l
-		}
+		l.Weight = uint32(math.Round(float64(l.Weight) * float64(n) / float64(whole[old])))
+		scaled[old] = &l
+	}
+	for i := range some {
+		some[i].locality = scaled[some[i].locality]
 	}
 }
 

@@ -49,7 +49,7 @@ func networkFilterTables() []table {
 		{of: &sniclusterv3.SniCluster{}},
 		{
 			of: &netrbacv3.RBAC{}, honoured: "rules shadow_rules matcher shadow_matcher shadow_rules_stat_prefix stat_prefix delay_deny", strict: true,
-			partly: notes{"enforcement_type": "what is known of a connection does not change: it is decided once, and counted once"},
+			noEffect: notes{"enforcement_type": "what is known of a connection does not change: it is decided once, and counted once"},
 		},
 		{
 			of: &netauthzv3.ExtAuthz{}, honoured: "stat_prefix grpc_service failure_mode_allow include_peer_certificate include_tls_session " +

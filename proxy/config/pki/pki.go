@@ -44,6 +44,7 @@ type Leaf struct {
 	RSA                 bool
 	Curve               elliptic.Curve
 	Usages              []x509.ExtKeyUsage // none: servers and clients
+	KeyUsage            x509.KeyUsage      // 0: it signs
 	Authority           bool               // may sign
 	MustStaple          bool
 }
@@ -120,6 +121,9 @@ func (a *Authority) template(l *Leaf) *x509.Certificate {
 		NotBefore: l.NotBefore, NotAfter: l.NotAfter,
 		DNSNames: l.DNS, EmailAddresses: l.Emails,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: l.Usages,
+	}
+	if l.KeyUsage != 0 {
+		c.KeyUsage = l.KeyUsage
 	}
 	if c.NotBefore.IsZero() {
 		c.NotBefore = time.Now().Add(-time.Hour)

@@ -108,14 +108,18 @@ func barePath(path []byte) []byte {
 }
 
 // authenticated looks at the client's certificate: at the names of URIs, else of
-// DNS, else at its subject.
+// DNS, else at its subject. Without a principal_name whoever TLS lets in is meant,
+// with a certificate or none; who has shown none has the empty subject (Envoy's
+// AuthenticatedMatcher).
 func (c *rule) authenticated(r *filter.Request) bool {
 	t := r.Info.Conn.TLS
-	if t == nil || len(t.Peer) == 0 {
+	switch {
+	case t == nil:
 		return false
-	}
-	if !c.HasString {
+	case !c.HasString:
 		return true
+	case len(t.Peer) == 0:
+		return c.text.Match(nil)
 	}
 	cert := t.Peer[0]
 	for _, u := range cert.URIs {

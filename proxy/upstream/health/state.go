@@ -59,15 +59,18 @@ type State struct {
 	// Late: it has failed, and the last check timed out.
 	Failed, Degraded, Late bool
 	// New: no check has ended yet.
-	New       bool
-	good, bad uint32
+	New bool
+	// Recovered and Turned are of the last result: it has ended a failure, and it has
+	// changed Degraded.
+	Recovered, Turned bool
+	good, bad         uint32
 }
 
 // Take takes a result in (HealthCheckerImplBase::ActiveHealthCheckSession,
 // handleSuccess and setUnhealthy). Passive counts as a check.
 func (s *State) Take(r Result, asked *config.HealthCheck) Change {
 	first := s.New
-	s.New = false
+	s.New, s.Recovered, s.Turned = false, false, false
 	if r.Bad() {
 		return s.fail(r, asked, first)
 	}
@@ -80,12 +83,12 @@ func (s *State) pass(degraded bool, asked *config.HealthCheck, first bool) (c Ch
 		s.good++
 		c = Pending
 		if first || s.good == asked.Healthy {
-			s.Failed, s.Late = false, false
+			s.Failed, s.Late, s.Recovered = false, false, true
 			c = Changed
 		}
 	}
 	if degraded != s.Degraded {
-		s.Degraded = degraded
+		s.Degraded, s.Turned = degraded, true
 		if c == Unchanged {
 			c = Changed
 		}
