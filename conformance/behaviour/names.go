@@ -33,6 +33,9 @@ type record struct {
 	lost  bool          // nobody answers
 }
 
+// patienceOfNames is how long a resolver waits for servers that do not answer.
+const patienceOfNames = 5 * time.Second
+
 // know takes "NAME HOST… [ttl 30s]", where a host may be an address, and "lost" alone
 // has nobody answer.
 func (w *world) know(text string) error {
@@ -95,8 +98,12 @@ func (a asked) Lookup(ctx context.Context, name string, family config.DNSFamily)
 	n.Unlock()
 	switch {
 	case r.lost:
-		<-ctx.Done()
-		return nil, 0, ctx.Err()
+		select { // who asks gives up, or the resolver does
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		case <-time.After(patienceOfNames):
+			return nil, 0, context.DeadlineExceeded
+		}
 	case !known:
 		return nil, 0, upstream.ErrNotFound
 	}

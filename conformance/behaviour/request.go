@@ -9,7 +9,7 @@ package behaviour
 //	h2                  in HTTP/2
 //	tls NAME            in TLS, asking for NAME; also cert, alpn, version, cipher, curve,
 //	                    session NAME: tries to go on with that session (tls.go)
-//	to 10001            to the listener of that port; else the first one
+//	to 10001            to the listener of that port, or $dir/… of that path; else the first one
 //	dst 10.9.9.9:80     to that address, redirected to the listener; $web: a host's
 //	from 1.2.3.4:5      behind a proxy that says so in PROXY protocol
 //	on NAME             over the connection of that name, which stays open
@@ -39,6 +39,7 @@ type request struct {
 	h2                     bool
 	tls                    *tlsClient
 	port                   uint16
+	path                   string // of a Unix socket, in place of the port
 	dst                    netip.AddrPort
 	from                   netip.AddrPort
 	on                     string
@@ -87,6 +88,10 @@ func (w *world) parseRequest(s step) (*request, error) {
 		case "h2":
 			r.h2 = true
 		case "to":
+			if path := w.concrete(rest); path[:1] == "/" {
+				r.path = path
+				break
+			}
 			var n uint64
 			n, err = strconv.ParseUint(rest, 10, 16)
 			r.port = uint16(n)
@@ -158,6 +163,9 @@ func (w *world) connect(r *request) (*connection, error) {
 	at := w.door()
 	if r.port != 0 {
 		at = config.Address{IP: w.address(r.port)}
+	}
+	if r.path != "" {
+		at = config.Address{Path: r.path}
 	}
 	if r.dst.IsValid() {
 		w.sim.Redirect(w.client, r.dst, at.IP)

@@ -5,9 +5,11 @@ package behaviour
 //
 //	to 10001            to the listener of that port; else the first one
 //	say TEXT            sends a text; line TEXT one with CR LF behind it, hex DIGITS bytes
+//	again 20 hex DIGITS the same so often, at once
 //	hello NAME          sends a TLS ClientHello that asks for a name
 //	wait 2s             lets time pass
 //	end                 ends its side
+//	stay                does not close when the other side has ended its own
 //	close               closes
 //
 // Shown is what was heard by the end of it, and whether the other side has closed
@@ -34,6 +36,7 @@ type talker struct {
 	heard []byte
 	end   string // how the other side has ended it
 	ended time.Duration
+	stays bool
 }
 
 // Ready keeps what comes.
@@ -42,6 +45,10 @@ func (k *talker) Ready(c *loop.Conn) {
 		n, err := c.Fill()
 		k.heard = append(k.heard, c.Buffered()...)
 		c.Discard(c.Pending())
+		if err == io.EOF && k.stays {
+			k.end, k.ended = "half closed", k.w.sim.Now()
+			return
+		}
 		if err != nil {
 			k.end, k.ended = "reset", k.w.sim.Now()
 			if err == io.EOF {
@@ -118,6 +125,17 @@ func (k *talker) say(args []string) error {
 				return err
 			}
 			_, _ = k.c.Write([]byte(data))
+		case "again":
+			number, rest, _ := strings.Cut(rest, " hex ")
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 1 || n > maxTimes {
+				return fmt.Errorf("again wants a number of 1 to %d, not %q", maxTimes, number)
+			}
+			data, err := bodyOf("hex", rest)
+			if err != nil {
+				return err
+			}
+			_, _ = k.c.Write([]byte(strings.Repeat(data, n)))
 		case "hello":
 			_, _ = k.c.Write(clientHello(rest))
 		case "wait":
@@ -126,6 +144,8 @@ func (k *talker) say(args []string) error {
 				return err
 			}
 			k.w.client.Sleep(d)
+		case "stay":
+			k.stays = true
 		case "end":
 			k.c.CloseWrite()
 		case "close":

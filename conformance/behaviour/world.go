@@ -28,6 +28,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/xds/bootstrap"
+	"github.com/attache-mesh/attache/xds/client"
 	"github.com/attache-mesh/attache/xds/envoyv3/load"
 )
 
@@ -57,7 +58,8 @@ type world struct {
 
 	certs    *certificates
 	sessions map[string]tls.ClientSessionCache // of clients, by name
-	stopXDS  func()                            // ends the client of control planes; nil: there is none
+	xds      *client.Client                    // of control planes; nil: there is none
+	stopXDS  func()                            // ends it
 }
 
 // sighting is a request as a host saw it.
@@ -194,7 +196,7 @@ func (w *world) start(s *Script) error {
 	}
 	var err error
 	w.server, err = proxy.New(proxy.Options{
-		Workers: []*loop.Worker{w.proxy}, Log: w.log(), Resolver: asked{w, nil}, Wall: time.Now, Version: "test",
+		Workers: []*loop.Worker{w.proxy}, Log: w.log(), Resolver: asked{w, nil}, Wall: time.Now, Version: "test", Demand: w.demand,
 	})
 	if err != nil {
 		return err

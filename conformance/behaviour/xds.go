@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/bootstrap"
 	"github.com/attache-mesh/attache/xds/client"
 	"github.com/attache-mesh/attache/xds/following"
@@ -20,6 +21,7 @@ func (w *world) follow(b *bootstrap.Bootstrap) error {
 	if err != nil {
 		return err
 	}
+	w.xds = c
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -38,4 +40,13 @@ func (w *world) follow(b *bootstrap.Bootstrap) error {
 			return false
 		}
 	}, time.Minute)
+}
+
+// demand asks for what a request lacks.
+func (w *world) demand(d config.Demand, done func(found bool)) {
+	if w.xds == nil {
+		done(false)
+		return
+	}
+	w.xds.Demand(d, done)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -30,6 +31,7 @@ type feed struct {
 	prefix string // of the keys of its secrets
 	stop   context.CancelFunc
 
+	last    *protocol.Update      // what a file says
 	machine protocol.Machine      // of a stream
 	send    func([]proto.Message) // while connected
 	sotw    bool
@@ -237,7 +239,22 @@ func (f *feed) read(_ context.Context, u *protocol.Update, err error, now time.T
 		f.c.log.Warn("xds: a file is refused; what it said before stays", "path", f.source.Path, "error", err)
 		return
 	}
+	f.last = u
 	f.c.accept(f, f.only, u, now)
+}
+
+// readAgain looks for names that are wanted from now on in what the file says: only what
+// was wanted then was kept of it.
+func (f *feed) readAgain(w *protocol.Want) {
+	before := f.wanted[f.only]
+	f.wanted[f.only] = *w
+	isNew := func(name string) bool {
+		_, known := slices.BinarySearch(before.Names, name)
+		return !known
+	}
+	if f.last != nil && slices.ContainsFunc(w.Names, isNew) {
+		f.c.accept(f, f.only, f.last, time.Now())
+	}
 }
 
 // flush sends what is due.

@@ -198,6 +198,12 @@ func (f *feed) ask(wants *[kindCount]protocol.Want) {
 		f.c.waiting = slices.DeleteFunc(f.c.waiting, func(t *taken) bool { return t.feed == f })
 		return
 	}
+	if f.source.Kind == config.SourcePath {
+		if wants != nil {
+			f.readAgain(&wants[f.only])
+		}
+		return
+	}
 	for k := range f.wanted {
 		var w protocol.Want
 		if wants != nil {

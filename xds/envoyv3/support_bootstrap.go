@@ -7,6 +7,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
+// ownLog says what becomes of the form of the program's own log.
+const ownLog = "checked; the program's own log is text of its own form, see --log-level"
+
 const noteAllResolver = "of clusters; control planes are looked up as the system is configured"
 
 func bootstrapTables() []table {
@@ -27,11 +30,11 @@ func bootstrapTables() []table {
 				"perf_tracing_file_path":           "only read by Envoy built with perf tracing",
 				"memory_allocator_manager":         "tunes tcmalloc, which is not used",
 				"grpc_async_client_manager_config": "tunes Envoy's cache of gRPC clients",
+				"application_log_config":           ownLog,
 			},
 			partly: notes{
 				"bootstrap_extensions":      "socket interfaces, which have no effect, and internal listeners; what else changes how requests are answered is refused",
 				"typed_dns_resolver_config": noteAllResolver, "dns_resolution_config": noteAllResolver, "use_tcp_for_dns_lookups": noteAllResolver,
-				"application_log_config": "checked, and has no effect: see --log-level",
 			},
 			unbuilt: notes{
 				"hds_config":               "no health discovery service is told of the health of hosts",
@@ -82,8 +85,8 @@ func bootstrapTables() []table {
 			partly:   notes{"disk_layer": "read when the program starts; a link that is swapped later is not followed"},
 			noEffect: notes{"admin_layer": "there is no /runtime_modify: the layer stays empty"},
 		},
-		{of: &bootstrapv3.Bootstrap_ApplicationLogConfig{}, honoured: "log_format"},
-		{of: &bootstrapv3.Bootstrap_ApplicationLogConfig_LogFormat{}, honoured: "json_format text_format"},
+		{of: &bootstrapv3.Bootstrap_ApplicationLogConfig{}, noEffect: notes{"log_format": ownLog}},
+		{of: &bootstrapv3.Bootstrap_ApplicationLogConfig_LogFormat{}, noEffect: notes{"json_format": ownLog, "text_format": ownLog}},
 		{of: &bootstrapv3.RuntimeLayer_DiskLayer{}, honoured: "symlink_root subdirectory append_service_cluster"},
 		{of: &bootstrapv3.RuntimeLayer_RtdsLayer{}, honoured: "name rtds_config"},
 		{
