@@ -36,7 +36,7 @@ var differences = flag.Bool("differences", false, "show what a script sees in pl
 const idleFile = "testdata/idle.txt"
 
 // scriptsPerField bounds how many scripts are tried for a field, the smallest first.
-const scriptsPerField = 6
+const scriptsPerField = 40
 
 // TestFieldsMatter: for every field that docs/support.md calls honoured there is a
 // script that sees something else without it. Ordinarily a few are tried; all of them

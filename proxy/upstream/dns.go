@@ -85,6 +85,9 @@ func (c *Cluster) discover(asked *config.Cluster) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.dns = &resolution{cancel, asked.Discovery, asked.DNS, names, resolverFor(c.resolve, asked.DNS.Resolver)}
 	go c.refresh(ctx, c.dns)
+	if asked.WarmInBackground {
+		c.setReady()
+	}
 }
 
 func namesOf(asked *config.Cluster) []string {

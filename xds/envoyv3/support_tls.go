@@ -143,11 +143,11 @@ func socketTables() []table {
 	return []table{
 		{of: &clusterv3.Cluster_TransportSocketMatch{}, honoured: "name match transport_socket", strict: true},
 		{
-			of: &starttlsv3.StartTlsConfig{}, honoured: "cleartext_socket_config",
+			of: &starttlsv3.StartTlsConfig{}, noEffect: notes{"cleartext_socket_config": "bytes as they are, which have no settings, are all that it can be"},
 			partly: notes{"tls_socket_config": neverBegun}, strict: true,
 		},
 		{
-			of: &starttlsv3.UpstreamStartTlsConfig{}, honoured: "cleartext_socket_config",
+			of: &starttlsv3.UpstreamStartTlsConfig{}, noEffect: notes{"cleartext_socket_config": "bytes as they are, which have no settings, are all that it can be"},
 			partly: notes{"tls_socket_config": neverBegun}, strict: true,
 		},
 		{of: &internalsocketv3.InternalUpstreamTransport{}, honoured: "passthrough_metadata transport_socket"},
