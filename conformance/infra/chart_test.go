@@ -221,6 +221,7 @@ func TestChartOnCluster(t *testing.T) {
 	k.StatefulSet("cache", 2)
 	config := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(config, []byte(`
+gatewayRoutes: {enabled: true}
 config:
   ambassadors:
   - name: web
@@ -249,6 +250,7 @@ config:
 	ready(1)
 	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
 	t.Run("ambassadors", func(t *testing.T) { chartAmbassadors(t, k, ns) })
+	t.Run("routes", func(t *testing.T) { chartRoutes(t, k, ns) })
 	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns, 2) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)

@@ -63,6 +63,7 @@ kube() {
 	get etcd etcd go.etcd.io/etcd/server/v3 ''
 	get kwok kwok sigs.k8s.io/kwok/cmd/kwok ''
 	stages >"$cache/kwok-stages.yaml"
+	definitions >"$cache/gateway-api.yaml"
 }
 
 # spire is built without the plugins of clouds and of Kubernetes, which are most of
@@ -114,6 +115,16 @@ objects() {
 	fi
 	cp "$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$got")/api/openapi-spec/swagger.json" "$to.json"
 	echo "$2" >"$to.pin"
+}
+
+# definitions are the Gateway API's, with what is experimental.
+definitions() {
+	local dir
+	dir=$(cd gateway && go mod download sigs.k8s.io/gateway-api && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental
+	for kind in httproutes grpcroutes referencegrants; do
+		cat "$dir/gateway.networking.k8s.io_$kind.yaml"
+		echo ---
+	done
 }
 
 # stages are kwok's own from its module, which it does not load by itself, but

@@ -53,9 +53,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Several replicas: a Lease says who writes the status of Ambassadors, and a headless service where the others are. */ -}}
+{{- /* Several replicas: a Lease says who writes the status of Ambassadors and routes, and a headless service where the others are. */ -}}
 {{- define "attache.several" -}}
-{{- if and .Values.ambassadors.enabled (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}true{{- end -}}
+{{- if and (or .Values.ambassadors.enabled .Values.gatewayRoutes.enabled) (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "attache.peers" -}}
