@@ -221,7 +221,6 @@ func TestChartOnCluster(t *testing.T) {
 	k.StatefulSet("cache", 2)
 	config := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(config, []byte(`
-gatewayRoutes: {enabled: true}
 config:
   ambassadors:
   - name: web
@@ -243,7 +242,7 @@ config:
 	}
 	run("install", "attache", previous, "-f", config, "--wait", "--timeout", "60s")
 	ready(1)
-	notes := run("upgrade", "attache", chart, "-f", config, "--wait", "--timeout", "60s")
+	notes := run("upgrade", "attache", chart, "-f", config, "--set", "gatewayRoutes.enabled=true", "--wait", "--timeout", "60s")
 	if !strings.Contains(notes, "attache.attache:18000") || strings.Contains(notes, "It serves nobody") {
 		t.Error(notes)
 	}
