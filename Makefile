@@ -53,6 +53,7 @@ test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; bui
 	sh conformance/install.sh infra
 	conformance/infra/get.sh consul kube spire helm chart
 	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra
+	$(GO) test -tags infra -exec $(abspath conformance/infra/nodens.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra/node
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
 	ATTACHE_FLOODS=$(FLOODS) $(GO) test -v -count=1 -timeout 20m -run TestFloodLoad $(ARGS) ./conformance
@@ -96,10 +97,10 @@ lint: tools ## formatting, go vet, staticcheck, and the rules of the house
 	@out="$$($(GOFILES) | xargs -0 -r $(GOFUMPT) -l)"; \
 	if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags infra ./conformance/infra
+	$(GO) vet -tags infra ./conformance/infra/...
 	$(GO) vet -tags browser ./conformance
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags infra ./conformance/infra
+	$(STATICCHECK) -tags infra ./conformance/infra/...
 	$(STATICCHECK) -tags browser ./conformance
 	$(GO) test -count=1 -run '$(SOURCE_RULES)' ./conformance
 

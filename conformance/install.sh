@@ -19,7 +19,7 @@ for what; do
 	test) programs="$programs memcached nginx redis-server curl nghttp h2load node npm" grpcjs=yes ;;
 	grpcjs) programs="$programs node npm" grpcjs=yes ;;
 	browser) programs="$programs chromium-headless-shell" ;;
-	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
+	infra) programs="$programs memcached dnsmasq ip unshare flock sysctl containerd runc nft iptables /usr/lib/cni/bridge" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
 	esac
@@ -31,6 +31,9 @@ package() {
 	dnsmasq) echo dnsmasq-base ;; # without the service
 	ip) echo iproute2 ;;
 	unshare | flock) echo util-linux ;;
+	sysctl) echo procps ;;
+	nft) echo nftables ;;
+	/usr/lib/cni/*) echo containernetworking-plugins ;;
 	nghttp | h2load) echo nghttp2-client ;;
 	node) echo nodejs ;;
 	*) echo "$1" ;;

@@ -35,6 +35,7 @@ type Kube struct {
 	t    testing.TB
 	dir  string
 	etcd string
+	host string // where pods find the API server; "" where they do not ask for it
 	api  int
 	ca   *Authority
 	sign string // the key that signs service accounts' tokens
@@ -45,6 +46,14 @@ type Kube struct {
 func StartKube(t testing.TB) *Kube {
 	t.Helper()
 	k := &Kube{t: t, dir: t.TempDir(), ca: NewAuthority(t)}
+	k.startControlPlane()
+	k.startKwok()
+	k.createNodes("n1", "n2")
+	return k
+}
+
+func (k *Kube) startControlPlane() {
+	k.t.Helper()
 	k.sign = k.ca.Issue("service-accounts", Subject{CommonName: "service-accounts"}.named()).Key
 	k.startEtcd()
 	k.startAPIServer()
@@ -52,9 +61,6 @@ func StartKube(t testing.TB) *Kube {
 	k.Client = k.client()
 	k.APIServer.Ready(kubeTime, k.ready)
 	k.startControllers()
-	k.startKwok()
-	k.createNodes("n1", "n2")
-	return k
 }
 
 func (s Subject) named() Subject { s.DNS = append(s.DNS, s.CommonName); return s }
@@ -72,13 +78,20 @@ func (k *Kube) startAPIServer() {
 	k.api = Ports(k.t, 1)[0]
 	cert := k.ca.Issue("apiserver", Subject{
 		CommonName: "kube-apiserver", DNS: []string{"localhost", "kubernetes.default.svc"},
-		IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)},
+		IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1), net.ParseIP(nodeAddress)},
 	})
-	k.APIServer = Start(k.t, "kube-apiserver", Binary(k.t, "hyperkube"), "kube-apiserver", "--etcd-servers="+k.etcd,
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", fmt.Sprintf("--secure-port=%d", k.api),
-		"--tls-cert-file="+cert.Cert, "--tls-private-key-file="+cert.Key, "--client-ca-file="+k.ca.File, "--authorization-mode=Node,RBAC",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+k.sign,
-		"--service-account-signing-key-file="+k.sign, "--service-cluster-ip-range="+serviceRange, "--allow-privileged")
+	admin := k.ca.Issue("kubelet-client", Subject{CommonName: "apiserver", Organization: "system:masters"}.named())
+	bind := []string{"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"}
+	if k.host != "" {
+		bind = []string{"--bind-address=0.0.0.0", "--advertise-address=" + k.host, "--enable-aggregator-routing"}
+	}
+	k.APIServer = Start(k.t, "kube-apiserver", append([]string{
+		Binary(k.t, "hyperkube"), "kube-apiserver", "--etcd-servers=" + k.etcd, fmt.Sprintf("--secure-port=%d", k.api),
+		"--tls-cert-file=" + cert.Cert, "--tls-private-key-file=" + cert.Key, "--client-ca-file=" + k.ca.File, "--authorization-mode=Node,RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + k.sign,
+		"--service-account-signing-key-file=" + k.sign, "--service-cluster-ip-range=" + serviceRange, "--allow-privileged",
+		"--kubelet-preferred-address-types=InternalIP", "--kubelet-client-certificate=" + admin.Cert, "--kubelet-client-key=" + admin.Key,
+	}, bind...)...)
 }
 
 func (k *Kube) startControllers() {

@@ -1,7 +1,6 @@
 package real
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -116,9 +115,13 @@ func (p *Process) end() {
 		return
 	}
 	text, _ := os.ReadFile(p.log)
-	lines := strings.Split(string(bytes.TrimSpace(text)), "\n")
-	p.t.Logf("%s (%s), the last of its %d lines:\n%s", p.name, strings.Join(p.argv, " "), len(lines),
-		strings.Join(lines[max(0, len(lines)-logTail):], "\n"))
+	p.t.Logf("%s (%s) said at last:\n%s", p.name, strings.Join(p.argv, " "), tail(string(text)))
+}
+
+// tail is the last lines of a log.
+func tail(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-logTail):], "\n")
 }
 
 // Until asks again, every 5 ms, until it is so. Any goroutine that may end the
