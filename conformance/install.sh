@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh WHAT...: makes sure that the real servers and programs are here
-# that WHAT needs: "test", "browser", "infra", "bench", or the program's own name;
+# that WHAT needs: "test", "browser", "infra", "containers", "bench", or the program's own name;
 # "grpcjs" is the library, which goes into attache/grpcjs in the user's cache
 # directory, as its lock file says.
 #
@@ -10,7 +10,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|bench|PROGRAM..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|containers|bench|PROGRAM..." >&2; exit 2; }
 
 programs=
 grpcjs=
@@ -19,7 +19,8 @@ for what; do
 	test) programs="$programs memcached nginx redis-server curl nghttp h2load node npm" grpcjs=yes ;;
 	grpcjs) programs="$programs node npm" grpcjs=yes ;;
 	browser) programs="$programs chromium-headless-shell" ;;
-	infra) programs="$programs memcached dnsmasq ip unshare flock sysctl containerd runc nft iptables /usr/lib/cni/bridge" ;;
+	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
+	containers) programs="$programs ip unshare setpriv sysctl containerd runc nft iptables /usr/lib/cni/bridge" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
 	esac
@@ -30,7 +31,7 @@ package() {
 	case $1 in
 	dnsmasq) echo dnsmasq-base ;; # without the service
 	ip) echo iproute2 ;;
-	unshare | flock) echo util-linux ;;
+	unshare | setpriv | flock) echo util-linux ;;
 	sysctl) echo procps ;;
 	nft) echo nftables ;;
 	/usr/lib/cni/*) echo containernetworking-plugins ;;

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +29,8 @@ const (
 	chart = "../../../charts/attache"
 	// shop is where the services are, till where those are that use them.
 	shop, till = "shop", "till"
-	// cachePort is memcached's, webPort the web service's.
-	cachePort, webPort = 11211, 8080
+	// cachePort is memcached's, webPort the web service's, reportPort where an application says how it is.
+	cachePort, webPort, reportPort = 11211, 8080, 9000
 )
 
 // town is a cluster with one node, the chart's release, services and those who use them.
@@ -43,7 +44,7 @@ type town struct {
 func images(t *testing.T) []string {
 	t.Helper()
 	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./charts/image", "-arch", "amd64", "-version", "test", "-out", out)
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./charts/image", "-arch", runtime.GOARCH, "-version", "test", "-out", out)
 	cmd.Dir = "../../.."
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("charts/image: %v\n%s", err, text)
@@ -130,13 +131,15 @@ func template(app string, grace int64, c corev1.Container) corev1.PodTemplateSpe
 	}
 }
 
+// answers is a probe that a port is listened on.
+func answers(port int32) *corev1.Probe {
+	return &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(port)}}}
+}
+
 // services starts three shards of memcached and two pods of a web service.
 func (x *town) services() {
 	x.Helper()
 	x.namespace(shop, nil)
-	probe := func(port int32) *corev1.Probe {
-		return &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(port)}}}
-	}
 	for name, port := range map[string]int32{"memcached": cachePort, "web": webPort} {
 		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
 			Selector: map[string]string{"app": name}, Ports: []corev1.ServicePort{{Name: "main", Port: port, TargetPort: intstr.FromInt32(port)}},
@@ -145,7 +148,7 @@ func (x *town) services() {
 		x.must(err)
 	}
 	memcached := container("main", "localhost/memcached:1", "-l", "0.0.0.0", "-U", "0", "-m", "16", "-t", "1")
-	memcached.ReadinessProbe = probe(cachePort)
+	memcached.ReadinessProbe = answers(cachePort)
 	// A shard that is told to end answers on until all have heard of it.
 	memcached.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 3}}}
 	_, err := x.k.Client.AppsV1().StatefulSets(shop).Create(x.Context(), &appsv1.StatefulSet{
@@ -157,7 +160,7 @@ func (x *town) services() {
 	}, metav1.CreateOptions{})
 	x.must(err)
 	web := container("main", "localhost/town:1")
-	web.Command, web.ReadinessProbe = []string{"/town", "serve", ":8080"}, probe(webPort)
+	web.Command, web.ReadinessProbe = []string{"/town", "serve", ":8080"}, answers(webPort)
 	_, err = x.k.Client.AppsV1().Deployments(shop).Create(x.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: appsv1.DeploymentSpec{
@@ -241,7 +244,7 @@ func (r report) String() string {
 func (x *town) application(name string) *corev1.Pod {
 	x.Helper()
 	app := container("app", "localhost/town:1")
-	app.Command = []string{"/town", "use"}
+	app.Command, app.ReadinessProbe = []string{"/town", "use"}, answers(reportPort)
 	t := template("till", 30, app)
 	t.Spec.RestartPolicy = corev1.RestartPolicyAlways
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{

@@ -152,6 +152,7 @@ func (k *Kube) client() kubernetes.Interface {
 		k.t.Fatal(err)
 	}
 	config.WarningHandler = rest.NoWarnings{}
+	config.QPS = -1 // five a second are too few for tests, and for a cluster's DNS
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		k.t.Fatal(err)

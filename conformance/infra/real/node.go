@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +22,10 @@ const nodeAddress = "10.244.1.1"
 
 // nodeName is the one node's.
 const nodeName = "node"
+
+// nodeGroups is the variable by which nodens.sh says below which control group all those
+// of the node are.
+const nodeGroups = "ATTACHE_NODE_GROUPS"
 
 // StartNode runs a Kubernetes control plane and one real node: containerd, kubelet and
 // kube-proxy, whose pods are real and know the images that are given (Image). Names of
@@ -37,6 +44,7 @@ func StartNode(t testing.TB, images ...string) (*Kube, error) {
 	}
 	k.startControlPlane()
 	serveNames(t, k.Client, nodeAddress+":53")
+	t.Cleanup(k.clearNode)
 	kubelet := k.startKubelet()
 	proxy := write(t, k.dir, "proxy.yaml", fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
@@ -67,6 +75,25 @@ metricsBindAddress: 127.0.0.1:10249
 	}
 }
 
+// clearNode ends what runs in the node's control groups and takes the kubelet's mounts
+// away, when the kubelet has gone: its folder is the test's to remove.
+func (k *Kube) clearNode() {
+	all, _ := filepath.Glob("/proc/[0-9]*/cgroup")
+	for _, path := range all {
+		groups, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if strings.Contains(string(groups), ":/"+os.Getenv(nodeGroups)+"/") && pid > 1 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		if at := strings.Fields(line)[1]; strings.HasPrefix(at, k.dir+"/") {
+			_ = syscall.Unmount(at, syscall.MNT_DETACH)
+		}
+	}
+}
+
 // tryPod starts one pod and asks it something: where that does not go, it is the machine
 // and nothing of ours.
 func (k *Kube) tryPod() error {
@@ -80,12 +107,13 @@ func (k *Kube) tryPod() error {
 	defer func() { _ = pods.Delete(k.ctx(), "first", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}) }()
 	for deadline := time.Now().Add(kubeTime); ; time.Sleep(100 * time.Millisecond) {
 		pod, err := pods.Get(k.ctx(), "first", metav1.GetOptions{})
-		if err == nil && pod.Status.PodIP != "" && accepts(pod.Status.PodIP+":8080") {
+		// By its own address, and the API server by the one of its service.
+		if err == nil && pod.Status.PodIP != "" && accepts(pod.Status.PodIP+":8080") && accepts("10.96.0.1:443") {
 			return nil
 		}
 		if time.Now().After(deadline) {
 			state, _ := json.Marshal(pod.Status)
-			return fmt.Errorf("a pod does not start: %w %s", err, state)
+			return fmt.Errorf("a pod does not start, or services have no addresses: %w %s", err, state)
 		}
 	}
 }
@@ -168,7 +196,7 @@ imageGCHighThresholdPercent: 100
 serializeImagePulls: false
 podLogsDir: /run/pods
 staticPodPath: ""
-`, k.ca.File, os.Getenv("ATTACHE_NODE_GROUPS"), nodeAddress, resolv))
+`, k.ca.File, os.Getenv(nodeGroups), nodeAddress, resolv))
 	return Start(k.t, "kubelet", Binary(k.t, "hyperkube"), "kubelet", "--config="+conf, "--kubeconfig="+k.Kubeconfig,
 		"--hostname-override="+nodeName, "--node-ip="+nodeAddress, "--root-dir="+k.dir+"/kubelet", "--cert-dir="+k.dir+"/pki", "--v=2")
 }
