@@ -8,7 +8,6 @@ package infra
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -264,7 +263,7 @@ config:
 	ready(1)
 	run("upgrade", "attache", chart, "-f", config, "--set", "crds.keep=false", "--wait", "--timeout", "60s")
 	run("uninstall", "attache", "--wait", "--timeout", "60s")
-	left := leftOf(t, k, ns)
+	left := k.LeftOf(ns)
 	if len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -477,45 +476,4 @@ func asToken(t *testing.T, like, token, path string) kubernetes.Interface {
 		t.Fatal(err)
 	}
 	return client
-}
-
-// leftOf names what a release has left: of its own labels, and Helm's records.
-func leftOf(t *testing.T, k *real.Kube, ns string) (left []string) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	mine := metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=attache"}
-	add := func(kind string, n int, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n > 0 {
-			left = append(left, fmt.Sprintf("%d %s", n, kind))
-		}
-	}
-	c := k.Client
-	deployments, err := c.AppsV1().Deployments(ns).List(ctx, mine)
-	add("deployments", len(deployments.Items), err)
-	services, err := c.CoreV1().Services(ns).List(ctx, mine)
-	add("services", len(services.Items), err)
-	maps, err := c.CoreV1().ConfigMaps(ns).List(ctx, mine)
-	add("config maps", len(maps.Items), err)
-	accounts, err := c.CoreV1().ServiceAccounts(ns).List(ctx, mine)
-	add("service accounts", len(accounts.Items), err)
-	roles, err := c.RbacV1().ClusterRoles().List(ctx, mine)
-	add("cluster roles", len(roles.Items), err)
-	bindings, err := c.RbacV1().ClusterRoleBindings().List(ctx, mine)
-	add("cluster role bindings", len(bindings.Items), err)
-	budgets, err := c.PolicyV1().PodDisruptionBudgets(ns).List(ctx, mine)
-	add("disruption budgets", len(budgets.Items), err)
-	hooks, err := c.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, mine)
-	add("webhook configurations", len(hooks.Items), err)
-	jobs, err := c.BatchV1().Jobs(ns).List(ctx, mine)
-	add("jobs", len(jobs.Items), err)
-	cron, err := c.BatchV1().CronJobs(ns).List(ctx, mine)
-	add("cron jobs", len(cron.Items), err)
-	secrets, err := c.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{})
-	add("secrets", len(secrets.Items), err)
-	text, err := c.Discovery().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Do(ctx).Raw()
-	add("definitions", strings.Count(string(text), "ambassadors.attache.dev"), err)
-	return left
 }

@@ -17,6 +17,12 @@ import (
 	"github.com/attache-mesh/attache/conformance/infra/real"
 )
 
+// served is what the applications may reach. No request may fail for a busy machine's sake.
+const served = `
+    - {name: cache, port: 11211, protocol: memcached, service: "k8s://shop/memcached:main", timeouts: {request: 10s}}
+    - {name: web, port: 8080, protocol: http, service: "k8s://shop/web:main", timeouts: {request: 10s}}
+`
+
 // TestNode is a release's life on a node, with applications that use it all the while.
 func TestNode(t *testing.T) {
 	k, err := real.StartNode(t, images(t)...)
@@ -34,14 +40,13 @@ config:
   ambassadors:
   - name: till
     sidecars: {cluster: till}
-    ports:
-    - {name: cache, port: 11211, protocol: memcached, service: "k8s://shop/memcached:main"}
-    - {name: web, port: 8080, protocol: http, service: "k8s://shop/web:main"}
-`), 0o600); err != nil {
+    ports:`+served), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x.helm("install", "attache", chart, "--create-namespace", "-f", config, "--wait", "--wait-for-jobs", "--timeout", "120s")
-	x.namespace(till, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	restricted := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	x.namespace(release, restricted)
+	x.namespace(till, restricted)
+	x.helm("install", "attache", previous, "-f", config, "--wait", "--wait-for-jobs", "--timeout", "120s")
 
 	app := x.application("first")
 	said := x.says(app)
@@ -49,9 +54,11 @@ config:
 	if said.Failed > 0 {
 		t.Errorf("failed: %v", said)
 	}
+	t.Run("sharded", func(t *testing.T) { (&town{t, k}).sharded() })
 	t.Run("endpoints", func(t *testing.T) { (&town{t, k}).endpoints() })
 	t.Run("rolling", func(t *testing.T) { (&town{t, k}).rolling(app.Name) })
 	t.Run("upgrade", func(t *testing.T) { (&town{t, k}).upgrade(app.Name, config) })
+	t.Run("ambassador", func(t *testing.T) { (&town{t, k}).ambassador() })
 	t.Run("jobs", func(t *testing.T) { (&town{t, k}).jobs() })
 	t.Run("crash", func(t *testing.T) { (&town{t, k}).crash() })
 	said = x.end(app)
@@ -59,7 +66,46 @@ config:
 	if said.Failed > 0 || !said.LastServed {
 		t.Errorf("a pod that was deleted under load: %v, its last request served: %v", said, said.LastServed)
 	}
-	x.helm("uninstall", "attache", "--wait", "--timeout", "60s")
+	t.Run("uninstall", func(t *testing.T) { (&town{t, k}).uninstall(config) })
+}
+
+// sharded wants keys on every shard: the application knows one address.
+func (x *town) sharded() {
+	held := map[string]int{}
+	pods := x.ready(shop, "memcached", 3)
+	real.Until(x, 20*time.Second, "every shard holds keys", func() bool {
+		for _, p := range pods {
+			held[p.Name] = items(p.Status.PodIP)
+		}
+		return held["memcached-0"] > 0 && held["memcached-1"] > 0 && held["memcached-2"] > 0
+	})
+	x.Logf("keys by shard: %v", held)
+}
+
+// uninstall leaves the definition of Ambassadors, as the values say; with the values for
+// production, a release that does not keep it leaves nothing.
+func (x *town) uninstall(config string) {
+	gone := func() {
+		x.Helper()
+		x.helm("uninstall", "attache", "--wait", "--timeout", "60s")
+		real.Until(x, time.Minute, "the release's pods have gone", func() bool {
+			list, err := x.k.Client.CoreV1().Pods(release).List(x.Context(), metav1.ListOptions{})
+			return err == nil && len(list.Items) == 0
+		})
+	}
+	gone()
+	if left := x.k.LeftOf(release); len(left) != 1 || !strings.HasSuffix(left[0], "definitions") {
+		x.Errorf("left behind: %v", left)
+	}
+	x.helm("install", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--set", "crds.keep=false", "--wait", "--wait-for-jobs", "--timeout", "120s")
+	real.Until(x, time.Minute, "three replicas are ready", func() bool {
+		d, err := x.k.Client.AppsV1().Deployments(release).Get(x.Context(), "attache", metav1.GetOptions{})
+		return err == nil && d.Status.ReadyReplicas == 3
+	})
+	gone()
+	if left := x.k.LeftOf(release); len(left) > 0 {
+		x.Errorf("left behind: %v", left)
+	}
 }
 
 // endpoints adds a shard, which must be given keys by the sidecar that stands.
@@ -100,12 +146,13 @@ func (x *town) rolling(name string) {
 	}
 }
 
-// upgrade changes the release to the values for production and back, under load.
+// upgrade brings the release from the version before to this one, to the values for
+// production, and back, under load.
 func (x *town) upgrade(name, config string) {
 	before := x.saysOf(name)
-	// One node is all there is: replicas may be on the same.
-	x.helm("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--set", "resources.requests.cpu=10m", "--wait", "--timeout", "120s")
-	x.helm("rollback", "attache", "1", "--wait", "--timeout", "120s")
+	x.helm("upgrade", "attache", chart, "-f", config, "--wait", "--timeout", "120s")
+	x.helm("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "120s")
+	x.helm("rollback", "attache", "2", "--wait", "--timeout", "120s")
 	if after := x.saysOf(name); after.Failed > before.Failed {
 		x.Errorf("an upgrade of the control plane lost requests: %v", after)
 	}

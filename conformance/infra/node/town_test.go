@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +25,10 @@ import (
 
 const (
 	chart = "../../../charts/attache"
+	// previous is the chart of the version before, as it was.
+	previous = "../testdata/attache-0.1.0.tgz"
+	// release is the namespace of the chart's release.
+	release = "attache"
 	// shop is where the services are, till where those are that use them.
 	shop, till = "shop", "till"
 	// cachePort is memcached's, webPort the web service's, reportPort where an application says how it is.
@@ -39,39 +41,16 @@ type town struct {
 	k *real.Kube
 }
 
-// images are what the node's pods are made of: this tree's two programs as make image
-// makes them, the program town, and this machine's memcached.
-func images(t *testing.T) []string {
-	t.Helper()
-	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./charts/image", "-arch", runtime.GOARCH, "-version", "test", "-out", out)
-	cmd.Dir = "../../.."
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("charts/image: %v\n%s", err, text)
-	}
-	program := filepath.Join(out, "town")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "../town")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("town: %v\n%s", err, text)
-	}
-	return []string{
-		filepath.Join(out, "attache.oci.tar"), filepath.Join(out, "attache-control.oci.tar"),
-		real.Image(t, "localhost/town:1", map[string]string{"town": program}, "/town", "pause"),
-		real.Image(t, "localhost/memcached:1", real.WithLibraries(t, "memcached"), "/memcached"),
-	}
-}
-
 // helm runs it without anything of the user's.
 func (x *town) helm(args ...string) string {
 	x.Helper()
-	cmd := exec.CommandContext(x.Context(), real.Binary(x, "helm"), append(args, "--kubeconfig", x.k.Kubeconfig, "-n", "attache")...)
+	cmd := exec.CommandContext(x.Context(), real.Binary(x, "helm"), append(args, "--kubeconfig", x.k.Kubeconfig, "-n", release)...)
 	home := x.TempDir()
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		x.Fatalf("helm %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), x.pods("attache"))
+		x.Fatalf("helm %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), x.pods(release))
 	}
 	return out.String()
 }
@@ -257,6 +236,9 @@ func (x *town) application(name string) *corev1.Pod {
 		pod, err = x.k.Client.CoreV1().Pods(till).Get(x.Context(), name, metav1.GetOptions{})
 		x.must(err)
 		if isReady(pod) {
+			if first := pod.Spec.InitContainers; len(first) != 1 || first[0].Name != "attache" || first[0].RestartPolicy == nil || *first[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
+				x.Fatalf("%s has no native sidecar: %+v", name, first)
+			}
 			return pod
 		}
 		if time.Now().After(deadline) {

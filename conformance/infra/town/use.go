@@ -58,7 +58,7 @@ type cache struct {
 
 func (c *cache) say(command string) (line string, err error) {
 	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("tcp", cacheAddress, 5*time.Second); err != nil {
+		if c.conn, err = net.DialTimeout("tcp", cacheAddress, 15*time.Second); err != nil {
 			return "", err
 		}
 		c.in = bufio.NewReader(c.conn)
@@ -106,7 +106,7 @@ func (r *report) round(c *cache, n int) {
 	r.note(&r.Web, ask())
 }
 
-var client = &http.Client{Timeout: 5 * time.Second}
+var client = &http.Client{Timeout: 15 * time.Second}
 
 func ask() error {
 	a, err := client.Get(webAddress)
