@@ -30,6 +30,8 @@ import (
 
 var mutate = flag.String("mutate", `filters\.http\.basic_auth\.`, "the fields, a regular expression, that TestFieldsMatter takes out of scripts")
 
+var varied = flag.String("vary", `filters\.http\.fault\.v3\.HTTPFault\.max_active_faults`, "the fields, a regular expression, whose values TestValuesMatter changes")
+
 var differences = flag.Bool("differences", false, "show what a script sees in place of what it expects, without a field")
 
 // idleFile lists the fields that no script depends on, each with the reason.
@@ -77,6 +79,46 @@ func TestFieldsMatter(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d fields matter in a script", shown, tried)
+}
+
+// TestValuesMatter changes what fields say, in place of taking them out: numbers and
+// durations are doubled and halved, enumerations say something else, switches the
+// opposite. It only reports: a value may be one of many that mean the same.
+//
+//	go test ./conformance/behaviour -v -run TestValuesMatter -vary .
+func TestValuesMatter(t *testing.T) {
+	wanted := regexp.MustCompile(*varied)
+	scripts := readScripts(t)
+	tried, shown := 0, 0
+	for _, field := range honoured(t) {
+		if !wanted.MatchString(field) || variants(field) == 0 {
+			continue
+		}
+		with := slices.DeleteFunc(slices.Clone(scripts), func(s *subject) bool { return !s.sets(t, field) })
+		if len(with) == 0 {
+			continue
+		}
+		slices.SortStableFunc(with, func(a, b *subject) int { return cmp.Compare(len(a.fields), len(b.fields)) })
+		tried++
+		if by := whoCares(t, with[:min(len(with), scriptsPerField)], field); by != "" {
+			shown++
+		} else {
+			t.Logf("%s: nothing is seen of another value in %s", field, with[0].name)
+		}
+	}
+	t.Logf("the values of %d of %d fields matter in a script", shown, tried)
+}
+
+// whoCares is a script that sees something else with another value of a field.
+func whoCares(t *testing.T, with []*subject, field string) string {
+	for _, s := range with {
+		for n := range variants(field) {
+			if s.changed(t, func(m protoreflect.Message) { vary(m, protoreflect.FullName(field), n) }) {
+				return s.name
+			}
+		}
+	}
+	return ""
 }
 
 // subject is a script with the fields that its configurations set.

@@ -96,7 +96,7 @@ func Load(doc []byte, name string, o Options) (*Bootstrap, []Problem) {
 	own := b.Decoding(nil)
 	own.Validated = true
 	found := b.decode(own)
-	b.static = static{}
+	b.static = static{listeners: b.static.listeners} // ResourcesWith reads them again
 	Locate(doc, found)
 	problems = load.Join(problems, found)
 	slices.SortStableFunc(problems, byLine)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,3 +129,18 @@ func FuzzBootstrap(f *testing.F) {
 }
 
 var fuzzTime = time.Unix(1700000000, 0)
+
+// What is read again under other runtime values is all that there was.
+func TestResourcesWithRuntime(t *testing.T) {
+	listener := func(name, port string) string {
+		return "{name: " + name + ", address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}, filter_chains: [{filters: []}]}"
+	}
+	b, problems := Load([]byte("static_resources: {listeners: ["+listener("a", "1")+", "+listener("b", "2")+"]}"), "b.yaml", Options{})
+	if load.Refused(problems) {
+		t.Fatal(problems)
+	}
+	again := b.ResourcesWith(b.Runtime)
+	if !slices.Equal(again.Listeners, b.Resources.Listeners) || len(again.Listeners) != 2 {
+		t.Errorf("read again: %d listeners of %d", len(again.Listeners), len(b.Resources.Listeners))
+	}
+}
