@@ -40,11 +40,10 @@ func clusterTable() []table {
 				"dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ring_hash_lb_config maglev_lb_config " +
 				"least_request_lb_config round_robin_lb_config common_lb_config transport_socket " +
 				"upstream_connection_options load_balancing_policy preconnect_policy eds_cluster_config lrs_server lrs_report_endpoint_metrics " +
-				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal wait_for_warm_on_init lb_subset_config " +
+				"transport_socket_matches outlier_detection metadata health_checks ignore_health_on_host_removal close_connections_on_host_health_failure wait_for_warm_on_init lb_subset_config " +
 				"typed_dns_resolver_config dns_resolution_config dns_resolvers track_timeout_budgets track_cluster_stats",
 			partly: notes{
-				"use_tcp_for_dns_lookups":                  "only beside dns_resolvers, as in Envoy",
-				"close_connections_on_host_health_failure": "sessions of tcp_proxy go on",
+				"use_tcp_for_dns_lookups": "only beside dns_resolvers, as in Envoy",
 			},
 			never: notes{
 				"transport_socket_matcher": "newer than the Envoy that is reproduced, 1.36: use transport_socket_matches",
