@@ -35,6 +35,7 @@ func (s *Server) Apply(snap *config.Snapshot) error {
 	a.swapTables()
 	a.retireListeners()
 	a.retireClusters()
+	s.meet()
 	s.listListeners()
 	s.snapshot = snap
 	s.tidyLater()

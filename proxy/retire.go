@@ -103,6 +103,7 @@ func (s *Server) tidy() {
 		return
 	}
 	s.forgetEmpty()
+	s.meet()
 	s.closeUnused()
 	s.tidyLater()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/demand"
+	"github.com/attache-mesh/attache/proxy/filter"
 	"github.com/attache-mesh/attache/proxy/listener"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/route"
@@ -72,6 +73,7 @@ type Server struct {
 	tables    map[string]*routes // those that listeners name
 	retired   []*room            // no new connection comes to them
 	leaving   []leaving
+	begun     []filter.Living   // filters that were told that they live
 	past      map[string]uint64 // counted by rooms that are gone
 	tidying   bool              // tidy will run
 	unopened  bool              // a cluster could not be brought to what is asked

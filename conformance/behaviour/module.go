@@ -52,6 +52,13 @@ func (c code) on(command byte, then code) code {
 	return append(append(c, then...), opEnd)
 }
 
+// configured does what then has if the configuration begins with the character.
+func (c code) configured(letter byte, then code) code {
+	c = append(c.word(wordConfig), opLoad8, 0, 0)
+	c = append(c.number(int(letter)), opEqual, opIf, noResult)
+	return append(append(c, then...), opEnd)
+}
+
 func signed(v int) (b []byte) {
 	for {
 		low := byte(v & 0x7f)
@@ -71,6 +78,7 @@ const (
 	wordSize   = 20
 	wordToken  = 24
 	wordMetric = 28
+	wordQueue  = 32
 	firstText  = 64
 	firstFree  = 4096
 )
@@ -178,6 +186,10 @@ func wasmModule() string {
 	goOn, property := m.imported("proxy_continue_stream", 1, -1), m.imported("proxy_get_property", 4, -1)
 	define, count := m.imported("proxy_define_metric", 4, -1), m.imported("proxy_increment_metric", 2, 1)
 
+	tick, register := m.imported("proxy_set_tick_period_milliseconds", 1, -1), m.imported("proxy_register_shared_queue", 3, -1)
+	enqueue, dequeue := m.imported("proxy_enqueue_shared_queue", 3, -1), m.imported("proxy_dequeue_shared_queue", 3, -1)
+	foreign := m.imported("proxy_call_foreign_function", 6, -1)
+
 	n := code{}.number
 	pair := join(n(wordValue), n(wordLength))
 	value := join(code{}.word(wordValue), code{}.word(wordLength))
@@ -194,7 +206,17 @@ func wasmModule() string {
 	m.function("proxy_on_vm_start", 2, 1, n(1))
 	m.function("proxy_on_configure", 2, 1, join(
 		n(7), n(0), code{}.local(1), n(wordConfig), n(wordSize), buffer, drop,
-		n(0), m.text("asked"), n(wordMetric), define, drop, n(1)))
+		n(0), m.text("asked"), n(wordMetric), define, drop,
+		code{}.configured('t', join(n(1000), tick, drop, m.text("work"), n(wordQueue), register, drop)),
+		n(1)))
+	// Every second a request of its own, and something in the queue, which counts for a hundred when it is taken out.
+	m.function("proxy_on_tick", 1, 0, join(
+		code{}.word(wordMetric), code{opLong, 1}, count, drop,
+		m.text("auth"), question, n(0), n(0), n(0), n(0), n(1000), n(wordToken), ask, drop,
+		code{}.word(wordQueue), m.text("job"), enqueue, drop))
+	m.function("proxy_on_queue_ready", 2, 0, join(
+		code{}.local(1), pair, dequeue, code{opIsZero, opIf, noResult},
+		code{}.word(wordMetric), code{opLong, 0xe4, 0x00}, count, drop, code{opEnd}))
 	m.function("proxy_on_request_headers", 3, 1, join(
 		n(0), m.text("x-do"), pair, get, code{opIf, noResult},
 		n(0), m.text("x-plugin"), config, add, drop, giveZero, code{opReturn, opEnd},
@@ -204,6 +226,7 @@ func wasmModule() string {
 		code{}.on('l', code{opLoop, noResult, opBranch, 0, opEnd}),
 		code{}.on('p', join(m.text("request\x00path"), pair, property, drop, n(0), m.text("x-property"), value, add, drop)),
 		code{}.on('m', join(code{}.word(wordMetric), code{opLong, 5}, count, drop)),
+		code{}.on('r', join(n(0), m.text("x-sub"), m.text("joe"), add, drop, m.text("clear_route_cache"), n(0), n(0), pair, foreign, drop)),
 		code{}.on('s', join(n(0), m.text("x-bad"), m.text("a\r\nb: c"), add, drop)),
 		giveZero))
 	m.function("proxy_on_request_body", 3, 1, join(

@@ -70,6 +70,15 @@ type Looker interface {
 	Needs() format.Needs
 }
 
+// Living is a Filter that does something between requests, too.
+type Living interface {
+	Filter
+	// Begin is called once the chain is live, Quit when nothing is left that may pass it, on
+	// each worker. On w only; they must not wait.
+	Begin(w *loop.Worker)
+	Quit(w *loop.Worker)
+}
+
 // Ender hears of the end of a request.
 type Ender interface {
 	// End is called once, when everything of the answer is sent or nothing more
@@ -116,6 +125,7 @@ type Chain struct {
 	plain     []setting  // where no route says anything
 	unbound   *Bound     // the chain with that alone
 	needs     format.Needs
+	living    []Living // those of the places that live
 }
 
 // setting is how one place is set for a route.
@@ -140,6 +150,9 @@ func NewChain(places []Place) *Chain {
 		c.plain[i].on = !places[i].Disabled
 		if l, ok := places[i].Filter.(Looker); ok {
 			c.needs |= l.Needs()
+		}
+		if l, ok := places[i].Filter.(Living); ok {
+			c.living = append(c.living, l)
 		}
 	}
 	c.unbound = &Bound{chain: c}
@@ -167,6 +180,14 @@ func (c *Chain) Counters(yield func(Counter) bool) {
 			return
 		}
 	}
+}
+
+// Living gives the filters that live; nil has none.
+func (c *Chain) Living() []Living {
+	if c == nil {
+		return nil
+	}
+	return c.living
 }
 
 // Needs is what is to be noted of requests for the chain's filters; nil needs nothing.

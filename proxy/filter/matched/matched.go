@@ -160,6 +160,20 @@ func (f *Filter) Answer(r *filter.Request) {
 	}
 }
 
+// Begin tells the filter inside, if that lives.
+func (f *Filter) Begin(w *loop.Worker) {
+	if l, ok := f.inner.(filter.Living); ok {
+		l.Begin(w)
+	}
+}
+
+// Quit is Begin's end.
+func (f *Filter) Quit(w *loop.Worker) {
+	if l, ok := f.inner.(filter.Living); ok {
+		l.Quit(w)
+	}
+}
+
 // Stats are those of the filter, and of all that may take its place.
 func (f *Filter) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	all := []filter.Filter{f.inner}

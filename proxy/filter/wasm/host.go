@@ -45,7 +45,7 @@ func hostcalls() map[string]hostcall {
 		"proxy_log":                          {3, -1, hostLog},
 		"proxy_get_log_level":                {1, -1, hostLogLevel},
 		"proxy_get_current_time_nanoseconds": {1, -1, hostTime},
-		"proxy_set_tick_period_milliseconds": {1, -1, not},
+		"proxy_set_tick_period_milliseconds": {1, -1, hostTick},
 		"proxy_set_effective_context":        {1, -1, hostEffective},
 		"proxy_done":                         {0, -1, func(*instance, []uint64) uint64 { return statusOK }},
 		"proxy_get_buffer_bytes":             {5, -1, hostGetBuffer},
@@ -66,10 +66,10 @@ func hostcalls() map[string]hostcall {
 		"proxy_http_call":                    {10, -1, hostHTTPCall},
 		"proxy_get_shared_data":              {5, -1, hostGetShared},
 		"proxy_set_shared_data":              {5, -1, hostSetShared},
-		"proxy_register_shared_queue":        {3, -1, not},
-		"proxy_resolve_shared_queue":         {5, -1, not},
-		"proxy_enqueue_shared_queue":         {3, -1, not},
-		"proxy_dequeue_shared_queue":         {3, -1, not},
+		"proxy_register_shared_queue":        {3, -1, hostRegisterQueue},
+		"proxy_resolve_shared_queue":         {5, -1, hostResolveQueue},
+		"proxy_enqueue_shared_queue":         {3, -1, hostEnqueue},
+		"proxy_dequeue_shared_queue":         {3, -1, hostDequeue},
 		"proxy_define_metric":                {4, -1, hostDefineMetric},
 		"proxy_record_metric":                {2, 1, hostRecordMetric},
 		"proxy_increment_metric":             {2, 1, hostIncrementMetric},
@@ -80,7 +80,7 @@ func hostcalls() map[string]hostcall {
 		"proxy_grpc_cancel":                  {1, -1, not},
 		"proxy_grpc_close":                   {1, -1, not},
 		"proxy_get_status":                   {3, -1, not},
-		"proxy_call_foreign_function":        {6, -1, func(*instance, []uint64) uint64 { return statusNotFound }},
+		"proxy_call_foreign_function":        {6, -1, hostForeign},
 	}
 }
 

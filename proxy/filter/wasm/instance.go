@@ -29,6 +29,8 @@ type instance struct {
 	tokens  uint32
 	heard   *call // whose answer is being shown
 	metrics []metric
+	tick    time.Duration // how often it is called; 0: never
+	timer   loop.Timer
 	watch   *time.Timer
 	depth   int
 	dead    bool
@@ -146,6 +148,7 @@ func (in *instance) close() {
 	}
 	in.dead = true
 	in.watch.Stop()
+	in.rest()
 	_ = in.mod.Close(context.Background()) // its memory is what counts
 }
 

@@ -10,6 +10,7 @@ import (
 type shared struct {
 	mu     sync.Mutex // guards what follows
 	values map[string]shareable
+	queues []*queue // their numbers are their places, from 1
 	bytes  int
 }
 

@@ -17,6 +17,7 @@ type stream struct {
 	sides [2]side // request, answer
 	reply *filter.Reply
 	over  bool
+	clear bool // the module wants the route to be chosen anew
 }
 
 // side is a request or its answer.
@@ -75,6 +76,9 @@ func (s *stream) head(d *side) bool {
 		return s.answer(s.reply)
 	case s.in.dead:
 		return s.in.f.cfg.Failure == config.WasmOpen || s.answer(failedReply())
+	}
+	if s.clear && d.request {
+		s.r.ClearRoute()
 	}
 	d.sent = true
 	if d.of != nil && (s.in.fn[d.name("body")] != nil || s.in.fn[d.name("trailers")] != nil) {

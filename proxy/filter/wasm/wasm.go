@@ -33,12 +33,14 @@ type Filter struct {
 	rt     wazero.Runtime
 	code   wazero.CompiledModule
 	writes bool // it may change bodies
+	acts   bool // it may do something between requests
 	local  filter.PerWorker[local]
 	shared shared
 }
 
 // local is a worker's own.
 type local struct {
+	live    bool      // see Begin
 	in      *instance // nil: none yet, or it has failed
 	until   int64     // when it may be started again
 	failed  bool
@@ -65,6 +67,8 @@ func New(cfg *config.Wasm, env filter.Env) (*Filter, error) {
 	for _, d := range f.code.ImportedFunctions() {
 		if _, name, _ := d.Import(); name == "proxy_set_buffer_bytes" {
 			f.writes = true
+		} else if acts(name) {
+			f.acts = true
 		}
 	}
 	in, err := f.start(nil)
