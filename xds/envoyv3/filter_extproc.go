@@ -31,8 +31,8 @@ func extProcTables() []table {
 			},
 			noEffect: notes{"filter_metadata": "nothing reads it"},
 			never: notes{
-				"http_service": "use grpc_service",
-				"send_body_without_waiting_for_header_response": "the body is sent when the headers' answer is there",
+				"http_service": "its messages are JSON, and there are headers alone: use grpc_service",
+				"send_body_without_waiting_for_header_response": "a body is sent when the headers' answer is there: a service that wants it before has FULL_DUPLEX_STREAMED",
 				"processing_request_modifier":                   hooks, "on_processing_response": hooks,
 			},
 			strict: true,
@@ -45,7 +45,7 @@ func extProcTables() []table {
 		{of: &procv3.HeaderForwardingRules{}, honoured: "allowed_headers disallowed_headers", strict: true},
 		{
 			of: &procv3.MetadataOptions{}, honoured: "forwarding_namespaces receiving_namespaces",
-			never: notes{"cluster_metadata_forwarding_namespaces": ""}, strict: true,
+			never: notes{"cluster_metadata_forwarding_namespaces": tooNew}, strict: true,
 		},
 		{of: &procv3.MetadataOptions_MetadataNamespaces{}, honoured: "untyped", partly: notes{"typed": "of forwarding_namespaces: what a service sets is never typed"}, strict: true},
 		{of: &procv3.ExtProcPerRoute{}, honoured: "disabled overrides", strict: true},

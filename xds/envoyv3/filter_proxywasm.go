@@ -35,8 +35,11 @@ func wasmTables() []table {
 		},
 		{
 			of:       &wasmv3.VmConfig{},
-			honoured: "vm_id code configuration environment_variables",
-			partly:   notes{"runtime": "a module of WebAssembly: wazero runs it, whatever of v8, wasmtime and wamr is named"},
+			honoured: "code configuration environment_variables",
+			partly: notes{
+				"runtime": "a module of WebAssembly: wazero runs it, whatever of v8, wasmtime and wamr is named",
+				"vm_id":   "the module is told it; data and queues are shared by the workers of one filter, not by all of that name",
+			},
 			noEffect: notes{"allow_precompiled": "modules are compiled here", "nack_on_code_cache_miss": "code is never fetched"},
 			strict:   true,
 		},

@@ -25,7 +25,7 @@ func rbacTables() []table {
 			of: &rbacv3.RBAC{}, honoured: "rules rules_stat_prefix shadow_rules shadow_rules_stat_prefix track_per_rule_stats matcher shadow_matcher",
 		},
 		{of: &rbacv3.RBACPerRoute{}, honoured: "rbac"},
-		{of: &rbacconfigv3.RBAC{}, honoured: "action policies", refused: notes{"audit_logging_options": "there are no audit loggers"}},
+		{of: &rbacconfigv3.RBAC{}, honoured: "action policies", refused: notes{"audit_logging_options": "Envoy does not read it either: audit loggers are for gRPC servers"}},
 		{
 			of: &rbacconfigv3.Policy{}, honoured: "permissions principals", strict: true,
 			partly: notes{"condition": noteCEL, "checked_condition": noteCEL},

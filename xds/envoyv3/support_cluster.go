@@ -46,7 +46,7 @@ func clusterTable() []table {
 				"use_tcp_for_dns_lookups": "only beside dns_resolvers, as in Envoy",
 			},
 			never: notes{
-				"transport_socket_matcher": "newer than the Envoy that is reproduced, 1.36: use transport_socket_matches",
+				"transport_socket_matcher": tooNew + ": use transport_socket_matches",
 				"filters":                  "there are no upstream filters",
 				"upstream_config":          "",
 			},
@@ -93,8 +93,8 @@ func clusterTable() []table {
 			honoured: "common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config " +
 				"upstream_http_protocol_options retry_policy outlier_detection",
 			refused: notes{
-				"request_mirror_policies":  "newer than the Envoy that is reproduced, 1.36: give it in the route",
-				"hash_policy":              "newer than the Envoy that is reproduced, 1.36: give it in the route",
+				"request_mirror_policies":  tooNew + ": give it in the route",
+				"hash_policy":              tooNew + ": give it in the route",
 				"header_validation_config": "headers are always checked as RFC 9110 says",
 			},
 			partly: notes{"http_filters": tryFilters},

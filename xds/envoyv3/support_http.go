@@ -8,6 +8,9 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 )
 
+// tooNew is why a field is refused that the Envoy of the tables does not have.
+const tooNew = "newer than the Envoy that is reproduced, 1.36"
+
 func httpTables() []table {
 	return []table{
 		{
@@ -29,10 +32,12 @@ func httpTables() []table {
 			},
 			noEffect: notes{
 				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6": "Envoy has not built it",
+				"append_local_overload":                             "there is no overload manager that would refuse a request",
 			},
 			unbuilt: notes{"tracing": noSpans, "http3_protocol_options": "only listeners of UDP speak HTTP/3, and they are refused"},
 			refused: notes{
-				"path_normalization_options": "Envoy has not built it: use normalize_path and merge_slashes",
+				"path_normalization_options":  "Envoy has not built it: use normalize_path and merge_slashes",
+				"forward_client_cert_matcher": tooNew + ": use forward_client_cert_details",
 			},
 			never: notes{
 				"typed_header_validation_config": "headers are always checked as RFC 9110 says",
@@ -65,6 +70,7 @@ func httpTables() []table {
 			honoured: "suppress_envoy_headers strict_check_headers respect_expected_rq_timeout dynamic_stats suppress_grpc_request_failure_code_stats upstream_log upstream_log_options",
 			partly:   notes{"upstream_http_filters": tryFilters},
 			unbuilt:  notes{"start_child_span": noSpans},
+			refused:  notes{"reject_connect_request_early_data": tooNew},
 		},
 		{
 			of:       &corev3.HttpProtocolOptions{},

@@ -26,7 +26,7 @@ func routeTables() []table {
 				"internal_only_headers cluster_specifier_plugins",
 			noEffect: notes{"metadata": labelOnly},
 			never: notes{
-				"vhost_header": "it chooses the virtual host",
+				"vhost_header": tooNew + ": it chooses the virtual host",
 			},
 		},
 		{
@@ -85,10 +85,11 @@ func routeTables() []table {
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
 			refused: notes{
 				"retry_policy_typed_config": hintTypedRetry,
+				"flush_timeout":             "stream_flush_timeout of the connection manager bounds all its streams",
 			},
 			never: notes{
-				"path_rewrite": "use prefix_rewrite or regex_rewrite",
-				"host_rewrite": "use host_rewrite_literal or host_rewrite_header",
+				"path_rewrite": tooNew + ": use prefix_rewrite or regex_rewrite",
+				"host_rewrite": tooNew + ": use host_rewrite_literal or host_rewrite_header",
 			},
 		},
 		{
