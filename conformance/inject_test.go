@@ -45,32 +45,8 @@ func TestInjectedSidecar(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
-	var job struct {
-		Spec struct {
-			Template struct {
-				Spec struct {
-					Containers []struct {
-						Name string
-						Args []string
-					}
-				}
-			}
-		}
-	}
-	if err := yaml.Unmarshal([]byte(said), &job); err != nil {
-		t.Fatalf("%v in\n%s", err, said)
-	}
-	containers := job.Spec.Template.Spec.Containers
-	if len(containers) != 2 || containers[0].Name != "attache" || containers[1].Name != "bill" {
-		t.Fatalf("%+v", containers)
-	}
-	// The kubelet's part: variables, a writable directory, its own network.
 	exit := filepath.Join(t.TempDir(), "exit")
-	argv := []string{program(t, "./cmd/attache")}
-	for _, arg := range containers[0].Args {
-		argv = append(argv, strings.NewReplacer("$$", "$", "$(POD_NAME)", "bill-1", "$(POD_NAMESPACE)", "default", "$(POD_ZONE)", "",
-			"/var/lib/attache", t.TempDir(), "/run/attache/exit", exit).Replace(arg))
-	}
+	argv := sidecarArgv(t, said, "/run/attache/exit", exit)
 	if !slices.Contains(argv, "bill-1.default") {
 		t.Errorf("no node id in %q", argv)
 	}
@@ -90,6 +66,37 @@ func TestInjectedSidecar(t *testing.T) {
 	if code := p.sidecar.code(5 * time.Second); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, &p.sidecar.said)
 	}
+}
+
+// sidecarArgv is how the kubelet runs the sidecar of an injected Job "bill": with
+// variables, a writable directory, and what else it replaces.
+func sidecarArgv(t *testing.T, injected string, more ...string) []string {
+	t.Helper()
+	var job struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct {
+						Name string
+						Args []string
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(injected), &job); err != nil {
+		t.Fatalf("%v in\n%s", err, injected)
+	}
+	containers := job.Spec.Template.Spec.Containers
+	if len(containers) != 2 || containers[0].Name != "attache" || containers[1].Name != "bill" {
+		t.Fatalf("%+v", containers)
+	}
+	argv := []string{program(t, "./cmd/attache")}
+	for _, arg := range containers[0].Args {
+		argv = append(argv, strings.NewReplacer(append(more, "$$", "$", "$(POD_NAME)", "bill-1", "$(POD_NAMESPACE)", "default", "$(POD_ZONE)", "",
+			"/var/lib/attache", t.TempDir())...).Replace(arg))
+	}
+	return argv
 }
 
 func TestInjectSaysWhatItDoesNot(t *testing.T) {

@@ -19,7 +19,7 @@ for what; do
 	test) programs="$programs memcached nginx redis-server curl nghttp h2load node npm" grpcjs=yes ;;
 	grpcjs) programs="$programs node npm" grpcjs=yes ;;
 	browser) programs="$programs chromium-headless-shell" ;;
-	infra) programs="$programs memcached dnsmasq ip unshare flock" ;;
+	infra) programs="$programs memcached dnsmasq busybox qemu-aarch64-static ip unshare flock" ;;
 	containers) programs="$programs ip unshare setpriv sysctl containerd runc nft iptables /usr/lib/cni/bridge" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
@@ -35,6 +35,7 @@ package() {
 	sysctl) echo procps ;;
 	nft) echo nftables ;;
 	/usr/lib/cni/*) echo containernetworking-plugins ;;
+	qemu-aarch64-static) echo qemu-user-static ;;
 	nghttp | h2load) echo nghttp2-client ;;
 	node) echo nodejs ;;
 	*) echo "$1" ;;

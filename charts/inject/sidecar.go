@@ -27,8 +27,7 @@ func (p *pod) sidecar(w *wishes, s *Settings) (object, error) {
 		return nil, err
 	}
 	args := []string{
-		// Kubernetes reads $(NAME) in arguments; $$ is a dollar.
-		"--config-yaml", strings.ReplaceAll(string(bootstrap), "$", "$$"),
+		"--config-yaml", argument(bootstrap),
 		"--service-cluster", w.ambassador, "--service-node", "$(POD_NAME).$(POD_NAMESPACE)", "--service-zone", "$(POD_ZONE)",
 		"--log-level", w.logLevel, "--concurrency", strconv.Itoa(w.concurrency), "--drain-time-s", strconv.Itoa(int(w.drain.Seconds())),
 	}
@@ -69,6 +68,9 @@ func (p *pod) sidecar(w *wishes, s *Settings) (object, error) {
 	if w.native {
 		c["restartPolicy"] = "Always"
 	}
+	if w.metricsPort > 0 {
+		c["ports"] = []any{object{"name": MetricsPort, "containerPort": w.metricsPort}}
+	}
 	return c, nil
 }
 
@@ -83,6 +85,9 @@ func environment(w *wishes) []any {
 		field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace"),
 		// Kubernetes copies it from the node, 1.35 and later; empty before.
 		field("POD_ZONE", "metadata.labels['topology.kubernetes.io/zone']"),
+	}
+	if w.metricsPort > 0 {
+		env = append(env, field("POD_IP", "status.podIP"))
 	}
 	if limit := bytesOf(w.memoryLimit); limit > 0 {
 		env = append(env, object{"name": "GOMEMLIMIT", "value": strconv.FormatInt(limit/100*85, 10)})
@@ -162,6 +167,11 @@ func (p *pod) bootstrap(w *wishes, s *Settings) object {
 		metadata["labels"] = p.Metadata.Labels
 	}
 	ads := object{"ads": object{}, "resource_api_version": "V3"}
+	static := object{"clusters": []any{control}}
+	if w.metricsPort > 0 {
+		static["clusters"] = []any{control, w.adminCluster()}
+		static["listeners"] = []any{w.metricsListener()}
+	}
 	return object{
 		"node":  object{"metadata": metadata},
 		"admin": object{"address": socketAddress("127.0.0.1", w.adminPort)},
@@ -172,7 +182,7 @@ func (p *pod) bootstrap(w *wishes, s *Settings) object {
 			},
 			"lds_config": ads, "cds_config": ads,
 		},
-		"static_resources": object{"clusters": []any{control}},
+		"static_resources": static,
 	}
 }
 

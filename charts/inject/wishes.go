@@ -18,7 +18,7 @@ import (
 type wishes struct {
 	ambassador, image, logLevel string
 	native, cache               bool
-	adminPort                   int
+	adminPort, metricsPort      int
 	concurrency                 int
 	drain, startup, wait        time.Duration
 	require                     []string
@@ -42,6 +42,7 @@ func knobs() []knob {
 		{"native", "", "true: an init container with restartPolicy Always, where the server has it; false: an ordinary container that ends when " + ExitFile + " is there", boolean(func(w *wishes) *bool { return &w.native })},
 		{"config-cache", "true", "keep the last configuration on an emptyDir, to start from while the control plane is away", boolean(func(w *wishes) *bool { return &w.cache })},
 		{"admin-port", "9901", "of the admin server on localhost", number(func(w *wishes) *int { return &w.adminPort }, 1, 65535)},
+		{"metrics-port", "", "where Prometheus reads /stats/prometheus, on the pod's address, and nothing else is served; by default nowhere", number(func(w *wishes) *int { return &w.metricsPort }, 1, 65535)},
 		{"concurrency", "1", "workers; 0: as many as the CPUs that it may use", number(func(w *wishes) *int { return &w.concurrency }, 0, 256)},
 		{"drain-time", "5s", "how long requests in flight have after SIGTERM", duration(func(w *wishes) *time.Duration { return &w.drain }, time.Hour)},
 		{"wait-for-app", "", "of an ordinary container: how long the application goes on to be served after SIGTERM, before the drain; less if it says that it has ended, by " + ExitFile + " or POST /exit on " + ExitSocket, duration(func(w *wishes) *time.Duration { return &w.wait }, time.Hour)},

@@ -150,15 +150,21 @@ func launchPod(t *testing.T, control string, adminPort int) {
 		if c.Name != "attache" {
 			continue
 		}
-		argv := []string{program(t, "attache")}
-		for _, arg := range c.Args { // the kubelet's part
-			argv = append(argv, strings.NewReplacer("$$", "$", "$(POD_NAME)", "web-1", "$(POD_NAMESPACE)", "default", "$(POD_ZONE)", "",
-				"/var/lib/attache", t.TempDir(), "/run/attache/exit", filepath.Join(t.TempDir(), "exit")).Replace(arg))
-		}
-		real.Start(t, "attache web-1", argv...)
+		runSidecar(t, "web-1", "default", c.Args)
 		return
 	}
 	t.Fatalf("no sidecar in %s", out)
+}
+
+// runSidecar runs the injector's container of a pod: what the kubelet does for it.
+func runSidecar(t *testing.T, name, namespace string, args []string, more ...string) *real.Process {
+	t.Helper()
+	argv := []string{program(t, "attache")}
+	for _, arg := range args {
+		argv = append(argv, strings.NewReplacer(append(more, "$$", "$", "$(POD_NAME)", name, "$(POD_NAMESPACE)", namespace, "$(POD_ZONE)", "",
+			"/var/lib/attache", t.TempDir(), "/run/attache/exit", filepath.Join(t.TempDir(), "exit"))...).Replace(arg))
+	}
+	return real.Start(t, "attache "+name, argv...)
 }
 
 type ambassadorStatus struct {

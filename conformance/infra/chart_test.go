@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	hooksv1 "k8s.io/api/admissionregistration/v1"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -249,9 +250,11 @@ config:
 	t.Run("rights", func(t *testing.T) { chartRights(t, k, ns) })
 	t.Run("ambassadors", func(t *testing.T) { chartAmbassadors(t, k, ns) })
 	t.Run("routes", func(t *testing.T) { chartRoutes(t, k, ns) })
+	t.Run("no injector answers, and that is ignored", func(t *testing.T) { nobodyAnswers(t, k, hooksv1.Ignore) })
 	t.Run("injector", func(t *testing.T) { chartInjects(t, k, ns, 2) })
 	run("upgrade", "attache", chart, "-f", config, "-f", chart+"/values-ha.yaml", "--wait", "--timeout", "60s")
 	ready(3)
+	t.Run("no injector answers, and that fails", func(t *testing.T) { nobodyAnswers(t, k, hooksv1.Fail) })
 	t.Run("replicas", func(t *testing.T) { chartReplicas(t, k, ns) })
 	if _, err := k.Client.CoreV1().Services(ns).Get(t.Context(), "attache-peers", metav1.GetOptions{}); err != nil {
 		t.Error(err)
@@ -333,6 +336,7 @@ func chartInjects(t *testing.T, k *real.Kube, ns string, revision int) {
 	}
 	injectorOf(t, k, ns)
 	t.Run("pods", func(t *testing.T) { injectedPods(t, k) })
+	t.Run("beside another", func(t *testing.T) { twoInjectors(t, k) })
 }
 
 // injectorOf runs attache-control with the release's own settings and the

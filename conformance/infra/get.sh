@@ -7,8 +7,8 @@
 #   kube     etcd, the Kubernetes control plane and kwok (11 minutes, once)
 #   spire    SPIRE's server and agent (4 minutes, once; needs a C compiler)
 #   helm     Helm (90 seconds, once)
-#   chart    what checks the chart: helm-unittest, kubeconform, kube-score, and what the oldest and
-#            the newest Kubernetes that it is for say of their objects (2 minutes, once)
+#   chart    what checks the chart: helm-unittest, kubeconform, kube-score, kubectl, and what the oldest
+#            and the newest Kubernetes that it is for say of their objects (2 minutes, once)
 #
 # The cache is $ATTACHE_INFRA_CACHE, else attache/infra in the user's cache
 # directory. With Go's own build cache warm it takes seconds.
@@ -98,6 +98,7 @@ chart() {
 	get kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform ''
 	get kube-score kube-score github.com/zegl/kube-score/cmd/kube-score ''
 	get helm-unittest helm-unittest github.com/helm-unittest/helm-unittest/cmd/helm-unittest ''
+	get kubectl kubectl . ''
 	objects oldest ${oldest}
 	objects newest $(sed -n 's#^k8s.io/kubernetes \(v[^/ ]*\) h1:#\1 h1:#p' kube/go.sum)
 }

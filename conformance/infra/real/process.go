@@ -162,13 +162,9 @@ func Binary(t testing.TB, name string) string {
 // its path. Go's build cache makes the second time short.
 func Program(t testing.TB, pkg string) string {
 	t.Helper()
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		t.Fatalf("go list -m: %v", err)
-	}
 	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
 	build := exec.Command("go", "build", "-o", path, pkg)
-	build.Dir = strings.TrimSpace(string(root))
+	build.Dir = root(t)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, text)
 	}
