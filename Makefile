@@ -28,10 +28,10 @@ GOFILES = find . -name '*.go' -not -name '*.pb.go' -not -name '*.pb.validate.go'
 SOURCE_RULES = TestFloors|TestImportRules|TestLeanSidecar|TestSource|TestRulesBite
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-browser test-infra floods restarts race fuzz corpus bench bench-xds bench-guard chaos mutate sim lint fmt tools deps
+.PHONY: help run build image test test-browser test-infra test-arm64 floods restarts race fuzz corpus bench bench-xds bench-guard chaos mutate sim lint fmt tools deps
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## the main job shown on real memcached and HTTP servers (ARGS=--once ends)
 	$(GO) run ./examples/demo $(ARGS)
@@ -56,6 +56,11 @@ test-infra: build ## end to end with real Consul, Kubernetes, SPIRE and DNS; bui
 	$(GO) test -tags infra -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra
 	sh conformance/install.sh containers || echo "what a real node needs is not here: its suite says what it leaves out"
 	ATTACHE_JOBS=$(JOBS) $(GO) test -v -tags infra -exec $(abspath conformance/infra/nodens.sh) -count=1 -timeout 30m $(ARGS) ./conformance/infra/node
+
+test-arm64: ## the image for arm64 on an emulated processor: it is made, starts, and serves a key; installs qemu if it is missing
+	sh conformance/install.sh arm64
+	conformance/infra/get.sh chart
+	$(GO) test -tags infra,qemu -exec $(abspath conformance/infra/netns.sh) -count=1 -timeout 30m -run TestArm64Image $(ARGS) ./conformance/infra
 
 floods: ## what each flood of HTTP/2 costs others, for FLOODS=3s each, as a table
 	ATTACHE_FLOODS=$(FLOODS) $(GO) test -v -count=1 -timeout 20m -run TestFloodLoad $(ARGS) ./conformance
@@ -99,10 +104,10 @@ lint: tools ## formatting, go vet, staticcheck, and the rules of the house
 	@out="$$($(GOFILES) | xargs -0 -r $(GOFUMPT) -l)"; \
 	if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags infra ./conformance/infra/...
+	$(GO) vet -tags infra,qemu ./conformance/infra/...
 	$(GO) vet -tags browser ./conformance
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags infra ./conformance/infra/...
+	$(STATICCHECK) -tags infra,qemu ./conformance/infra/...
 	$(STATICCHECK) -tags browser ./conformance
 	$(GO) test -count=1 -run '$(SOURCE_RULES)' ./conformance
 

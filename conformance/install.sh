@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh WHAT...: makes sure that the real servers and programs are here
-# that WHAT needs: "test", "browser", "infra", "containers", "bench", or the program's own name;
+# that WHAT needs: "test", "browser", "infra", "arm64", "containers", "bench", or the program's own name;
 # "grpcjs" is the library, which goes into attache/grpcjs in the user's cache
 # directory, as its lock file says.
 #
@@ -10,7 +10,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|containers|bench|PROGRAM..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 test|browser|infra|arm64|containers|bench|PROGRAM..." >&2; exit 2; }
 
 programs=
 grpcjs=
@@ -19,8 +19,9 @@ for what; do
 	test) programs="$programs memcached nginx redis-server curl nghttp h2load node npm" grpcjs=yes ;;
 	grpcjs) programs="$programs node npm" grpcjs=yes ;;
 	browser) programs="$programs chromium-headless-shell" ;;
-	infra) programs="$programs memcached dnsmasq busybox qemu-aarch64-static ip unshare flock" ;;
+	infra) programs="$programs memcached dnsmasq busybox ip unshare flock" ;;
 	containers) programs="$programs ip unshare setpriv sysctl containerd runc nft iptables /usr/lib/cni/bridge" ;;
+	arm64) programs="$programs qemu-aarch64-static memcached ip unshare" ;;
 	bench) programs="$programs memcached nginx haproxy nutcracker wrk h2load strace" ;;
 	*) programs="$programs $what" ;;
 	esac

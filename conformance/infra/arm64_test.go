@@ -1,4 +1,4 @@
-//go:build infra
+//go:build infra && qemu
 
 package infra
 
@@ -44,7 +44,7 @@ static_resources:
 
 func TestArm64Image(t *testing.T) {
 	out := t.TempDir()
-	real.Shell(t, "make image VERSION=test ARGS='-arch arm64 -out "+out+"'")
+	real.Shell(t, "make image VERSION=test", "ARGS=-arch arm64 -out "+out)
 	for _, name := range []string{"attache", "attache-control"} {
 		path := filepath.Join(out, name)
 		if err := os.WriteFile(path, programOf(t, filepath.Join(out, name+".oci.tar"), name, "arm64"), 0o700); err != nil {

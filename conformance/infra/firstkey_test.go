@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestFirstKey(t *testing.T) {
 	lines := real.FirstKey(t)
 	k := real.StartKube(t)
 	tools := t.TempDir()
-	env := []string{"KUBECONFIG=" + k.Kubeconfig, "PATH=" + strings.Join([]string{tools, filepath.Dir(real.Binary(t, "kubectl")), os.Getenv("PATH")}, ":")}
+	env := []string{"ARGS=-arch " + runtime.GOARCH, "KUBECONFIG=" + k.Kubeconfig, "PATH=" + strings.Join([]string{tools, filepath.Dir(real.Binary(t, "kubectl")), os.Getenv("PATH")}, ":")}
 
 	real.Shell(t, lines[0], env...)
 	// There is no containerd here: what stands in for it says which image it is given.
