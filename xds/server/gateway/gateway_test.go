@@ -79,6 +79,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(true, []byte(fuzzSpec))
 	f.Add(false, []byte(`{"parentRefs": [{"group": "", "kind": "Service", "name": "a"}], "rules": [{"matches": [{"method": {"service": "s", "method": "m"}}, {"method": {"type": "RegularExpression", "method": "m|n"}}]}]}`))
 	f.Add(true, []byte(`{"rules": [{}], "x": null}`))
+	f.Add(true, []byte(`{"parentRefs": [{"group": "", "kind": "Service", "name": "a"}], "rules": []}`))
+	f.Add(false, []byte(`{"parentRefs": [{"group": "", "kind": "Service", "name": "a"}]}`))
 	f.Fuzz(func(t *testing.T, http bool, spec []byte) {
 		o := Object{Kind: GRPCRoute, Namespace: "n", Name: "r", UID: "1", Created: time.Unix(1, 0), Spec: spec}
 		if http {

@@ -74,8 +74,11 @@ func Parse(o Object) *Parsed {
 			p.parents = append(p.parents, of)
 		}
 	}
-	if s.Rules == nil {
-		s.Rules = []any{map[string]any{}} // which matches all, and has nowhere to go
+	if s.Rules == nil && o.Kind == HTTPRoute {
+		s.Rules = []any{map[string]any{}} // the API's default: all, and nowhere to go
+	}
+	if len(s.Rules) == 0 {
+		r.refuse("spec.rules", "there is none")
 	}
 	p.all = len(s.Rules)
 	count := 0
