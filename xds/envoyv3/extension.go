@@ -254,7 +254,11 @@ func (d *decoder) extension(p path, k kind, name string, a *anypb.Any) proto.Mes
 		return nil
 	}
 	if m == nil {
-		d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'", name, typeName)
+		why := ""
+		if w := whyNot(typeName); w != "" {
+			why = ": " + w
+		}
+		d.refuse(p, "Didn't find a registered implementation for '%s' with type URL: '%s'%s", name, typeName, why)
 		return nil
 	}
 	if value != nil {

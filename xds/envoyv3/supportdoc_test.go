@@ -67,6 +67,10 @@ Found by the type in ` + "`typed_config`" + `, never by name; also as ` + "`xds.
 	for _, w := range watchers() {
 		fmt.Fprintf(&b, "- %s: `%s*`\n", w.kind, w.prefix)
 	}
+	b.WriteString("\nRefused always, as is every type that is not listed; some with the reason:\n\n")
+	for _, r := range reasons() {
+		fmt.Fprintf(&b, "- `%s*`: %s\n", r.prefix, r.why)
+	}
 	b.WriteString("\n## Messages\n")
 	for _, t := range tables() {
 		printTable(&b, t)

@@ -26,6 +26,31 @@ func watchers() []watcher {
 	}
 }
 
+// reasons say why there is no extension of some types that people ask for.
+func reasons() []reason {
+	const lua = "a script would run within the choice of a route, where nothing may take long: use a matcher, or cluster_header and the Lua filter"
+	return []reason{
+		{"envoy.extensions.filters.http.rate_limit_quota.", "its buckets live by a stream of assignments and reports that nothing here keeps: use ratelimit or local_ratelimit"},
+		{"envoy.extensions.router.cluster_specifiers.lua.", lua},
+		{"envoy.extensions.filters.network.wasm.", "modules there look at bytes, by another ABI than requests have"},
+		{"envoy.extensions.rbac.audit_loggers.", "Envoy does not read it either: audit loggers are for gRPC servers"},
+		{"envoy.extensions.filters.http.dynamic_modules.", "a shared object would have to be loaded into the process: use wasm or ext_proc"},
+		{"envoy.extensions.filters.http.golang.", "a shared object would have to be loaded into the process: use wasm or ext_proc"},
+	}
+}
+
+type reason struct{ prefix, why string }
+
+// whyNot is the reason for a type, "" if none is given.
+func whyNot(typeName string) string {
+	for _, r := range reasons() {
+		if strings.HasPrefix(typeName, r.prefix) {
+			return r.why
+		}
+	}
+	return ""
+}
+
 type watcher struct {
 	kind   kind
 	prefix string
