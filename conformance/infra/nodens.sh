@@ -57,12 +57,14 @@ group() {
 
 [ "$(id -u)" = 0 ] || left_out "it needs root"
 unshare --net --pid --fork --mount-proc true 2>/dev/null || left_out "no namespaces here: $(unshare --net --pid --fork --mount-proc true 2>&1 || true)"
+exec 9>"${TMPDIR:-/tmp}/$groups.lock"
+flock 9 # one node at a time: the groups have one name
 sweep
 trap sweep EXIT
 group 2>/dev/null || left_out "no control groups here: $(group 2>&1 || true)"
 
 # In the background, for a shell hears no signal while it waits for a program.
-setpriv --pdeathsig KILL unshare --net --pid --fork --kill-child --mount-proc "$0" --inside "$@" &
+setpriv --pdeathsig KILL unshare --net --pid --fork --kill-child --mount-proc "$0" --inside "$@" 9>&- &
 child=$!
 trap 'kill -KILL $child; wait $child; exit 1' HUP INT QUIT TERM
 status=0

@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -100,7 +101,10 @@ func container(name, image string, args ...string) corev1.Container {
 	}}
 }
 
+// template is a pod of one container with a share of the CPU: without one a busy machine
+// lets it wait for seconds.
 func template(app string, grace int64, c corev1.Container) corev1.PodTemplateSpec {
+	c.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m")}
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
 		Spec: corev1.PodSpec{
@@ -213,10 +217,12 @@ type report struct {
 	Cache, Web, Failed, Lost int
 	Last                     string
 	LastServed               bool
+	Route                    string
+	Starved                  int64
 }
 
 func (r report) String() string {
-	return fmt.Sprintf("first answer after %.1f ms, %d cache and %d web requests, %d failed (%s), %d keys were not there", float64(r.FirstMicros)/1e3, r.Cache, r.Web, r.Failed, r.Last, r.Lost)
+	return fmt.Sprintf("first answer after %.1f ms, %d cache and %d web requests, %d failed (%s), %d keys were not there, without a CPU for at most %d ms", float64(r.FirstMicros)/1e3, r.Cache, r.Web, r.Failed, r.Last, r.Lost, r.Starved)
 }
 
 // application starts a pod with one annotation that uses its ambassador all the time.
@@ -280,30 +286,36 @@ func (x *town) end(pod *corev1.Pod) (r report) {
 	return r
 }
 
-// work runs a Job with one annotation to its end.
-func (x *town) work(name string) (r report, took time.Duration) {
+// startJob starts a Job with one annotation.
+func (x *town) startJob(name string) {
 	x.Helper()
 	c := container("app", "localhost/town:1")
 	c.Command = []string{"/town", "job"}
 	t := template("till", 30, c)
 	t.Annotations = map[string]string{"attache.dev/inject": "enabled"}
 	t.Spec.RestartPolicy = corev1.RestartPolicyNever
-	jobs := x.k.Client.BatchV1().Jobs(till)
-	began := time.Now()
-	_, err := jobs.Create(x.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: batchv1.JobSpec{Template: t, BackoffLimit: new(int32(0))}}, metav1.CreateOptions{})
+	_, err := x.k.Client.BatchV1().Jobs(till).Create(x.Context(), &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: batchv1.JobSpec{Template: t, BackoffLimit: new(int32(0))},
+	}, metav1.CreateOptions{})
 	x.must(err)
-	for {
+}
+
+// endOfJob waits until it is complete, gives its application's last words and how long it
+// was there, and removes it.
+func (x *town) endOfJob(name string) (r report, took time.Duration) {
+	x.Helper()
+	jobs := x.k.Client.BatchV1().Jobs(till)
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		j, err := jobs.Get(x.Context(), name, metav1.GetOptions{})
 		x.must(err)
-		if j.Status.Succeeded > 0 {
+		if j.Status.Succeeded > 0 && j.Status.CompletionTime != nil {
+			took = j.Status.CompletionTime.Sub(j.CreationTimestamp.Time)
 			break
 		}
-		if j.Status.Failed > 0 || time.Since(began) > time.Minute {
+		if j.Status.Failed > 0 || time.Now().After(deadline) {
 			x.Fatalf("the job %s: %+v\n%s", name, j.Status, x.pods(till))
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	took = time.Since(began)
 	list, err := x.k.Client.CoreV1().Pods(till).List(x.Context(), metav1.ListOptions{LabelSelector: "job-name=" + name})
 	x.must(err)
 	for _, c := range list.Items[0].Status.ContainerStatuses {

@@ -31,6 +31,8 @@ type report struct {
 	Lost        int    `json:"lost"` // keys that were not there: their shard is new
 	Last        string `json:"last"` // error
 	LastServed  bool   `json:"lastServed"`
+	Route       string `json:"route"`   // what the last answer of the web service says of its way
+	Starved     int64  `json:"starved"` // the longest time, in ms, that the machine had no CPU for it
 }
 
 func (r *report) note(n *int, err error) {
@@ -48,6 +50,20 @@ func (r *report) text() []byte {
 	defer r.mu.Unlock()
 	text, _ := json.Marshal(r)
 	return text
+}
+
+// watch notes how long the program is not run at all: what is late then is not its
+// ambassador's fault. It never returns.
+func (r *report) watch() {
+	const nap = 10 * time.Millisecond
+	for {
+		before := time.Now()
+		time.Sleep(nap)
+		late := (time.Since(before) - nap).Milliseconds()
+		r.mu.Lock()
+		r.Starved = max(r.Starved, late)
+		r.mu.Unlock()
+	}
 }
 
 // cache is a connection to memcached; what fails is dialled again.
@@ -103,22 +119,26 @@ func (r *report) round(c *cache, n int) {
 		err = errors.New("get: " + line)
 	}
 	r.note(&r.Cache, err)
-	r.note(&r.Web, ask())
+	route, err := ask()
+	r.note(&r.Web, err)
+	r.mu.Lock()
+	r.Route = route
+	r.mu.Unlock()
 }
 
 var client = &http.Client{Timeout: 15 * time.Second}
 
-func ask() error {
+func ask() (route string, err error) {
 	a, err := client.Get(webAddress)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer a.Body.Close()
 	body, err := io.ReadAll(a.Body)
 	if err == nil && a.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %.100s", a.Status, body)
 	}
-	return err
+	return a.Header.Get("x-route"), err
 }
 
 // began is the program's first moment.
@@ -126,6 +146,7 @@ var began = time.Now()
 
 func use([]string) error {
 	r, c, ctx := &report{}, &cache{}, told()
+	go r.watch()
 	r.round(c, 0)
 	r.FirstMicros = time.Since(began).Microseconds()
 	go func() {
