@@ -32,9 +32,13 @@ settings="vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops
 saved=
 for s in $settings; do saved="$saved $s=$(cat "/proc/sys/$s" 2>/dev/null || true)"; done
 
-sweep() { # a group can go when the groups in it have
-	for root in /sys/fs/cgroup/*/$groups /sys/fs/cgroup/$groups; do
-		[ ! -d "$root" ] || find "$root" -depth -type d -exec rmdir {} + 2>/dev/null || true
+groups_left() { find /sys/fs/cgroup -maxdepth 2 -type d -name $groups 2>/dev/null; }
+sweep() { # a group can go when its processes and the groups in it have
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		left=$(groups_left)
+		[ -n "$left" ] || break
+		[ "$try" = 1 ] || sleep 0.3
+		for root in $left; do find "$root" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
 	done
 	for s in $saved; do
 		[ "$(cat "/proc/sys/${s%%=*}" 2>/dev/null || true)" = "${s#*=}" ] || echo "${s#*=}" >"/proc/sys/${s%%=*}" || true
@@ -61,6 +65,7 @@ exec 9>"${TMPDIR:-/tmp}/$groups.lock"
 flock 9 # one node at a time: the groups have one name
 sweep
 trap sweep EXIT
+trap 'exit 1' HUP INT QUIT TERM
 group 2>/dev/null || left_out "no control groups here: $(group 2>&1 || true)"
 
 # In the background, for a shell hears no signal while it waits for a program.
