@@ -175,8 +175,9 @@ func (a *update) reopen(before *serving) error {
 }
 
 func sameSockets(a, b *config.Listener) bool {
-	return a.Address == b.Address && slices.Equal(a.Additional, b.Additional) && slices.Equal(a.AdditionalKeepalive, b.AdditionalKeepalive) &&
-		a.BindToPort == b.BindToPort && a.Backlog == b.Backlog && a.Keepalive == b.Keepalive && a.Freebind == b.Freebind
+	return a.Address == b.Address && slices.Equal(a.Additional, b.Additional) && slices.EqualFunc(a.AdditionalSockets, b.AdditionalSockets, config.Socket.Equal) &&
+		a.BindToPort == b.BindToPort && a.Backlog == b.Backlog && a.Socket.Equal(b.Socket) && a.Freebind == b.Freebind &&
+		a.OneSocket == b.OneSocket && a.Multipath == b.Multipath && a.AcceptsPerTurn == b.AcceptsPerTurn
 }
 
 // freeAddresses closes listeners that are going, or moving, from an address

@@ -102,7 +102,7 @@ func (a *update) chain(p *plan, asked *config.Listener, key string, c *config.Fi
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
-	place := &streaminfo.Place{Chain: c.Name, Listener: asked.Name, Metadata: asked.Metadata}
+	place := &streaminfo.Place{Chain: c.Name, Listener: asked.Name, Metadata: asked.Metadata, Stays: asked.ModifyOnly}
 	r, err := a.roomFor(p, c, server != nil, place, old[key])
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)

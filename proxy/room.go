@@ -102,9 +102,13 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 			r.logs.Close()
 			return nil, err
 		}
-		r.serves = httpproxy.New(h, r.routes.table, httpproxy.Env{
+		env := httpproxy.Env{
 			Wall: a.o.Wall, Workers: len(a.workers), Secure: secure, Chains: chains, Place: place, Logs: r.logs, UpstreamLogs: r.upstreamLogs,
-		})
+		}
+		if !place.Stays {
+			env.Leaving = &a.failing
+		}
+		r.serves = httpproxy.New(h, r.routes.table, env)
 	case *config.TCP:
 		if r.logs, err = accesslog.New(h.AccessLogs, a.logs); err != nil {
 			return nil, err

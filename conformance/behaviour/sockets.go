@@ -54,7 +54,19 @@ func (w *world) socket(asked loop.SocketAsked) {
 	if from := asked.From; from != nil {
 		told = append(told, fromText(from)...)
 	}
-	told = append(told, keepaliveText(asked.Keepalive)...)
+	if asked.Shared != nil {
+		told = append(told, "one for all workers")
+	}
+	if asked.Multipath {
+		told = append(told, "MPTCP")
+	}
+	if asked.AcceptsPerTurn != 0 {
+		told = append(told, fmt.Sprint("at most ", asked.AcceptsPerTurn, " at once"))
+	}
+	told = append(told, keepaliveText(asked.Socket.Keepalive)...)
+	for _, o := range asked.Socket.Options {
+		told = append(told, optionText(o))
+	}
 	if len(told) == 0 {
 		told = []string{"as the system has it"}
 	}
@@ -69,9 +81,17 @@ func fromText(from *config.LocalAddress) (told []string) {
 		told = append(told, "freebind")
 	}
 	for _, o := range from.Options {
-		told = append(told, fmt.Sprintf("option %d/%d=%d", o.Level, o.Name, o.Value))
+		told = append(told, optionText(o))
 	}
 	return told
+}
+
+func optionText(o config.SocketOption) string {
+	v := fmt.Sprint(o.Value)
+	if o.Bytes != "" {
+		v = fmt.Sprintf("%q", o.Bytes)
+	}
+	return fmt.Sprintf("option %d/%d=%s%s", o.Level, o.Name, v, [...]string{"", " when bound", " when listening"}[o.When])
 }
 
 func keepaliveText(k config.Keepalive) (told []string) {

@@ -26,6 +26,7 @@ package behaviour
 //	frames                    what hosts and clients were sent for the HTTP/2 connection itself
 //	warnings                  what was said of the configuration that is live
 //	stop inbound|every        listeners accept no more, as of /drain_listeners
+//	health fail|ok            as of /healthcheck/fail and /healthcheck/ok
 //	apply NAME                makes the part "config NAME" live
 //
 // What hosts saw is shown below the step in which they saw it.
@@ -99,6 +100,9 @@ func (w *world) run(s *Script, st step) (string, error) {
 			which = proxy.Inbound
 		}
 		return "", w.aside(func() error { w.server.CloseListeners(which); return nil })
+	case "health":
+		w.server.FailHealthChecks(rest == "fail")
+		return "", nil
 	case "tcp":
 		return w.talk(rest, st.args)
 	case "raw":

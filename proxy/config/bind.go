@@ -16,7 +16,34 @@ type LocalAddress struct {
 }
 
 // SocketOption is one option of a socket, by the kernel's numbers.
-type SocketOption struct{ Level, Name, Value int }
+type SocketOption struct {
+	Level, Name, Value int
+	// Bytes, unless "", are its value in place of Value.
+	Bytes string
+	// When it is set on a socket that listens; on one that connects it is set first.
+	When SocketState
+}
+
+// SocketState is how far a listening socket is when an option is set.
+type SocketState uint8
+
+// The states (Envoy SocketOption.SocketState).
+const (
+	BeforeBind SocketState = iota
+	Bound
+	Listening
+)
+
+// Socket is what a listening socket has, and those that it accepts.
+type Socket struct {
+	Keepalive Keepalive
+	Options   []SocketOption
+}
+
+// Equal reports whether both are the same.
+func (s Socket) Equal(o Socket) bool {
+	return s.Keepalive == o.Keepalive && slices.Equal(s.Options, o.Options)
+}
 
 // LocalAddresses are of different families, if there are several.
 type LocalAddresses []LocalAddress

@@ -12,8 +12,8 @@ type Listener struct {
 	Address Address
 	// Additional are further addresses that serve the same chains.
 	Additional []Address
-	// AdditionalKeepalive is what each of Additional has in place of Keepalive.
-	AdditionalKeepalive []Keepalive
+	// AdditionalSockets is what each of Additional has in place of Socket.
+	AdditionalSockets []Socket
 	// BindToPort false means that the listener is described but accepts
 	// nothing itself.
 	BindToPort bool
@@ -22,9 +22,19 @@ type Listener struct {
 	// BufferLimit bounds, in bytes, what is held for one connection in each
 	// direction; default 1 MiB.
 	BufferLimit uint32
-	Keepalive   Keepalive
+	Socket      Socket
 	// Freebind allows binding to an address that is not there yet.
 	Freebind bool
+	// OneSocket has all workers accept from one socket (enable_reuse_port false).
+	OneSocket bool
+	// Multipath speaks MPTCP to clients that do (enable_mptcp).
+	Multipath bool
+	// AcceptsPerTurn bounds how many connections a worker takes before its others run;
+	// 0: as it sees fit (max_connections_to_accept_per_socket_event).
+	AcceptsPerTurn uint32
+	// ModifyOnly lets its clients stay while the process fails health checks
+	// (drain_type MODIFY_ONLY).
+	ModifyOnly bool
 	// Inbound says that it faces others, and not the application: it stops first
 	// (traffic_direction INBOUND).
 	Inbound bool

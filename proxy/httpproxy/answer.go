@@ -160,7 +160,7 @@ func (x *exchange) clientLost() outcome.Outcome {
 // wants it to end, or what else came on it is in doubt.
 func (x *exchange) mustClose() bool {
 	cfg, cn := x.here.room.cfg, x.conn
-	return !x.req.KeepAlive || x.here.draining || x.upgrades ||
+	return !x.req.KeepAlive || x.here.leaves() || x.upgrades ||
 		x.complete == 0 && !x.in.done ||
 		cfg.MaxRequestsPerConnection > 0 && cn.requests >= cfg.MaxRequestsPerConnection ||
 		cn.tooOld()

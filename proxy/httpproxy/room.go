@@ -46,6 +46,9 @@ type Env struct {
 	UpstreamLogs *accesslog.Log
 	// Place is where clients come in, for access logs; nil: not known.
 	Place *streaminfo.Place
+	// Leaving, while it is true, has every answer say that the connection ends; nil:
+	// never (Envoy DrainManagerImpl::drainClose with failed health checks).
+	Leaving *atomic.Bool
 	// Secure says that clients come over TLS: x-forwarded-proto is https.
 	Secure bool
 }
@@ -247,6 +250,11 @@ func (r *Room) Active(w *loop.Worker) int {
 		}
 	}
 	return n
+}
+
+// leaves reports whether answers say that their connection ends. Worker only.
+func (l *local) leaves() bool {
+	return l.draining || l.room.env.Leaving != nil && l.room.env.Leaving.Load()
 }
 
 // Connections is how many connections of the worker are open. Worker only.

@@ -37,7 +37,7 @@ func (cn streams) Opened(s *h2.Stream, err error) {
 	if err == nil {
 		s.SetLength(x.req.ContentLength)
 	}
-	if m := l.room.cfg.MaxRequestsPerConnection; m > 0 && cn.requests >= m || cn.tooOld() {
+	if m := l.room.cfg.MaxRequestsPerConnection; m > 0 && cn.requests >= m || cn.tooOld() || l.leaves() {
 		cn.h.Drain()
 	}
 	l.w.Go(x.life)

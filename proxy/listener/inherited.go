@@ -90,7 +90,7 @@ func (l *Listener) Sockets() (all []Sockets, err error) {
 		for _, w := range l.workers {
 			do(w, func() {
 				for _, s := range l.local[w.ID].sockets {
-					if err == nil && !s.Inside() && s.Addr() == l.addrs[n] && (asked.Path == "" || len(one.FDs) == 0) {
+					if err == nil && !s.Inside() && s.Addr() == l.addrs[n] && (asked.Path == "" && !l.oneSocket || len(one.FDs) == 0) {
 						var fd int
 						if fd, err = s.Duplicate(); err == nil {
 							one.FDs = append(one.FDs, fd)

@@ -27,13 +27,14 @@ type Room interface {
 // Listener is one living listener. Its exported methods are for any goroutine.
 type Listener struct {
 	// Name is set once.
-	Name    string
-	workers []*loop.Worker
-	plan    atomic.Pointer[Plan]
-	local   []*Local // by worker ID; each is its worker's
-	shared  []*loop.SharedSocket
-	asked   []config.Address // where it was to listen
-	addrs   []config.Address
+	Name      string
+	workers   []*loop.Worker
+	plan      atomic.Pointer[Plan]
+	local     []*Local // by worker ID; each is its worker's
+	shared    []*loop.SharedSocket
+	oneSocket bool             // for all workers, at each address
+	asked     []config.Address // where it was to listen
+	addrs     []config.Address
 }
 
 // Local is a listener as one worker has it. Worker only.
@@ -52,7 +53,7 @@ type Counters struct {
 // are some. Either all sockets stand afterwards or, with an error that names the
 // address, none. The workers must be running. Any goroutine.
 func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker, before *Inherited) (*Listener, error) {
-	l := &Listener{Name: asked.Name, workers: workers}
+	l := &Listener{Name: asked.Name, workers: workers, oneSocket: asked.OneSocket}
 	for range workers {
 		l.local = append(l.local, &Local{})
 	}
@@ -63,8 +64,7 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker, before *In
 	}
 	l.asked = at(asked)
 	for i, a := range l.asked {
-		o := loop.ListenOptions{Backlog: asked.Backlog, Keepalive: keepaliveAt(asked, i), Freebind: asked.Freebind, Replace: before != nil && before.Share}
-		at, err := l.open(a, o, before.take(key(l.Name, i, a)))
+		at, err := l.open(a, optionsAt(asked, i, before), before.take(key(l.Name, i, a)))
 		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("listen: %w", err)
@@ -83,9 +83,11 @@ func (l *Listener) open(a config.Address, o loop.ListenOptions, inherited []int)
 	var served map[int]bool // by worker
 	var err error
 	switch {
-	case a.Path != "":
-		o.Shared = &loop.SharedSocket{}
+	case o.Shared != nil:
 		l.shared = append(l.shared, o.Shared)
+		if len(inherited) == 0 && a.Path == "" && !o.Replace {
+			err = l.workers[0].CheckFree(a)
+		}
 		if len(inherited) > 0 {
 			err = o.Shared.Inherit(inherited[0], a, o)
 			closeAll(inherited[1:])
@@ -118,13 +120,24 @@ func (l *Listener) open(a config.Address, o loop.ListenOptions, inherited []int)
 	return a, nil
 }
 
-// keepaliveAt is what the socket at the ith address has: 0 is the listener's own, those
+// optionsAt is what the sockets at the ith address have: 0 is the listener's own, those
 // behind it are the additional ones.
-func keepaliveAt(asked *config.Listener, i int) config.Keepalive {
-	if i > 0 && i <= len(asked.AdditionalKeepalive) {
-		return asked.AdditionalKeepalive[i-1]
+func optionsAt(asked *config.Listener, i int, before *Inherited) loop.ListenOptions {
+	s, a := asked.Socket, asked.Address
+	if i > 0 {
+		a = asked.Additional[i-1]
 	}
-	return asked.Keepalive
+	if i > 0 && i <= len(asked.AdditionalSockets) {
+		s = asked.AdditionalSockets[i-1]
+	}
+	o := loop.ListenOptions{
+		Backlog: asked.Backlog, Socket: s, Freebind: asked.Freebind, Multipath: asked.Multipath,
+		AcceptsPerTurn: int(asked.AcceptsPerTurn), Replace: before != nil && before.Share,
+	}
+	if a.Path != "" || asked.OneSocket {
+		o.Shared = &loop.SharedSocket{}
+	}
+	return o
 }
 
 // openInside listens for what the workers themselves dial by name.

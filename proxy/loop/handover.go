@@ -32,7 +32,7 @@ func (w *Worker) ListenOn(fd int, a config.Address, o ListenOptions, onConn func
 		unix.Close(fd)
 		return nil, err
 	}
-	return w.watch(fd, at, onConn)
+	return w.watch(fd, at, o, onConn)
 }
 
 var errNotListening = errors.New("what was handed over is not a listening socket of that address")
@@ -57,13 +57,16 @@ func inherit(fd int, a config.Address, o ListenOptions) (config.Address, error) 
 			return a, errNotListening
 		}
 		a.IP = bound
-		setTCP(fd, o.Keepalive)
+		setTCP(fd, o.Socket.Keepalive)
 	} else if a.Mode != 0 && !strings.HasPrefix(a.Path, "@") {
 		if err := os.Chmod(a.Path, os.FileMode(a.Mode)); err != nil {
 			return a, err
 		}
 	}
-	return a, os.NewSyscallError("listen", unix.Listen(fd, backlogOf(o))) // as often as one likes
+	if err := unix.Listen(fd, backlogOf(o)); err != nil { // as often as one likes
+		return a, os.NewSyscallError("listen", err)
+	}
+	return a, setOptions(fd, o.Socket.Options, config.Listening)
 }
 
 // Inherit makes fd, which another process has opened at a, the socket that workers

@@ -84,8 +84,11 @@ const (
 // ListenOptions are the settings of a listening socket.
 type ListenOptions struct {
 	Backlog   int // 0: the kernel's limit
-	Keepalive config.Keepalive
+	Socket    config.Socket
 	Freebind  bool
+	Multipath bool // MPTCP
+	// AcceptsPerTurn bounds how many connections are taken before others run; 0: a few.
+	AcceptsPerTurn int
 	// Shared is given where all workers must use one socket (unix paths).
 	Shared *SharedSocket
 	// Replace takes the path of a unix socket away that somebody still listens on.

@@ -273,7 +273,7 @@ func (k *linux) connect(a config.Address, o config.Keepalive, from *config.Local
 // host.
 func bindTo(fd int, from *config.LocalAddress) syscall.Errno {
 	for _, o := range from.Options {
-		if err := unix.SetsockoptInt(fd, o.Level, o.Name, o.Value); err != nil {
+		if err := setOption(fd, o); err != nil {
 			return numberOf(err)
 		}
 	}
@@ -392,9 +392,13 @@ func (s *SharedSocket) Close() {
 
 func openListener(a config.Address, o ListenOptions) (fd int, at config.Address, err error) {
 	sa, family := socketAddr(a)
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	protocol := 0
+	if o.Multipath {
+		protocol = unix.IPPROTO_MPTCP
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return -1, a, os.NewSyscallError("socket", err)
+		return -1, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("socket", err))
 	}
 	defer func() {
 		if err != nil {
@@ -404,7 +408,7 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 	if family == unix.AF_UNIX {
 		removeStale(a.Path, o.Replace)
 	} else {
-		setTCP(fd, o.Keepalive)
+		setTCP(fd, o.Socket.Keepalive)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 		if o.Shared == nil {
 			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
@@ -413,11 +417,8 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 			_ = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
 		}
 	}
-	if err = unix.Bind(fd, sa); err != nil {
-		return fd, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("bind", err))
-	}
-	if err = unix.Listen(fd, backlogOf(o)); err != nil {
-		return fd, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("listen", err))
+	if err = bindAndListen(fd, sa, o); err != nil {
+		return fd, a, fmt.Errorf("%s: %w", a, err)
 	}
 	at = a
 	if family == unix.AF_UNIX {
@@ -428,6 +429,55 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 	}
 	at.IP = (&linux{}).sockname(fd)
 	return fd, at, nil
+}
+
+// bindAndListen also sets the options that were asked for, each in its state.
+func bindAndListen(fd int, sa unix.Sockaddr, o ListenOptions) error {
+	if err := setOptions(fd, o.Socket.Options, config.BeforeBind); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	if err := setOptions(fd, o.Socket.Options, config.Bound); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, backlogOf(o)); err != nil {
+		return os.NewSyscallError("listen", err)
+	}
+	return setOptions(fd, o.Socket.Options, config.Listening)
+}
+
+// setOptions sets those of a state. Errors name the option.
+func setOptions(fd int, all []config.SocketOption, when config.SocketState) error {
+	for _, o := range all {
+		if o.When != when {
+			continue
+		}
+		if err := setOption(fd, o); err != nil {
+			return fmt.Errorf("socket option %s: %w", optionName(o), os.NewSyscallError("setsockopt", err))
+		}
+	}
+	return nil
+}
+
+func setOption(fd int, o config.SocketOption) error {
+	if o.Bytes != "" {
+		return unix.SetsockoptString(fd, o.Level, o.Name, o.Bytes)
+	}
+	return unix.SetsockoptInt(fd, o.Level, o.Name, o.Value)
+}
+
+// optionName is the name of an option that has a field of its own in Envoy's
+// listeners, and of others the numbers.
+func optionName(o config.SocketOption) string {
+	switch [2]int{o.Level, o.Name} {
+	case [2]int{unix.IPPROTO_IP, unix.IP_TRANSPARENT}:
+		return "IP_TRANSPARENT"
+	case [2]int{unix.IPPROTO_TCP, unix.TCP_FASTOPEN}:
+		return "TCP_FASTOPEN"
+	}
+	return fmt.Sprintf("%d/%d", o.Level, o.Name)
 }
 
 func backlogOf(o ListenOptions) int {

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"os"
 	"syscall"
 	"time"
@@ -9,7 +10,7 @@ import (
 )
 
 // acceptsPerTurn bounds how many connections a listener takes before the
-// others run.
+// others run, unless it says how many.
 const acceptsPerTurn = 8
 
 // acceptPause is how long accepting rests when file descriptors or memory ran
@@ -23,6 +24,7 @@ type Listener struct {
 	addr   config.Address
 	name   string // of one inside the process, which has no fd
 	onConn func(*Conn)
+	turn   int // how many are taken in one turn
 	retry  Timer
 	queued bool
 	closed bool
@@ -47,12 +49,12 @@ func (w *Worker) Listen(a config.Address, o ListenOptions, onConn func(*Conn)) (
 	if err != nil {
 		return nil, err
 	}
-	return w.watch(fd, at, onConn)
+	return w.watch(fd, at, o, onConn)
 }
 
 // watch begins to accept on a listening socket, which is the worker's from now on.
-func (w *Worker) watch(fd int, at config.Address, onConn func(*Conn)) (*Listener, error) {
-	l := &Listener{w: w, fd: fd, addr: at, onConn: onConn}
+func (w *Worker) watch(fd int, at config.Address, o ListenOptions, onConn func(*Conn)) (*Listener, error) {
+	l := &Listener{w: w, fd: fd, addr: at, onConn: onConn, turn: cmp.Or(o.AcceptsPerTurn, acceptsPerTurn)}
 	w.enter(fd, &entry{listener: l})
 	if errno := w.k.register(fd, w.gen, true); errno != 0 {
 		w.conns[fd] = nil
@@ -96,7 +98,7 @@ func (l *Listener) Close() {
 // may be more.
 func (l *Listener) accept() {
 	l.queued = false
-	if !l.closed && !l.waits && l.take(acceptsPerTurn) {
+	if !l.closed && !l.waits && l.take(l.turn) {
 		l.enqueue()
 	}
 }

@@ -256,7 +256,7 @@ func (k *simKernel) connect(a config.Address, o config.Keepalive, from *config.L
 	x.site.add(x)
 	fd := k.install(x)
 	s.note(k, opConnect, fd, int(x.local.Port()))
-	k.tellAsked(true, a, ListenOptions{Keepalive: o}, from)
+	k.tellAsked(true, a, ListenOptions{Socket: config.Socket{Keepalive: o}}, from)
 	s.push(simEvent{at: s.now + x.delay(), kind: evSyn, sock: x})
 	return fd, syscall.EINPROGRESS
 }

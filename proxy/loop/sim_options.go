@@ -10,7 +10,7 @@ type SocketAsked struct {
 	Worker  string // by whom
 	Connect bool   // to Address; else it listens there
 	Address config.Address
-	// ListenOptions are what is asked of it; a connection has Keepalive alone.
+	// ListenOptions are what is asked of it; a connection has its keep-alive alone.
 	ListenOptions
 	// From is where a connection is to come from; nil: wherever.
 	From *config.LocalAddress

@@ -63,6 +63,8 @@ type Place struct {
 	// the listener.
 	Chain, Listener string
 	Metadata        config.FilterMetadata
+	// Stays says that clients stay while the process fails health checks.
+	Stays bool
 }
 
 // Direct is the socket's own peer, which Peer is not where a PROXY header came.

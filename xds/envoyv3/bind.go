@@ -85,8 +85,8 @@ func (d *decoder) localAddress(p path, m *corev3.SocketAddress) netip.AddrPort {
 // rawOptions reads options as the kernel has them.
 func rawOptions(options []*corev3.SocketOption) (all []config.SocketOption) {
 	for _, o := range options {
-		if o.GetBufValue() == nil { // which the walk has refused
-			all = append(all, config.SocketOption{Level: int(o.GetLevel()), Name: int(o.GetName()), Value: int(o.GetIntValue())})
+		if !ofDatagrams(o) {
+			all = append(all, rawOption(o))
 		}
 	}
 	return all

@@ -5,6 +5,8 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"slices"
+
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -19,6 +21,9 @@ import (
 	memcachedv1 "github.com/attache-mesh/attache/xds/api/attache/filters/network/memcached_proxy/v1"
 )
 
+// maxAccepts bounds max_connections_to_accept_per_socket_event: more than that is all.
+const maxAccepts = 1 << 16
+
 // defaultBufferLimit is per_connection_buffer_limit_bytes of listeners and
 // clusters, in bytes.
 const defaultBufferLimit = 1 << 20
@@ -29,11 +34,16 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		BindToPort:  orBool(m.GetBindToPort(), orBool(m.GetDeprecatedV1().GetBindToPort(), true)),
 		Backlog:     int(min(orUint32(m.GetTcpBacklogSize(), 0), 1<<31-1)),
 		BufferLimit: orUint32(m.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
-		Keepalive:   d.keepalive(p.dot("tcp_keepalive"), m.GetTcpKeepalive()),
+		Socket:      config.Socket{Keepalive: d.keepalive(p.dot("tcp_keepalive"), m.GetTcpKeepalive())},
 		Freebind:    m.GetFreebind().GetValue(),
 		StatPrefix:  m.GetStatPrefix(),
 		Metadata:    filterMetadata(m.GetMetadata()),
 		Inbound:     m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
+		OneSocket:   !orBool(m.GetEnableReusePort(), true),
+		Multipath:   m.GetEnableMptcp(),
+		ModifyOnly:  m.GetDrainType() == listenerv3.Listener_MODIFY_ONLY,
+
+		AcceptsPerTurn: min(m.GetMaxConnectionsToAcceptPerSocketEvent().GetValue(), maxAccepts),
 	}
 	switch {
 	case m.GetApiListener() != nil:
@@ -49,7 +59,11 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 		l.Name = l.Address.String()
 	}
 	d.additional(p, m, l)
-	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Keepalive)
+	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Socket)
+	ownOptions(m, &l.Socket)
+	if l.Multipath && (l.Address.Path != "" || slices.ContainsFunc(l.Additional, func(a config.Address) bool { return a.Path != "" })) {
+		d.refuse(p.dot("enable_mptcp"), "listener %s: enable_mptcp can only be used with IP addresses", l.Name)
+	}
 	l.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())
 	d.chains(p, m, l)
 	d.listenerFilters(p, m, l)
@@ -62,16 +76,17 @@ func (d *decoder) additional(p path, m *listenerv3.Listener, l *config.Listener)
 	for i, a := range m.GetAdditionalAddresses() {
 		p := p.dot("additional_addresses").at(i)
 		l.Additional = append(l.Additional, d.ipOrPipe(p.dot("address"), a.GetAddress()))
-		k := l.Keepalive // of tcp_keepalive alone: socket_options are not read yet
+		s := l.Socket // of tcp_keepalive alone: socket_options are not read yet
 		if a.GetTcpKeepalive() != nil {
-			k = d.keepalive(p.dot("tcp_keepalive"), a.GetTcpKeepalive())
+			s.Keepalive = d.keepalive(p.dot("tcp_keepalive"), a.GetTcpKeepalive())
 		}
 		if own := a.GetSocketOptions(); own != nil {
-			d.socketOptions(p.dot("socket_options").dot("socket_options"), own.GetSocketOptions(), &k)
+			d.socketOptions(p.dot("socket_options").dot("socket_options"), own.GetSocketOptions(), &s)
 		} else {
-			(&decoder{}).socketOptions(p, m.GetSocketOptions(), &k) // what is wrong with them is said once
+			(&decoder{}).socketOptions(p, m.GetSocketOptions(), &s) // what is wrong with them is said once
 		}
-		l.AdditionalKeepalive = append(l.AdditionalKeepalive, k)
+		ownOptions(m, &s)
+		l.AdditionalSockets = append(l.AdditionalSockets, s)
 	}
 }
 

@@ -1,11 +1,13 @@
 package envoyv3
 
-// Keep-alive, as Envoy's own message and as raw socket options.
+// Socket options: keep-alive, as Envoy's own message, those that have a field of a
+// listener, and raw ones.
 
 import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -25,12 +27,15 @@ const (
 	tcpKeepIntvl   = 5
 	tcpKeepCnt     = 6
 	tcpUserTimeout = 18
+	tcpFastOpen    = 23
+
+	ipprotoIP     = 0
+	ipTransparent = 19
 )
 
-const socketOptionsAllowed = "SO_KEEPALIVE (1/9), TCP_KEEPIDLE (6/4), TCP_KEEPINTVL (6/5), TCP_KEEPCNT (6/6), " +
-	"TCP_USER_TIMEOUT (6/18); SO_REUSEADDR (1/2), SO_REUSEPORT (1/15) and TCP_NODELAY (6/1) only as 1, as they always are"
+const alwaysSet = "SO_REUSEADDR (1/2), SO_REUSEPORT (1/15) and TCP_NODELAY (6/1) only as 1, as they always are"
 
-const ofListeners = "of upstream_bind_config any, as the kernel has them; of listeners " + socketOptionsAllowed
+const ofListeners = "any, as the kernel has them; of listeners " + alwaysSet
 
 // maxKeepalive is the longest time and the most probes that Linux takes.
 const (
@@ -60,19 +65,27 @@ func (d *decoder) keepaliveMax(p path, v, limit uint32) uint32 {
 	return v
 }
 
-// socketOptions reads raw options into k.
-func (d *decoder) socketOptions(p path, options []*corev3.SocketOption, k *config.Keepalive) {
+// socketOptions reads raw options into s.
+func (d *decoder) socketOptions(p path, options []*corev3.SocketOption, s *config.Socket) {
 	for i, o := range options {
-		if o.GetType() != nil || o.GetBufValue() != nil {
-			continue // the walk has refused it
+		if !ofDatagrams(o) {
+			d.socketOption(p.at(i), o, s)
 		}
-		d.socketOption(p.at(i), o, k)
 	}
 }
 
-func (d *decoder) socketOption(p path, o *corev3.SocketOption, k *config.Keepalive) {
-	v := o.GetIntValue()
-	switch [2]int64{o.GetLevel(), o.GetName()} {
+// ofDatagrams reports whether an option is for sockets that are not there: all are streams.
+func ofDatagrams(o *corev3.SocketOption) bool {
+	return o.GetType() != nil && o.GetType().GetStream() == nil
+}
+
+func (d *decoder) socketOption(p path, o *corev3.SocketOption, s *config.Socket) {
+	v, k := o.GetIntValue(), &s.Keepalive
+	at := [2]int64{o.GetLevel(), o.GetName()}
+	if o.GetBufValue() != nil {
+		at = [2]int64{-1} // of bytes none has a name here
+	}
+	switch at {
 	case [2]int64{solSocket, soKeepalive}:
 		k.Enabled = v != 0
 	case [2]int64{ipprotoTCP, tcpKeepIdle}:
@@ -85,10 +98,31 @@ func (d *decoder) socketOption(p path, o *corev3.SocketOption, k *config.Keepali
 		k.UserTimeout = time.Duration(d.optionMax(p, v, 1<<31-1)) * time.Millisecond
 	case [2]int64{solSocket, soReuseAddr}, [2]int64{solSocket, soReusePort}, [2]int64{ipprotoTCP, tcpNoDelay}:
 		if v != 1 {
-			d.unsupported(p, socketOptionsAllowed)
+			d.unsupported(p, alwaysSet)
 		}
 	default:
-		d.unsupported(p, socketOptionsAllowed)
+		s.Options = append(s.Options, rawOption(o))
+	}
+}
+
+// rawOption is an option as the kernel has it.
+func rawOption(o *corev3.SocketOption) config.SocketOption {
+	return config.SocketOption{
+		Level: int(o.GetLevel()), Name: int(o.GetName()), Value: int(o.GetIntValue()), Bytes: string(o.GetBufValue()),
+		When: config.SocketState(o.GetState()), // the numbers are the same
+	}
+}
+
+// ownOptions are those that have a field of a listener (listener_impl.cc,
+// buildListenSocketOptions).
+func ownOptions(m *listenerv3.Listener, s *config.Socket) {
+	if m.GetTransparent().GetValue() {
+		for _, when := range []config.SocketState{config.BeforeBind, config.Bound} {
+			s.Options = append(s.Options, config.SocketOption{Level: ipprotoIP, Name: ipTransparent, Value: 1, When: when})
+		}
+	}
+	if n := m.GetTcpFastOpenQueueLength(); n != nil {
+		s.Options = append(s.Options, config.SocketOption{Level: ipprotoTCP, Name: tcpFastOpen, Value: int(min(n.GetValue(), 1<<31-1)), When: config.Listening})
 	}
 }
 

@@ -16,21 +16,14 @@ func listenerTables() []table {
 			honoured: "use_original_dst name address additional_addresses stat_prefix filter_chains default_filter_chain " +
 				"per_connection_buffer_limit_bytes freebind socket_options tcp_keepalive tcp_backlog_size " +
 				"bind_to_port deprecated_v1 internal_listener listener_filters listener_filters_timeout continue_on_listener_filters_timeout metadata " +
-				"filter_chain_matcher access_log traffic_direction",
+				"filter_chain_matcher access_log traffic_direction drain_type transparent tcp_fast_open_queue_length enable_mptcp " +
+				"enable_reuse_port max_connections_to_accept_per_socket_event",
 			noEffect: notes{
-				"reuse_port":        "each worker always has its own socket",
-				"enable_reuse_port": "each worker always has its own socket",
-				"max_connections_to_accept_per_socket_event": "a worker bounds its turns by itself",
-				"ignore_global_conn_limit":                   "there is no global limit of connections",
-				"bypass_overload_manager":                    "there is no overload manager",
+				"reuse_port":               "Envoy does not read it any more: enable_reuse_port is",
+				"ignore_global_conn_limit": "there is no global limit of connections",
+				"bypass_overload_manager":  "there is no overload manager",
 			},
 			unbuilt: notes{"connection_balance_config": "the kernel spreads connections over the workers"},
-			refused: notes{
-				"tcp_fast_open_queue_length": "",
-				"drain_type":                 "a listener drains by default",
-				"transparent":                "",
-				"enable_mptcp":               "",
-			},
 			never: notes{
 				"fcds_config":         "give filter_chains",
 				"udp_listener_config": "only TCP and unix sockets are served",

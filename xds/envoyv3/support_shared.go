@@ -45,16 +45,12 @@ func sharedTables() []table {
 		{
 			of:       &corev3.SocketOption{},
 			partly:   notes{"level": ofListeners, "name": ofListeners},
-			honoured: "int_value",
-			noEffect: notes{
-				"description": "a comment",
-				"state":       "the options that are honoured are set on the connection",
-			},
-			refused: notes{
-				"buf_value": "only integer options are honoured",
-				"type":      "only stream sockets are used",
-			},
+			honoured: "int_value buf_value state type",
+			noEffect: notes{"description": "a comment"},
 		},
+		{of: &corev3.SocketOption_SocketType{}, honoured: "stream datagram"},
+		{of: &corev3.SocketOption_SocketType_Stream{}},
+		{of: &corev3.SocketOption_SocketType_Datagram{}},
 		{of: &corev3.SocketOptionsOverride{}, honoured: "socket_options"},
 		{of: &corev3.TcpKeepalive{}, honoured: "keepalive_probes keepalive_time keepalive_interval"},
 		{
