@@ -14,13 +14,14 @@ import (
 // only. Errors: ErrTimeout, or an *os.SyscallError that holds the reason
 // (ECONNREFUSED, ENETUNREACH, EMFILE …).
 func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
-	return w.DialFrom(nil, a, timeout, o)
+	return w.DialFrom(nil, a, timeout, o, nil)
 }
 
 // DialFrom is Dial from an address of our own; nil: the kernel chooses it. If that cannot be
 // taken, or an option not be set, the error is an *os.SyscallError of bind. Connections to an
-// internal listener, or over a unix socket, have none.
-func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout time.Duration, o config.Keepalive) (*Conn, error) {
+// internal listener, or over a unix socket, have none. begun, unless it is nil, is given the
+// connection before it stands: to close it ends the attempt with ErrClosed.
+func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout time.Duration, o config.Keepalive, begun func(*Conn)) (*Conn, error) {
 	if a.Inside != "" {
 		return w.dialInside(a.Inside)
 	}
@@ -38,6 +39,9 @@ func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout t
 	c, err := w.adopt(fd, peer)
 	if err != nil {
 		return nil, err
+	}
+	if begun != nil {
+		begun(c)
 	}
 	if errno == 0 {
 		return c, nil

@@ -26,16 +26,15 @@ type race struct {
 	started int
 	since   int64 // the last one was started
 	under   int   // attempts
-	conn    *loop.Conn
+	begun   []*loop.Conn
+	conn    *loop.Conn // the winner
 	err     error
-	over    bool // nobody waits any more
 	failed  bool // one of the attempts, since it was looked at
 	moved   loop.Waiter
 	timer   loop.Timer
 }
 
-// race connects to one of the host's addresses. Attempts that come too late are closed when they
-// stand.
+// race connects to one of the host's addresses. When one has won, the other attempts end.
 func (t *Target) race(w *loop.Worker, n *Counters, x *Want) (*loop.Conn, error) {
 	r := &race{w: w, t: t, want: x, until: w.Now() + int64(t.ConnectTimeout)}
 	wake := func() { r.moved.Wake(w) }
@@ -58,7 +57,11 @@ func (t *Target) race(w *loop.Worker, n *Counters, x *Want) (*loop.Conn, error) 
 		r.moved.Wait(w)
 		w.ClearTimer(&r.timer)
 	}
-	r.over = true
+	for _, c := range r.begun {
+		if c != r.conn {
+			c.Close()
+		}
+	}
 	return r.conn, nil
 }
 
@@ -72,12 +75,12 @@ func (r *race) begin(a config.Address) {
 	r.failed, r.since = false, r.w.Now()
 	left := max(time.Duration(r.until-r.w.Now()), time.Millisecond)
 	r.w.Go(func() {
-		c, err := r.t.reach(r.w, a, left, r.want)
+		c, err := r.t.reach(r.w, a, left, r.want, func(c *loop.Conn) { r.begun = append(r.begun, c) })
 		r.under--
 		switch {
 		case err != nil:
 			r.err, r.failed = err, true
-		case r.over || r.conn != nil:
+		case r.conn != nil:
 			c.Close()
 			return
 		default:

@@ -3,11 +3,13 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
 )
 
@@ -384,5 +386,26 @@ func TestLeaseDoesNotAllocate(t *testing.T) {
 		}
 	})
 	x.wait()
+	x.end()
+}
+
+// When one address of a host has won, the attempts at the others end with that.
+func TestLosersEndAtOnce(t *testing.T) {
+	x := newTown(t, 1)
+	hole := config.Address{IP: netip.MustParseAddrPort("10.0.0.2:80")}
+	x.Blackhole(hole, true)
+	x.target.Others = &Addresses{All: []config.Address{hole, x.target.Address}}
+	x.do(func() {
+		l := x.get(&x.breaker, false)
+		if now, n := x.Now(), x.w.Counters().Conns; now > 310*time.Millisecond || n != 1 {
+			t.Errorf("after %v there are %d connections", now, n)
+		}
+		l.Put()
+	})
+	x.wait()
+	if now := x.Now(); now > 400*time.Millisecond {
+		t.Errorf("the last attempt ended after %v", now)
+	}
+	x.count.Connections-- // the loser is counted as tried, as in Envoy, and as nothing else
 	x.end()
 }

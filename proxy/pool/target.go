@@ -217,17 +217,17 @@ func connect(w *loop.Worker, t *Target, n *Counters, x *Want) (*loop.Conn, error
 	if t.Others != nil {
 		return t.race(w, n, x)
 	}
-	return t.reach(w, t.Address, t.ConnectTimeout, x)
+	return t.reach(w, t.Address, t.ConnectTimeout, x, nil)
 }
 
-// reach is connect of one address.
-func (t *Target) reach(w *loop.Worker, a config.Address, timeout time.Duration, x *Want) (*loop.Conn, error) {
+// reach is connect of one address; begun is as of DialFrom.
+func (t *Target) reach(w *loop.Worker, a config.Address, timeout time.Duration, x *Want, begun func(*loop.Conn)) (*loop.Conn, error) {
 	began := w.Now()
 	var from *config.LocalAddress
 	if t.From != nil && a.IP.IsValid() {
 		from = t.From.For(a.IP)
 	}
-	c, err := w.DialFrom(from, a, timeout, t.Keepalive)
+	c, err := w.DialFrom(from, a, timeout, t.Keepalive, begun)
 	if err == nil && t.Handed != nil {
 		c.PassOn(t.Handed.Metadata)
 	}
