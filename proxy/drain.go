@@ -47,6 +47,19 @@ func (s *Server) Drain(ctx context.Context, which Which, drainTime time.Duration
 	return nil
 }
 
+// FlushLogs sends services that take access logs what they have not been sent yet. It
+// returns when they have it, or when ctx ends: what is left then is lost. For the end,
+// before Stop.
+func (s *Server) FlushLogs(ctx context.Context) {
+	for {
+		done := true
+		s.each(func(w *loop.Worker) { done = s.logs.Flush(w) && done })
+		if done || sleep(ctx, 5*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -29,6 +29,7 @@ func (p *program) untilEnd(quitting context.Context, signals <-chan os.Signal, g
 	case shutdown := <-p.restart.handedOver():
 		p.endClient()
 		p.untilHandedOver(quitting.Done(), signals, shutdown)
+		p.flushLogs()
 		p.end("another process has taken over")
 	case s := <-signals:
 		return p.leave(quitting, s, signals, gone)
@@ -57,7 +58,7 @@ func (p *program) leave(quitting context.Context, s os.Signal, signals <-chan os
 	if p.f.appGoneOnSignal {
 		drain, wait = 0, 0
 	}
-	all := wait + drain + max(p.f.drainTime(), time.Second)
+	all := wait + drain + max(p.f.drainTime(), time.Second) + flushPatience
 	p.life.Go(lifecycle.Draining, "signal "+s.String(), all)
 	p.log.Info("draining", "signal", s.String(), "at_most", all)
 	ctx, cancel := context.WithCancelCause(quitting)
@@ -84,6 +85,9 @@ func (p *program) leave(quitting context.Context, s os.Signal, signals <-chan os
 			err = p.server.Drain(ctx, proxy.Every, drain)
 		}
 	}
+	if !errors.Is(err, context.Canceled) {
+		p.flushLogs()
+	}
 	switch {
 	case errors.Is(err, errAppGone):
 		p.end(strings.ReplaceAll(err.Error(), "\n", ": "))
@@ -93,6 +97,16 @@ func (p *program) leave(quitting context.Context, s os.Signal, signals <-chan os
 		p.end("drained")
 	}
 	return nil
+}
+
+// flushPatience bounds how long the services that take access logs may take for the
+// last entries.
+const flushPatience = time.Second
+
+func (p *program) flushLogs() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushPatience)
+	defer cancel()
+	p.server.FlushLogs(ctx)
 }
 
 // waitForApp lets the application work on until it says that it has ended, which is the

@@ -27,12 +27,14 @@ package behaviour
 //	warnings                  what was said of the configuration that is live
 //	stop inbound|every        listeners accept no more, as of /drain_listeners
 //	health fail|ok            as of /healthcheck/fail and /healthcheck/ok
+//	flush                     sends the last of the access logs, as at the end
 //	apply NAME                makes the part "config NAME" live
 //
 // What hosts saw is shown below the step in which they saw it.
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,6 +105,9 @@ func (w *world) run(s *Script, st step) (string, error) {
 	case "health":
 		w.server.FailHealthChecks(rest == "fail")
 		return "", nil
+	case "flush":
+		err := w.aside(func() error { w.server.FlushLogs(context.Background()); return nil })
+		return w.hostsSaw(), err
 	case "tcp":
 		return w.talk(rest, st.args)
 	case "raw":

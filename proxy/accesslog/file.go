@@ -25,8 +25,9 @@ type Files struct {
 	workers int
 	cluster func(name string) *upstream.Cluster
 
-	mu   sync.Mutex
-	open map[string]*File
+	mu       sync.Mutex
+	open     map[string]*File
+	services map[*service]struct{} // that are logged to
 
 	sent, lost atomic.Uint64 // entries, to and for services
 
@@ -39,7 +40,7 @@ func NewFiles(n int, cluster func(name string) *upstream.Cluster) *Files {
 	if cluster == nil {
 		cluster = func(string) *upstream.Cluster { return nil }
 	}
-	return &Files{workers: max(n, 1), cluster: cluster, open: map[string]*File{}}
+	return &Files{workers: max(n, 1), cluster: cluster, open: map[string]*File{}, services: map[*service]struct{}{}}
 }
 
 // Open opens a file to append to, or takes the one that is open.
@@ -64,6 +65,31 @@ func (s *Files) Open(path string) (*File, error) {
 	go f.write(out)
 	s.open[path] = f
 	return f, nil
+}
+
+func (s *Files) join(g *service) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.services[g] = struct{}{}
+}
+
+func (s *Files) part(g *service) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.services, g)
+}
+
+// Flush has worker w send services what it has for them, and end its streams. It is
+// true when nothing is left of that, and to be called again until then, or for as
+// long as one is willing to wait. On w only.
+func (s *Files) Flush(w *loop.Worker) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done := true
+	for g := range s.services {
+		done = g.parts[w.ID].last() && done
+	}
+	return done
 }
 
 // Reopen makes every file be opened anew before it is written to again, as after

@@ -61,6 +61,7 @@ func newService(asked *config.GRPCLog, set *Files) *service {
 		s.method.Metadata = append(s.method.Metadata, callout.Field(m.Key, m.Value))
 	}
 	s.method.Ready()
+	set.join(s)
 	for i := range s.parts {
 		b := &s.parts[i]
 		b.s, b.late = s, b.timeUp
@@ -172,6 +173,19 @@ func (b *batch) shut() {
 		b.open = false
 		b.stream.Close()
 	}
+}
+
+// last sends what there is and then ends the stream; true when there is nothing left of
+// either. It is to be called again until then.
+func (b *batch) last() bool {
+	switch {
+	case b.w == nil:
+	case b.count > 0:
+		b.flush()
+	case !b.sending:
+		b.leave()
+	}
+	return b.count == 0 && !b.sending && !b.open
 }
 
 // leave ends the stream in peace: nobody logs any more.

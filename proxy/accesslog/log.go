@@ -96,6 +96,7 @@ func (l *Log) Close() {
 	for i := range l.loggers {
 		if g := &l.loggers[i]; g.grpc != nil {
 			g.grpc.closed.Store(true) // each worker finds it when it would send
+			g.grpc.set.part(g.grpc)
 		} else {
 			g.file.release()
 		}
