@@ -23,21 +23,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type server struct {
 	loadv3.UnimplementedLoadReportingServiceServer
 	ask  *loadv3.LoadStatsResponse
+	anew *loadv3.LoadStatsResponse // after the first report, unless nil
 	said chan *loadv3.LoadStatsRequest
 }
 
 func (s *server) StreamLoadStats(str loadv3.LoadReportingService_StreamLoadStatsServer) error {
-	for first := true; ; first = false {
+	for n := 0; ; n++ {
 		m, err := str.Recv()
 		if err != nil {
 			return err
 		}
-		s.said <- m
-		if first {
-			if err := str.Send(s.ask); err != nil {
+		ask := s.ask
+		if n == 1 {
+			ask = s.anew
+		}
+		if n < 2 && ask != nil {
+			if err := str.Send(ask); err != nil {
 				return err
 			}
 		}
+		s.said <- m
 	}
 }
 
@@ -98,6 +103,59 @@ func TestReport(t *testing.T) {
 	if x.GetLocality().GetZone() != "x" || x.GetTotalIssuedRequests() != 20 || x.GetTotalSuccessfulRequests() != 18 || x.GetTotalErrorRequests() != 2 ||
 		x.GetTotalRequestsInProgress() != 4 || len(x.GetUpstreamEndpointStats()) != 2 {
 		t.Errorf("zone x: %v", x)
+	}
+}
+
+// A server may ask anew on the stream that stands: for every cluster, without
+// endpoints, at another interval. Intervals below the least one are the least one.
+func TestAskedAnew(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const seldom = 3 * minInterval
+	s := &server{
+		said: make(chan *loadv3.LoadStatsRequest, 100),
+		ask:  &loadv3.LoadStatsResponse{Clusters: []string{"a"}, LoadReportingInterval: durationpb.New(1), ReportEndpointGranularity: true},
+		anew: &loadv3.LoadStatsResponse{SendAllClusters: true, LoadReportingInterval: durationpb.New(seldom)},
+	}
+	g := grpc.NewServer()
+	loadv3.RegisterLoadReportingServiceServer(g, s)
+	go func() { _ = g.Serve(l) }()
+	defer g.Stop()
+	n := uint64(0)
+	clusters := func() (all []Cluster) {
+		n++
+		for _, name := range []string{"a", "b"} {
+			all = append(all, Cluster{Name: name, Hosts: []Host{{Key: "10.0.0.1:80", Zone: "x", Issued: n, Success: n}}})
+		}
+		return all
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		Run(ctx, Options{Servers: at(t, l.Addr()), Node: &corev3.Node{Id: "n"}, Clusters: clusters})
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	<-s.said
+	r := (<-s.said).GetClusterStats()
+	if len(r) != 1 || r[0].GetClusterName() != "a" || len(r[0].GetUpstreamLocalityStats()[0].GetUpstreamEndpointStats()) != 1 {
+		t.Fatalf("of cluster a by endpoint: %v", r)
+	}
+	for r = nil; len(r) != 2; { // one more of the old ones may be on its way
+		r = (<-s.said).GetClusterStats()
+	}
+	for _, c := range r {
+		if z := c.GetUpstreamLocalityStats(); len(z) != 1 || len(z[0].GetUpstreamEndpointStats()) != 0 || z[0].GetTotalIssuedRequests() != 1 {
+			t.Errorf("of every cluster by locality: %v", c)
+		}
+		if d := c.GetLoadReportInterval().AsDuration(); d < seldom*9/10 {
+			t.Errorf("%s was reported after %v", c.GetClusterName(), d)
+		}
 	}
 }
 
