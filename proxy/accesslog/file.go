@@ -5,6 +5,7 @@ package accesslog
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ type Files struct {
 
 	mu       sync.Mutex
 	open     map[string]*File
-	services map[*service]struct{} // that are logged to
+	services []*service // that are logged to
 
 	sent, lost atomic.Uint64 // entries, to and for services
 
@@ -40,7 +41,7 @@ func NewFiles(n int, cluster func(name string) *upstream.Cluster) *Files {
 	if cluster == nil {
 		cluster = func(string) *upstream.Cluster { return nil }
 	}
-	return &Files{workers: max(n, 1), cluster: cluster, open: map[string]*File{}, services: map[*service]struct{}{}}
+	return &Files{workers: max(n, 1), cluster: cluster, open: map[string]*File{}}
 }
 
 // Open opens a file to append to, or takes the one that is open.
@@ -70,13 +71,13 @@ func (s *Files) Open(path string) (*File, error) {
 func (s *Files) join(g *service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.services[g] = struct{}{}
+	s.services = append(s.services, g)
 }
 
 func (s *Files) part(g *service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.services, g)
+	s.services = slices.DeleteFunc(s.services, func(o *service) bool { return o == g })
 }
 
 // Flush has worker w send services what it has for them, and end its streams. It is
@@ -86,7 +87,7 @@ func (s *Files) Flush(w *loop.Worker) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	done := true
-	for g := range s.services {
+	for _, g := range s.services {
 		done = g.parts[w.ID].last() && done
 	}
 	return done
