@@ -2,9 +2,12 @@ package ambassador
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,22 +118,22 @@ func readObjects(t *testing.T, text string) ([]*gateway.Parsed, *gateway.World) 
 		if err := sigsyaml.Unmarshal([]byte(doc), &o); err != nil {
 			t.Fatalf("%v in\n%s", err, doc)
 		}
-		json, err := sigsyaml.Marshal(o.Spec)
+		spec, err := sigsyaml.Marshal(o.Spec)
 		if err == nil {
-			json, err = sigsyaml.YAMLToJSON(json)
+			spec, err = sigsyaml.YAMLToJSON(spec)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		switch o.Kind {
 		case "Service":
-			world.Services[gateway.ID{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}] = gateway.ParseService(json)
+			world.Services[gateway.ID{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}] = gateway.ParseService(spec)
 		case "ReferenceGrant":
-			world.Grants = append(world.Grants, gateway.ParseGrant(o.Metadata.Namespace, json))
+			world.Grants = append(world.Grants, gateway.ParseGrant(o.Metadata.Namespace, spec))
 		default:
 			routes = append(routes, gateway.Parse(gateway.Object{
 				Kind: gateway.Kind(o.Kind), Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, UID: o.Metadata.Name,
-				Created: time.Unix(int64(o.Metadata.Day)*86400, 0), Spec: json,
+				Created: time.Unix(int64(o.Metadata.Day)*86400, 0), Spec: spec,
 			}))
 		}
 	}
@@ -157,11 +160,11 @@ func writeRoutes(t *testing.T, out *strings.Builder, b *server.Bundle, client Cl
 	}
 	fmt.Fprintf(out, "-- Clusters %s\n", strings.Join(b.Names(resource.ClusterType), " "))
 	for _, name := range b.Names(resource.RouteType) {
-		json, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b.Resource(resource.RouteType, name).Message)
+		doc, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b.Resource(resource.RouteType, name).Message)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := sigsyaml.JSONToYAML(json)
+		text, err := sigsyaml.JSONToYAML(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,4 +238,92 @@ func TestGatewayTouchesNothingElse(t *testing.T) {
 	if len(with.Uses()) != len(c.Uses())+1 {
 		t.Errorf("%d uses, before %d", len(with.Uses()), len(c.Uses()))
 	}
+}
+
+const richRoute = `{"parentRefs": [{"group": "", "kind": "Service", "name": "cart"}], "hostnames": ["h"], "rules": [
+{"name": "n", "matches": [{"path": {"type": "PathPrefix", "value": "/a"}, "headers": [{"name": "h", "value": "v"}], "queryParams": [{"name": "q", "type": "RegularExpression", "value": "v+"}], "method": "GET"}],
+ "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}], "add": [{"name": "b", "value": "c"}], "remove": ["c"]}},
+  {"type": "URLRewrite", "urlRewrite": {"hostname": "h", "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"}}},
+  {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "canary", "port": 80}, "fraction": {"numerator": 1, "denominator": 3}}},
+  {"type": "CORS", "cors": {"allowOrigins": ["https://*.a"], "allowMethods": ["GET"], "allowHeaders": ["a"], "exposeHeaders": ["b"], "maxAge": 1}}],
+ "backendRefs": [{"name": "canary", "port": 80, "weight": 3, "filters": [{"type": "URLRewrite", "urlRewrite": {"hostname": "h"}}]}, {"name": "cart", "port": 80}],
+ "timeouts": {"request": "2s", "backendRequest": "1s"}, "retry": {"codes": [500], "attempts": 2, "backoff": "1s"}},
+{"filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "hostname": "h", "port": 1, "statusCode": 301, "path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}}}]}]}`
+
+// mutants calls with for v with each part of it replaced by each of some values,
+// and left out.
+func mutants(v any, with func()) {
+	values := []any{nil, true, float64(-1), "", "(", "*", []any{}, map[string]any{}}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			was := v[key]
+			for _, x := range values {
+				v[key] = x
+				with()
+			}
+			delete(v, key)
+			with()
+			v[key] = was
+			mutants(was, with)
+		}
+	case []any:
+		for i, was := range v {
+			for _, x := range values {
+				v[i] = x
+				with()
+			}
+			v[i] = was
+			mutants(was, with)
+		}
+	}
+}
+
+// TestGatewaySendsNothingRefused: whatever stands in a route, attache takes what
+// is made of it.
+func TestGatewaySendsNothingRefused(t *testing.T) {
+	c, problems := Load([]byte(shopFile), "attache-control.yaml")
+	if c == nil {
+		t.Fatal(problems)
+	}
+	_, world := readObjects(t, shopObjects)
+	var spec any
+	if err := json.Unmarshal([]byte(richRoute), &spec); err != nil {
+		t.Fatal(err)
+	}
+	tried, served := 0, 0
+	try := func() {
+		text, err := json.Marshal(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried++
+		for _, kind := range []gateway.Kind{gateway.HTTPRoute, gateway.GRPCRoute} {
+			table, verdicts := gateway.Judge([]*gateway.Parsed{gateway.Parse(gateway.Object{Kind: kind, Namespace: "shop", Name: "r", Spec: text})}, world)
+			for _, v := range verdicts {
+				for _, p := range v.Parents {
+					if len(p.Conditions) < 2 {
+						t.Errorf("%s: %+v", text, p)
+					}
+				}
+			}
+			with := c.WithRoutes(table, func(string) bool { return true })
+			if with == c {
+				continue
+			}
+			served++
+			for _, client := range []string{"attache"} {
+				g, _ := with.Select(&corev3.Node{UserAgentName: client}, true)
+				b := buildWithout(with, g)
+				if takenByAttache(t, b); t.Failed() {
+					t.Fatalf("of %s", text)
+				}
+			}
+		}
+	}
+	try()
+	if mutants(spec, try); tried < 500 || served < 200 {
+		t.Errorf("%d of %d are served", served, tried)
+	}
+	t.Logf("%d of %d are served", served, tried)
 }
