@@ -28,9 +28,9 @@ func images(t *testing.T) []string {
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("town: %v\n%s", err, text)
 	}
-	return []string{
+	return append(publicImages(t),
 		filepath.Join(out, "attache.oci.tar"), filepath.Join(out, "attache-control.oci.tar"),
 		real.Image(t, "localhost/town:1", map[string]string{"town": program}, "/town", "pause"),
 		real.Image(t, "localhost/memcached:1", real.WithLibraries(t, "memcached"), "/memcached"),
-	}
+	)
 }

@@ -68,6 +68,7 @@ config:
 		t.Errorf("a pod that was deleted under load: %v, its last request served: %v", said, said.LastServed)
 	}
 	t.Run("uninstall", func(t *testing.T) { (&town{t, k}).uninstall(config) })
+	t.Run("firstkey", func(t *testing.T) { (&town{t, k}).firstKey() })
 }
 
 // sharded wants keys on every shard: the application knows one address.

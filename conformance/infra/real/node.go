@@ -20,6 +20,9 @@ import (
 // nodens.sh makes.
 const nodeAddress = "10.244.1.1"
 
+// ContainerdSocket is where containerd is asked, in the mounts that nodens.sh makes.
+const ContainerdSocket = "/run/containerd.sock"
+
 // nodeName is the one node's.
 const nodeName = "node"
 
@@ -133,7 +136,7 @@ root = "%[1]s/containerd"
 state = "/run/containerd"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [grpc]
-  address = "/run/containerd.sock"
+  address = "%[2]s"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/town:1"
   restrict_oom_score_adj = true
@@ -147,10 +150,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
-`, k.dir))
+`, k.dir, ContainerdSocket))
 	p := Start(k.t, "containerd", "containerd", "--config", conf)
 	ctr := func(args ...string) ([]byte, error) {
-		return exec.CommandContext(k.ctx(), "ctr", append([]string{"-a", "/run/containerd.sock", "-n", "k8s.io"}, args...)...).CombinedOutput()
+		return exec.CommandContext(k.ctx(), "ctr", append([]string{"-a", ContainerdSocket, "-n", "k8s.io"}, args...)...).CombinedOutput()
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		out, err := ctr("version")
@@ -175,19 +178,19 @@ func (k *Kube) startKubelet() *Process {
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: %q}}
 authorization: {mode: Webhook}
-containerRuntimeEndpoint: unix:///run/containerd.sock
+containerRuntimeEndpoint: unix://%s
 cgroupDriver: cgroupfs
 cgroupRoot: /%s
 failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
-address: %[3]s
+address: %[4]s
 port: 10250
 readOnlyPort: 0
 healthzPort: 0
-clusterDNS: [%[3]s]
+clusterDNS: [%[4]s]
 clusterDomain: cluster.local
-resolvConf: %q
+resolvConf: %[5]q
 maxOpenFiles: 20000
 nodeStatusUpdateFrequency: 2s
 syncFrequency: 5s
@@ -196,7 +199,7 @@ imageGCHighThresholdPercent: 100
 serializeImagePulls: false
 podLogsDir: /run/pods
 staticPodPath: ""
-`, k.ca.File, os.Getenv(nodeGroups), nodeAddress, resolv))
+`, k.ca.File, ContainerdSocket, os.Getenv(nodeGroups), nodeAddress, resolv))
 	return Start(k.t, "kubelet", Binary(k.t, "hyperkube"), "kubelet", "--config="+conf, "--kubeconfig="+k.Kubeconfig,
 		"--hostname-override="+nodeName, "--node-ip="+nodeAddress, "--root-dir="+k.dir+"/kubelet", "--cert-dir="+k.dir+"/pki", "--v=2")
 }
