@@ -143,6 +143,7 @@ func (x *h2conn) take(f http2.Frame) {
 			_ = x.framer.WritePing(true, f.Data)
 		}
 	case *http2.GoAwayFrame:
+		x.frame(f)
 		x.gone = "GOAWAY " + f.ErrCode.String()
 	}
 }

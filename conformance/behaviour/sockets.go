@@ -136,5 +136,11 @@ func (w *world) frame(to string, f http2.Frame) {
 		w.framed = append(w.framed, text)
 	case *http2.PingFrame:
 		w.framed = append(w.framed, to+": PING at "+w.sim.Now().Round(time.Millisecond).String())
+	case *http2.GoAwayFrame:
+		last := fmt.Sprint(f.LastStreamID)
+		if f.LastStreamID == 1<<31-1 {
+			last = "any"
+		}
+		w.framed = append(w.framed, to+": GOAWAY "+f.ErrCode.String()+" after "+last+" at "+w.sim.Now().Round(time.Millisecond).String())
 	}
 }

@@ -108,6 +108,14 @@ func (c *Conn) Drain() {
 	c.ping.drain = c.ping.n
 }
 
+// LastCall is the second step of Drain, now: the peer has had its time to answer. It
+// does nothing before Drain, or a second time.
+func (c *Conn) LastCall() {
+	if c.goingAway && c.final == maxID {
+		c.lastCall()
+	}
+}
+
 // lastCall is the second step.
 func (c *Conn) lastCall() {
 	if c.err != nil {

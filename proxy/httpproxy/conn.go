@@ -111,7 +111,7 @@ func (cn *conn) mayTurn() bool {
 // turn makes it one that speaks HTTP/2, from its first byte on.
 func (cn *conn) turn() {
 	cn.since, cn.scanned = 0, 0
-	cn.h = h2.Serve(cn.c, cn.here.room.h2, streams{cn}, &cn.here.count.H2, &cn.here.spare)
+	cn.h = h2.Serve(cn.c, cn.here.room.h2, cn.owner(), &cn.here.count.H2, &cn.here.spare)
 	cn.over = true // for the coroutine that has looked
 }
 
@@ -167,7 +167,7 @@ func (cn *conn) patience() (time.Duration, outcome.Outcome) {
 	cfg, now := cn.here.room.cfg, cn.here.w.Now()
 	if cn.since == 0 {
 		d := cfg.IdleTimeout
-		if m := cfg.MaxConnectionDuration; m > 0 && (!cfg.SafeMaxConnectionDuration || cn.h != nil) {
+		if m := cfg.MaxConnectionDuration; m > 0 && !cfg.SafeMaxConnectionDuration && cn.h == nil {
 			d = sooner(d, max(m-time.Duration(now-cn.info.Began), time.Millisecond))
 		}
 		if cn.here.draining {

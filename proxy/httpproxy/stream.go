@@ -4,11 +4,13 @@ package httpproxy
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/h2"
+	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
 
@@ -41,6 +43,43 @@ func (cn streams) Opened(s *h2.Stream, err error) {
 		cn.h.Drain()
 	}
 	l.w.Go(x.life)
+}
+
+// owner is the connection as its streams' owner.
+func (cn *conn) owner() h2.Owner {
+	m := cn.here.room.cfg.MaxConnectionDuration
+	if m == 0 {
+		return streams{cn}
+	}
+	a := &aging{streams: streams{cn}}
+	a.next = a.passed
+	cn.here.w.SetTimer(&a.timer, max(m-time.Duration(cn.here.w.Now()-cn.info.Began), time.Millisecond), a.next)
+	return a
+}
+
+// aging is a connection that may live only so long (max_connection_duration): then its
+// client is told, whatever is under way, and after drain_timeout that no more is taken
+// (Envoy source/common/http/conn_manager_impl.cc, onConnectionDurationTimeout).
+type aging struct {
+	streams
+	timer loop.Timer
+	next  func()
+}
+
+// passed is called when the connection may be too old.
+func (a *aging) passed() {
+	if !a.tooOld() {
+		a.here.w.SetTimer(&a.timer, time.Millisecond, a.next)
+		return
+	}
+	a.h.Drain()
+	a.here.w.SetTimer(&a.timer, max(a.here.room.cfg.DrainTimeout, time.Millisecond), a.h.LastCall)
+}
+
+// Lost forgets the connection.
+func (a *aging) Lost(h *h2.Conn) {
+	a.here.w.ClearTimer(&a.timer)
+	a.streams.Lost(h)
 }
 
 // tooOld reports whether the connection has lived as long as it may; that is
