@@ -106,7 +106,6 @@ func elsewhere() map[string]need {
 		"docs__root__configuration__listeners__network_namespace_matching_example.yaml": {
 			"listeners in other network namespaces: the program would have to enter them", []string{"network_namespace_filepath", "NetworkNamespaceInput"},
 		},
-		"test__config__integration__server_xds.bootstrap.udpa.yaml": {"xdstp:// names and collections of listeners", []string{"xdstp://"}},
 	}
 }
 

@@ -102,6 +102,8 @@ func (s *scratch) file(by, key string, value *yaml.Node) {
 		case by == "pipe" || strings.HasPrefix(value.Value, "/") && by == "typed_config" && !strings.HasPrefix(value.Value, "/dev/"):
 			value.Value = s.fresh()
 		}
+	case "lds_resources_locator":
+		value.Value = "file://" + s.collection()
 	case "access_log_path", "profile_path":
 		value.Value = "/dev/null"
 	}
@@ -121,6 +123,31 @@ func (s *scratch) resources(name string) string {
 		}
 	}
 	if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return to
+}
+
+// collection copies the collection of listeners that Envoy's own test of locators has,
+// with what it names; an empty one without it.
+func (s *scratch) collection() string {
+	to := s.fresh() + ".yaml"
+	text := []byte("resource: {'@type': type.googleapis.com/envoy.config.listener.v3.ListenerCollection}\n")
+	if found, _ := filepath.Glob(filepath.Join(s.beside, "*server_xds.lds.udpa.list_collection.yaml")); s.beside != "" && len(found) == 1 {
+		var doc yaml.Node
+		data, err := os.ReadFile(found[0])
+		if err == nil {
+			err = yaml.Unmarshal(data, &doc)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.files("", &doc)
+		if text, err = yaml.Marshal(&doc); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	return to

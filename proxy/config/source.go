@@ -10,6 +10,9 @@ type Source struct {
 	// it, or into WatchedDirectory if that is given.
 	Path             string
 	WatchedDirectory string
+	// Collection says that the file holds a collection (xds.core.v3), as that of a
+	// file: locator does, in place of a discovery response.
+	Collection bool
 	// API is set for SourceAPI only.
 	API *APISource
 	// InitialFetchTimeout is how long whoever needs the resource waits for its

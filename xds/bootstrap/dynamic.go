@@ -137,6 +137,17 @@ func (b *Bootstrap) dynamic(m *bootstrapv3.Bootstrap, o envoyv3.Options) (proble
 		problems = append(problems, found...)
 		return s
 	}
+	located := func(which, url string, otherwise *config.Source) *config.Source {
+		if url == "" {
+			return otherwise
+		}
+		if otherwise != nil {
+			problems = append(problems, Problem{Path: "dynamic_resources." + which + "_config", Warning: true, Text: which + "_resources_locator stands in its place"})
+		}
+		s, found := envoyv3.Locator("dynamic_resources."+which+"_resources_locator", url, o)
+		problems = append(problems, found...)
+		return &s
+	}
 	d := m.GetDynamicResources()
 	loads := m.GetClusterManager().GetLoadStatsConfig()
 	if loads != nil && len(loads.GetGrpcServices()) == 0 { // Envoy goes on without, too
@@ -152,6 +163,8 @@ func (b *Bootstrap) dynamic(m *bootstrapv3.Bootstrap, o envoyv3.Options) (proble
 		ADS:         api("dynamic_resources.ads_config", d.GetAdsConfig()),
 		LoadReports: api("cluster_manager.load_stats_config", loads),
 	}
+	b.Dynamic.LDS = located("lds", d.GetLdsResourcesLocator(), b.Dynamic.LDS)
+	b.Dynamic.CDS = located("cds", d.GetCdsResourcesLocator(), b.Dynamic.CDS)
 	for i, layer := range m.GetLayeredRuntime().GetLayers() {
 		r, path := layer.GetRtdsLayer(), fmt.Sprintf("layered_runtime.layers[%d].rtds_layer", i)
 		if r == nil {
@@ -241,7 +254,7 @@ func (b *Bootstrap) unreachable() (named map[string]bool, problems []Problem) {
 			}
 		}
 	}
-	dynamic := !b.Dynamic.IsZero()
+	dynamic := b.Dynamic.ADS != nil || b.Dynamic.LoadReports != nil
 	if b.Dynamic.ADS != nil {
 		add("dynamic_resources.ads_config", b.Dynamic.ADS)
 	}
@@ -249,7 +262,7 @@ func (b *Bootstrap) unreachable() (named map[string]bool, problems []Problem) {
 		add("cluster_manager.load_stats_config", b.Dynamic.LoadReports)
 	}
 	b.sources(func(path string, s *config.Source) {
-		dynamic = true
+		dynamic = dynamic || !s.Collection // nobody asks who reads a collection
 		switch {
 		case s.API != nil:
 			add(path+".api_config_source", s.API)

@@ -100,7 +100,8 @@ func (f *feed) serves(k kind, s *config.Source) bool {
 	case s.Kind == config.SourceADS:
 		return true
 	case s.Kind == config.SourcePath:
-		return f.only == k && f.source.Path == s.Path && f.source.WatchedDirectory == s.WatchedDirectory
+		return f.only == k && f.source.Path == s.Path && f.source.WatchedDirectory == s.WatchedDirectory &&
+			f.source.Collection == s.Collection
 	}
 	return f.only == k && (f.source.API == s.API || reflect.DeepEqual(f.source.API, s.API))
 }
@@ -139,11 +140,12 @@ func (f *feed) watch(ctx context.Context) {
 		report := func(u *protocol.Update, err error) {
 			f.c.report(ctx, func(now time.Time) { f.read(ctx, u, err, now) })
 		}
+		file := path.File{Name: f.source.Path, Directory: f.source.WatchedDirectory, Type: kinds[f.only].url, Collection: f.source.Collection}
 		if f.c.o.Looks {
-			path.Look(ctx, f.source.Path, kinds[f.only].url, report)
+			path.Look(ctx, file, report)
 			return
 		}
-		path.Watch(ctx, f.source.Path, f.source.WatchedDirectory, kinds[f.only].url, report)
+		path.Watch(ctx, file, report)
 	})
 }
 

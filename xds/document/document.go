@@ -3,6 +3,7 @@
 //
 //	a bootstrap                     static_resources, admin, …
 //	a discovery response            resources: [{"@type": …}], or wrapped: [{name, resource: {…}}]
+//	a collection                    resource: {"@type": …Collection, entries: [{inline_entry: {resource: {…}}}]}
 //	a bare list of resources        [{"@type": …}, …], or without a type, by its fields
 //	/config_dump of attache, Envoy  configs: [{"@type": …ConfigDump, …}]
 //	one message                     {"@type": …}, by its fields, or by Options.Type
@@ -132,6 +133,8 @@ func (r *reading) item(path string, n *yaml.Node) {
 		if all := child(n, "resources"); all != nil {
 			r.list(join(path, "resources"), all)
 		}
+	case name == listenerCollection && child(n, "entries") != nil:
+		r.collection(join(path, "entries"), child(n, "entries"))
 	case name != "":
 		r.message(path, n, name)
 	default:
@@ -141,6 +144,24 @@ func (r *reading) item(path string, n *yaml.Node) {
 			return
 		}
 		r.message(path, n, cmp.Or(name, bootstrapType))
+	}
+}
+
+// collection reads the resources of a collection's entries (xds.core.v3.CollectionEntry).
+func (r *reading) collection(path string, n *yaml.Node) {
+	if n.Kind != yaml.SequenceNode {
+		r.refuse(path, "want a list of entries")
+		return
+	}
+	for i, e := range n.Content {
+		at := path + "[" + strconv.Itoa(i) + "]"
+		e = deref(e)
+		inline := child(e, "inline_entry")
+		if inline == nil || child(inline, "resource") == nil {
+			r.refuse(at, "only inline entries that have a resource are read")
+			continue
+		}
+		r.item(join(at, "inline_entry"), inline)
 	}
 }
 

@@ -12,6 +12,10 @@ import (
 
 const bootstrapType = "envoy.config.bootstrap.v3.Bootstrap"
 
+// listenerCollection is the one collection with many entries; clusters stand in one, too
+// (ClusterCollection has one entry, and Envoy refuses it).
+const listenerCollection = "envoy.config.listener.v3.ListenerCollection"
+
 // likelyTypes are what people keep in files without saying its type; of two that
 // fit alike the first counts.
 func likelyTypes() []protoreflect.FullName {

@@ -65,7 +65,7 @@ func bootstrapTables() []table {
 		{
 			of:       &bootstrapv3.Bootstrap_DynamicResources{},
 			honoured: "lds_config cds_config ads_config",
-			never:    notes{"lds_resources_locator": hintXDSTP, "cds_resources_locator": hintXDSTP},
+			partly:   notes{"lds_resources_locator": onlyFiles, "cds_resources_locator": onlyFiles},
 		},
 		{
 			of:       &bootstrapv3.ClusterManager{},

@@ -1,10 +1,11 @@
 // Package path follows a file that holds a DiscoveryResponse
-// (path_config_source): it is read when something is moved into its place, or
+// (path_config_source) or a collection (a file: locator): it is read when something is moved into its place, or
 // into the directory that is watched for it, as Kubernetes does with its
 // symbolic links.
 package path
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,15 +34,22 @@ const (
 	settled = 2 * time.Second
 )
 
-// Watch reports the resources in the file at name, of the type given, now and
-// after each change, or why it cannot be read; not the same twice. It returns
-// when ctx is done. directory, if not empty, is what is watched instead of the
-// file's own.
-func Watch(ctx context.Context, name, directory, typeURL string, report func(*protocol.Update, error)) {
-	w := &watch{name: name, url: typeURL, report: report}
-	if directory == "" {
-		directory = filepath.Dir(name)
-	}
+// File is what is followed.
+type File struct {
+	Name string
+	// Directory, if not empty, is what is watched instead of the file's own.
+	Directory string
+	// Type is the URL of the type of its resources.
+	Type string
+	// Collection says that it holds a collection and not a DiscoveryResponse.
+	Collection bool
+}
+
+// Watch reports the resources in the file, now and after each change, or why it
+// cannot be read; not the same twice. It returns when ctx is done.
+func Watch(ctx context.Context, f File, report func(*protocol.Update, error)) {
+	w := &watch{File: f, report: report}
+	directory := cmp.Or(f.Directory, filepath.Dir(f.Name))
 	var moved <-chan fsnotify.Event
 	var missed <-chan error
 	notify, err := moves.New()
@@ -56,8 +64,8 @@ func Watch(ctx context.Context, name, directory, typeURL string, report func(*pr
 
 // Look is Watch for worlds whose time stands still while somebody waits for the
 // kernel: it only looks, every ten seconds.
-func Look(ctx context.Context, name, typeURL string, report func(*protocol.Update, error)) {
-	w := &watch{name: name, url: typeURL, report: report}
+func Look(ctx context.Context, f File, report func(*protocol.Update, error)) {
+	w := &watch{File: f, report: report}
 	w.follow(ctx, nil, nil)
 }
 
@@ -109,18 +117,18 @@ func rest(ctx context.Context, events <-chan fsnotify.Event) {
 
 // watch is the state of one Watch.
 type watch struct {
-	name, url string
-	report    func(*protocol.Update, error)
-	seen      os.FileInfo
-	sum       [sha256.Size]byte
-	said      bool   // sum is that of what was reported
-	failed    string // the error reported last; "" if it was none
+	File
+	report func(*protocol.Update, error)
+	seen   os.FileInfo
+	sum    [sha256.Size]byte
+	said   bool   // sum is that of what was reported
+	failed string // the error reported last; "" if it was none
 }
 
 // changed reports whether the file is another one, or was changed in place long
 // enough ago.
 func (w *watch) changed() bool {
-	info, err := os.Stat(w.name)
+	info, err := os.Stat(w.Name)
 	if err != nil || w.seen == nil {
 		return (err != nil) != (w.seen == nil)
 	}
@@ -140,14 +148,9 @@ func (w *watch) read() {
 	if w.said && sum == w.sum && w.failed == "" {
 		return
 	}
-	r, err := parse(doc, w.name)
+	u, err := w.update(doc, hex.EncodeToString(sum[:8]))
 	if err != nil {
 		w.fail(err)
-		return
-	}
-	u, err := protocol.FromFile(r, w.url, hex.EncodeToString(sum[:8]))
-	if err != nil {
-		w.fail(fmt.Errorf("%s: %w", w.name, err))
 		return
 	}
 	w.said, w.sum, w.failed = true, sum, ""
@@ -163,7 +166,7 @@ func (w *watch) fail(err error) {
 }
 
 func (w *watch) load() ([]byte, error) {
-	info, err := os.Stat(w.name)
+	info, err := os.Stat(w.Name)
 	if err != nil {
 		w.seen = nil
 		return nil, err
@@ -171,36 +174,28 @@ func (w *watch) load() ([]byte, error) {
 	w.seen = info
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a regular file", w.name)
+		return nil, fmt.Errorf("%s: not a regular file", w.Name)
 	case info.Size() > maxFile:
-		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", w.name, info.Size(), maxFile)
+		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", w.Name, info.Size(), maxFile)
 	}
-	file, err := os.Open(w.name)
+	file, err := os.Open(w.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	doc, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(doc) > maxFile { // it grew meanwhile
-		err = fmt.Errorf("%s: more than %d bytes", w.name, maxFile)
+		err = fmt.Errorf("%s: more than %d bytes", w.Name, maxFile)
 	}
 	return doc, err
 }
 
 // Once reads the resources in the file at name, of the type given, as they are now.
 func Once(name, typeURL string) (*protocol.Update, error) {
-	w := &watch{name: name}
+	w := &watch{File: File{Name: name, Type: typeURL}}
 	doc, err := w.load()
 	if err != nil {
 		return nil, err
 	}
-	r, err := parse(doc, name)
-	if err != nil {
-		return nil, err
-	}
-	u, err := protocol.FromFile(r, typeURL, "")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return u, nil
+	return w.update(doc, "")
 }

@@ -44,12 +44,17 @@ type follower struct {
 
 func follow(t *testing.T, name, directory string) *follower {
 	t.Helper()
+	return followFile(t, File{Name: name, Directory: directory, Type: clusters})
+}
+
+func followFile(t *testing.T, file File) *follower {
+	t.Helper()
 	f := &follower{t, make(chan report, 64)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Watch(ctx, name, directory, clusters, func(u *protocol.Update, err error) { f.reports <- report{u, err} })
+		Watch(ctx, file, func(u *protocol.Update, err error) { f.reports <- report{u, err} })
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -89,7 +94,7 @@ func (f *follower) fails(text string) {
 	f.Helper()
 	r := f.next()
 	if r.err == nil || !strings.Contains(r.err.Error(), text) || r.update != nil {
-		f.Fatalf("want an error with %q: %+v", text, r)
+		f.Fatalf("want an error with %q: %+v %v", text, r.update, r.err)
 	}
 }
 
@@ -259,7 +264,7 @@ func TestNotRead(t *testing.T) {
 func TestChanged(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "cds.json")
 	put(t, name, cds("a"))
-	w := &watch{name: name, url: clusters, report: func(*protocol.Update, error) {}}
+	w := &watch{File: File{Name: name, Type: clusters}, report: func(*protocol.Update, error) {}}
 	w.read()
 	demand := func(what string, want bool) {
 		t.Helper()
@@ -293,7 +298,7 @@ func TestWithoutEvents(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "cds.json")
 		put(t, name, cds("a"))
 		var last atomic.Pointer[report]
-		w := &watch{name: name, url: clusters, report: func(u *protocol.Update, err error) { last.Store(&report{u, err}) }}
+		w := &watch{File: File{Name: name, Type: clusters}, report: func(u *protocol.Update, err error) { last.Store(&report{u, err}) }}
 		ctx, cancel := context.WithCancel(t.Context())
 		moved, missed, done := make(chan fsnotify.Event), make(chan error), make(chan struct{})
 		go func() {
