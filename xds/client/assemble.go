@@ -68,8 +68,12 @@ func (c *Client) judge(now time.Time) {
 			}
 			resource := kinds[k].word + " " + e.name
 			text, bad := c.troubles[resource]
+			news := e.refused == nil || e.refused.body != e.now.body || e.refused.text != text
 			switch {
-			case bad && (e.refused == nil || e.refused.body != e.now.body || e.refused.text != text):
+			case bad && news && kind(k) == ecds && e.used == e.now: // a listener came that does not take its type
+				s.disagree(e.now, text, false, now)
+				e.figures.conflicts++
+			case bad && news:
 				s.refuse(e.now, text, false, now)
 			case bad:
 			default:

@@ -81,6 +81,52 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
+// What a server of the incremental protocol takes away is the default, or none, and comes back;
+// nobody who does not take the type of what is there changes that for the others.
+func TestExtensionThatGoes(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			s, r := stockOf(t, "127.0.0.1:0", !m.separate), newRecorder()
+			o := m.options(s.address, r)
+			o.CDS, o.LDS = config.Source{}, config.Source{}
+			l := limited(m.secretSource(15*time.Second), "envoy.extensions.filters.http.buffer.v3.Buffer")
+			with := limited(m.secretSource(15*time.Second), "envoy.extensions.filters.http.buffer.v3.Buffer")
+			with.Name = "with"
+			with.DefaultChain.Handler.(*config.HTTP).Filters[0].Discovery.Default = &config.Buffer{MaxBytes: 1}
+			static := config.Resources{Listeners: []*config.Listener{l, with}}
+			o.Static = func(envoyv3.Runtime) config.Resources { return static }
+			five := extension(t, "limit", &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(5)})
+			s.set(t, five)
+			c := run(t, o)
+			readySoon(t, c)
+			odd := limited(m.secretSource(15*time.Second), "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb")
+			odd.Name = "odd"
+			c.report(t.Context(), func(time.Time) {
+				c.static.Listeners = append(slices.Clone(c.static.Listeners), odd)
+				c.dirty = true
+			})
+			r.until(t, "one of another type", func(s *config.Snapshot) bool { return s.Listener("odd") != nil })
+			if n := limit(r.last()); n != 5 {
+				t.Errorf("the first has %d now", n)
+			}
+			eventually(t, "a conflict", func() bool { return figure(c, "extension_config_discovery.http_filter.limit.config_conflict") == 1 })
+			if n := figure(c, "extension_config_discovery.http_filter.limit.config_fail"); n != 0 {
+				t.Errorf("%d are said to have failed", n)
+			}
+			if !m.delta {
+				return // nothing is taken away
+			}
+			s.set(t)
+			r.until(t, "none", func(s *config.Snapshot) bool { return limit(s) == -1 })
+			if b, ok := r.last().Listener("with").DefaultChain.Handler.(*config.HTTP).Filters[0].Config.(*config.Buffer); !ok || b.MaxBytes != 1 {
+				t.Errorf("the default does not stand: %+v", b)
+			}
+			s.set(t, five)
+			r.until(t, "it again", func(s *config.Snapshot) bool { return limit(s) == 5 })
+		})
+	}
+}
+
 func refusedFor(t *testing.T, s *stock, why string) {
 	t.Helper()
 	eventually(t, "a refusal", func() bool {

@@ -15,6 +15,7 @@ import (
 // figures are those of a subscription: of a kind, or of one resource.
 type figures struct {
 	attempt, success, failure, rejected, timeouts uint64
+	conflicts                                     uint64
 	time                                          time.Time // of the last success
 }
 
@@ -139,6 +140,7 @@ func (c *Client) resourceStats(sum *stats.Sum) {
 		e.add(sum, scope)
 		sum.Add(scope+".config_reload", stats.Counter, e.figures.success)
 		sum.Add(scope+".config_fail", stats.Counter, e.figures.rejected+e.figures.timeouts)
+		sum.Add(scope+".config_conflict", stats.Counter, e.figures.conflicts)
 	}
 	for _, l := range c.snapshot.Listeners {
 		for h := range l.Handlers {

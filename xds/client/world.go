@@ -118,12 +118,17 @@ func (s *shelf) put(v *version) bool {
 
 // refuse remembers that v was not taken.
 func (s *shelf) refuse(v *version, text string, byItself bool, now time.Time) {
+	s.disagree(v, text, byItself, now)
+	s.entries[v.name].figures.rejected++
+}
+
+// disagree is refuse without counting it.
+func (s *shelf) disagree(v *version, text string, byItself bool, now time.Time) {
 	e := s.entry(v.name)
 	if e.refused != nil && s.bySum[e.refused.sum] == e && (e.now == nil || e.now.sum != e.refused.sum) {
 		delete(s.bySum, e.refused.sum)
 	}
 	e.refused = &refusal{version: v.version, body: v.body, sum: v.sum, text: text, at: now, byItself: byItself}
-	e.figures.rejected++
 	if s.bySum[v.sum] == nil {
 		s.bySum[v.sum] = e
 	}
@@ -284,7 +289,8 @@ func (c *Client) wants(f *feed, k kind, name string) bool {
 func (f *feed) brings(k kind) bool { return kinds[k].whole && (f.machine == nil || f.wanted[k].All) }
 
 // remove forgets a listener or cluster. Of what is asked for by name the last
-// good version stays, as in Envoy: it goes when nobody names it any more.
+// good version stays, as in Envoy: it goes when nobody names it any more. But a filter
+// whose configuration is gone has its default, or none (FilterConfigSubscription::onConfigUpdate).
 func (c *Client) remove(k kind, name string) (changed bool) {
 	s := &c.world[k]
 	e := s.entries[name]
@@ -299,10 +305,20 @@ func (c *Client) remove(k kind, name string) (changed bool) {
 		return true
 	}
 	e.gone = true
-	if e.now == nil && !e.timedOut {
+	switch {
+	case e.now == nil && !e.timedOut:
 		return c.giveUp(k, e)
+	case k == ecds && e.now != nil:
+		s.clear(e, &config.Extension{Name: name, Missing: true})
+		return true
 	}
 	return false
+}
+
+// clear takes away what a resource is; empty stands in its place.
+func (s *shelf) clear(e *entry, empty any) {
+	s.forgetSums(e)
+	e.now, e.used, e.refused, e.empty, e.timedOut, s.touched = nil, nil, nil, empty, true, true
 }
 
 // resources is what the sources say now: static ones first. A pointer that was
