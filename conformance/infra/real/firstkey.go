@@ -39,6 +39,7 @@ func Shell(t testing.TB, line string, env ...string) string {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir = root(t)
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(Binary(t, "kubectl"))+":"+os.Getenv("PATH"),
+		"MAKEFLAGS=", "MFLAGS=", // what make was told that runs the tests is not for the one that a line runs
 		"KUBECACHEDIR="+home, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
