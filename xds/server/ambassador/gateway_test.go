@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +12,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -34,34 +31,7 @@ import (
 //	-- objects --    Services, routes and ReferenceGrants; creation times are days
 //	-- node X --     a node; X is a remark
 //	-- want --       what comes of it
-func TestGateway(t *testing.T) {
-	files, err := filepath.Glob("testdata/gateway/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			doc, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			head, want, ok := strings.Cut(string(doc), "-- want --\n")
-			if !ok {
-				t.Fatal("no -- want --")
-			}
-			got := playGateway(t, sections(head))
-			if *update {
-				if err := os.WriteFile(file, []byte(head+"-- want --\n"+got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-want +got (go test -update writes it)\n%s", diff)
-			}
-		})
-	}
-}
+func TestGateway(t *testing.T) { scripts(t, "testdata/gateway/*.txt", playGateway) }
 
 func playGateway(t *testing.T, script []section) string {
 	t.Helper()

@@ -31,8 +31,11 @@ var update = flag.Bool("update", false, "write what came out into the scripts")
 //	-- services --   instances by service, as the sources give them
 //	-- node X --     a node; X is a remark
 //	-- want --       what comes of it
-func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
+func TestScripts(t *testing.T) { scripts(t, "testdata/*.txt", play) }
+
+// scripts plays each file, and wants what it says after -- want --.
+func scripts(t *testing.T, pattern string, play func(*testing.T, []section) string) {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
