@@ -303,7 +303,7 @@ func shape(name string, hosts ...config.Address) *config.Cluster {
 func webFront(cluster string, filters ...config.HTTPFilter) *config.Listener {
 	h := &config.HTTP{
 		HTTP2: config.H2Defaults(), StatPrefix: "in", AllowAbsoluteURL: true, IdleTimeout: time.Hour, StreamIdleTimeout: 5 * time.Minute,
-		StreamFlushTimeout: time.Minute, DrainTimeout: time.Second, DelayedCloseTimeout: time.Second, MaxRequestHeadersKB: 60, MaxHeaders: 100,
+		StreamFlushTimeout: new(time.Minute), DrainTimeout: time.Second, DelayedCloseTimeout: time.Second, MaxRequestHeadersKB: 60, MaxHeaders: 100,
 		Filters: filters,
 		Routes: &config.RouteTable{Name: "routes", MaxDirectBody: 4096, VirtualHosts: []*config.VirtualHost{{
 			Name: "all", Domains: []string{"*"},

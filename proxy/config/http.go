@@ -73,7 +73,7 @@ type HTTP struct {
 	// delayed close 1 s, others off.
 	IdleTimeout           time.Duration
 	StreamIdleTimeout     time.Duration
-	StreamFlushTimeout    time.Duration // default StreamIdleTimeout
+	StreamFlushTimeout    *time.Duration // nil: as long as the stream may be idle
 	RequestTimeout        time.Duration
 	RequestHeadersTimeout time.Duration
 	DrainTimeout          time.Duration

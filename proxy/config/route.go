@@ -267,6 +267,9 @@ type Forward struct {
 	Timeout time.Duration
 	// IdleTimeout of the stream; nil takes the connection manager's; 0 is off.
 	IdleTimeout *time.Duration
+	// FlushTimeout bounds how long an answer that is complete may wait for the client's window
+	// in HTTP/2; nil takes the connection manager's; 0 is off.
+	FlushTimeout *time.Duration
 	// MaxStream bounds how long the stream lives; nil takes the connection
 	// manager's; 0 is off. GRPCTimeoutMax, unless nil, lets a grpc-timeout header
 	// bound it instead: at most at that, if it is not 0, and GRPCTimeoutOffset

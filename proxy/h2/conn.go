@@ -33,7 +33,7 @@ type Options struct {
 	BufferLimit int
 	// CloseDelay is how long a connection that failed may take to read why.
 	CloseDelay time.Duration
-	// FlushTimeout bounds how long a stream that is done may take to be sent; 0 for ever.
+	// FlushTimeout is what streams start with.
 	FlushTimeout time.Duration
 
 	floods http2.FloodLimits
@@ -72,6 +72,7 @@ type Counters struct {
 	ResetReceived, ResetSent          uint64
 	GoAwayReceived, GoAwaySent        uint64
 	ProtocolErrors, KeepaliveTimeouts uint64
+	FlushTimeouts                     uint64
 	Floods                            [http2.FloodOutboundControl + 1]uint64 // by kind
 	Open, Active                      int64                                  // connections, streams
 }
@@ -86,6 +87,7 @@ func (n *Counters) Stats(prefix string, yield func(name string, v uint64)) {
 	}{
 		{"rx_reset", n.ResetReceived},
 		{"tx_reset", n.ResetSent},
+		{"tx_flush_timeout", n.FlushTimeouts},
 		{"goaway_sent", n.GoAwaySent},
 		{"streams_active", uint64(max(n.Active, 0))},
 		{"stream_refused_errors", n.Refused}, // ours

@@ -21,6 +21,9 @@ type Stream struct {
 	// Broken, if not nil, is called when the stream ends before its time: reset,
 	// or lost with its connection. In the reader: it must not yield.
 	Broken func()
+	// FlushTimeout bounds how long the stream, closed, may take to be sent to its end; 0
+	// for ever. Options' until it is set.
+	FlushTimeout time.Duration
 
 	// Fields is the head that came: a server's when it is opened, a client's when
 	// Answered. Trailers is what came behind the data, if Trailed.
@@ -105,7 +108,7 @@ func (c *Conn) newStream(id uint32) *Stream {
 		c.streams.put(s)
 	}
 	s.left, s.send, s.length = int64(c.o.H2.StreamWindow), c.window, -1
-	s.began = c.w.Now()
+	s.began, s.FlushTimeout = c.w.Now(), c.o.FlushTimeout
 	s.open = true
 	c.open++
 	c.floods.Opened()
@@ -285,7 +288,7 @@ func (s *Stream) Close() {
 		c.spare.give(s.emptied())
 	case s.ends && !s.endSent:
 		s.dropIn()
-		if d := c.o.FlushTimeout; d > 0 {
+		if d := s.FlushTimeout; d > 0 {
 			c.w.SetTimer(&s.timer[0], d, func() { s.giveUp() })
 		}
 	default:
@@ -325,6 +328,7 @@ func (s *Stream) half() {
 // giveUp resets a stream whose peer does not take what is left for it.
 func (s *Stream) giveUp() {
 	if s.closed && s.err == nil && s.conn != nil {
+		s.conn.count.FlushTimeouts++
 		s.conn.reset(s.id, http2.Cancel)
 		s.drop(errGaveUp)
 		s.conn.spare.give(s.emptied())

@@ -1,6 +1,6 @@
 package httpproxy
 
-// How long a stream may live, whatever moves on it.
+// How long a stream may live, be idle, and leave the end of its answer unread.
 
 import (
 	"strconv"
@@ -8,6 +8,31 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/codec/http1"
 )
+
+// ordinaryPatience sets what holds for streams without a route of their own.
+func (x *exchange) ordinaryPatience() {
+	x.idle = x.here.room.cfg.StreamIdleTimeout
+	if s := x.down.s; s != nil {
+		s.FlushTimeout = x.here.room.h2.FlushTimeout
+	}
+}
+
+// patienceOfRoute sets what the route says. Where nobody says how long the end of an answer
+// may wait to be sent, that is as long as the stream may be idle
+// (ConnectionManagerImpl::ActiveStream::refreshIdleAndFlushTimeouts).
+func (x *exchange) patienceOfRoute() {
+	r, s := x.route, x.down.s
+	if r.HasIdleTimeout {
+		x.idle = r.IdleTimeout
+	}
+	switch {
+	case s == nil: // HTTP/1.1 has no window
+	case r.HasFlushTimeout:
+		s.FlushTimeout = r.FlushTimeout
+	case r.HasIdleTimeout && x.here.room.cfg.StreamFlushTimeout == nil:
+		s.FlushTimeout = r.IdleTimeout
+	}
+}
 
 // boundLife sets when the stream ends at the latest: what its grpc-timeout says,
 // if the route lets it, else the route's own bound, else the connection manager's

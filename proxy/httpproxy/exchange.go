@@ -278,7 +278,7 @@ func (x *exchange) begin() {
 	x.here.count.RqTotal++
 	x.here.count.RqActive++
 	x.moved = x.w.Now()
-	x.idle = x.here.room.cfg.StreamIdleTimeout
+	x.ordinaryPatience()
 	x.info.Times.Began = x.since
 }
 

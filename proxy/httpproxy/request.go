@@ -183,9 +183,7 @@ func (x *exchange) aim() outcome.Outcome {
 		return outcome.InvalidHeader
 	}
 	x.times(c)
-	if r.HasIdleTimeout {
-		x.idle = r.IdleTimeout
-	}
+	x.patienceOfRoute()
 	if x.grpc || r.HasMaxStream || x.here.room.cfg.MaxStreamDuration > 0 {
 		x.boundLife()
 	}

@@ -92,7 +92,7 @@ func (x *exchange) rewind() {
 	x.tries, x.upErr, x.whole, x.untaken, x.gone, x.raw = 0, nil, false, false, false, false
 	x.made, x.replied, x.reply, x.local, x.length = false, false, reply{}, nil, 0
 	x.settled, x.stop, x.hash, x.shadowed = false, false, route.Hash{}, false
-	x.idle = x.here.room.cfg.StreamIdleTimeout
+	x.ordinaryPatience()
 }
 
 // forget drops what is remembered of redirects.

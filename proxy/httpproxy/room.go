@@ -92,7 +92,11 @@ func New(cfg *config.HTTP, table *Table, env Env) *Room {
 		trustsXFF: len(cfg.InternalCIDRs) > 0 || cfg.UseRemoteAddress,
 		local:     make([]local, max(env.Workers, 1)),
 	}
-	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, cfg.StreamFlushTimeout)
+	flush := cfg.StreamIdleTimeout
+	if cfg.StreamFlushTimeout != nil {
+		flush = *cfg.StreamFlushTimeout
+	}
+	r.h2 = h2.NewOptions(&cfg.HTTP2, r.limits, streamLimit, cfg.DelayedCloseTimeout, flush)
 	r.early = route.CompileMutations(cfg.EarlyMutations)
 	for i := range cfg.IgnoreUpgrades {
 		r.deaf = append(r.deaf, route.CompileText(&cfg.IgnoreUpgrades[i]))

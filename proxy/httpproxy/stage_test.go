@@ -33,7 +33,7 @@ func at(s string) config.Address { return config.Address{IP: netip.MustParseAddr
 func testHTTP(routes ...*config.Route) *config.HTTP {
 	return &config.HTTP{
 		HTTP2: config.H2Defaults(), StatPrefix: "test", ServerName: "attache", GenerateRequestID: true, AllowAbsoluteURL: true,
-		IdleTimeout: time.Hour, StreamIdleTimeout: 5 * time.Minute, StreamFlushTimeout: 5 * time.Minute, DrainTimeout: 5 * time.Second,
+		IdleTimeout: time.Hour, StreamIdleTimeout: 5 * time.Minute, DrainTimeout: 5 * time.Second,
 		DelayedCloseTimeout: time.Second, MaxRequestHeadersKB: 60, MaxHeaders: 100,
 		Routes: &config.RouteTable{
 			Name: "routes", MaxDirectBody: 4096,

@@ -172,10 +172,8 @@ func (x *exchange) overdue() outcome.Outcome {
 // languish is the end of a chain that has no router: nothing happens there until the
 // request's time is over, or its client goes.
 func (x *exchange) languish() outcome.Outcome {
-	if r := x.route; r != nil {
-		if r.HasIdleTimeout {
-			x.idle = r.IdleTimeout
-		}
+	if x.route != nil {
+		x.patienceOfRoute()
 		x.boundLife()
 	}
 	if x.in.done {

@@ -74,6 +74,9 @@ func (c *compiler[C]) compileForward(in *config.Route, a *config.Forward, levels
 	if a.IdleTimeout != nil {
 		r.IdleTimeout, r.HasIdleTimeout = *a.IdleTimeout, true
 	}
+	if a.FlushTimeout != nil {
+		r.FlushTimeout, r.HasFlushTimeout = *a.FlushTimeout, true
+	}
 	r.AutoHostRewrite, r.AppendXForwardedHost = a.AutoHostRewrite, a.AppendXForwardedHost
 	r.Limits, r.HostLimits, r.BothLimits = CompileRateLimits(a.RateLimits, cel.Format), c.common.limits, a.HostLimits
 	r.resolve = c.resolve

@@ -58,6 +58,10 @@ type Route[C comparable] struct {
 	// IdleTimeout of the stream, if HasIdleTimeout; 0: none. Else the connection manager's.
 	IdleTimeout    time.Duration
 	HasIdleTimeout bool
+	// FlushTimeout is how long an answer that is complete may wait for the client's window, if
+	// HasFlushTimeout; 0: for ever. Else the connection manager's.
+	FlushTimeout    time.Duration
+	HasFlushTimeout bool
 	// MaxStream bounds the stream's life, if HasMaxStream; 0: not. Else the
 	// connection manager's does. See config.Forward for the other two.
 	MaxStream         time.Duration

@@ -146,6 +146,15 @@ func (d *decoder) duration(p path, m *durationpb.Duration, def time.Duration) ti
 	return m.AsDuration()
 }
 
+// durationIfSet reads m like duration; nil if it is not set.
+func (d *decoder) durationIfSet(p path, m *durationpb.Duration) *time.Duration {
+	if m == nil {
+		return nil
+	}
+	v := d.duration(p, m, 0)
+	return &v
+}
+
 // positive reads m like duration and refuses 0.
 func (d *decoder) positive(p path, m *durationpb.Duration, def time.Duration) time.Duration {
 	v := d.duration(p, m, def)

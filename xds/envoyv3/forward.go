@@ -37,14 +37,9 @@ func (d *decoder) forward(p path, m *routev3.RouteAction, route string) *config.
 	}
 	f.Match = criteria(m.GetMetadataMatch())
 	d.maxStream(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), f)
-	if m.GetMaxGrpcTimeout() != nil {
-		most := d.duration(p.dot("max_grpc_timeout"), m.GetMaxGrpcTimeout(), 0)
-		f.MaxGRPC = &most
-	}
-	if m.GetIdleTimeout() != nil {
-		idle := d.duration(p.dot("idle_timeout"), m.GetIdleTimeout(), 0)
-		f.IdleTimeout = &idle
-	}
+	f.MaxGRPC = d.durationIfSet(p.dot("max_grpc_timeout"), m.GetMaxGrpcTimeout())
+	f.IdleTimeout = d.durationIfSet(p.dot("idle_timeout"), m.GetIdleTimeout())
+	f.FlushTimeout = d.durationIfSet(p.dot("flush_timeout"), m.GetFlushTimeout())
 	if f.HasPrefix && m.GetRegexRewrite() != nil {
 		d.refuse(p, "Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy")
 	}
@@ -219,13 +214,7 @@ func (d *decoder) cookieHash(p path, m *routev3.RouteAction_HashPolicy_Cookie, h
 
 // maxStream is how long the stream may live, by itself or by grpc-timeout.
 func (d *decoder) maxStream(p path, m *routev3.RouteAction_MaxStreamDuration, f *config.Forward) {
-	if m.GetMaxStreamDuration() != nil {
-		most := d.duration(p.dot("max_stream_duration"), m.GetMaxStreamDuration(), 0)
-		f.MaxStream = &most
-	}
-	if m.GetGrpcTimeoutHeaderMax() != nil {
-		most := d.duration(p.dot("grpc_timeout_header_max"), m.GetGrpcTimeoutHeaderMax(), 0)
-		f.GRPCTimeoutMax = &most
-	}
+	f.MaxStream = d.durationIfSet(p.dot("max_stream_duration"), m.GetMaxStreamDuration())
+	f.GRPCTimeoutMax = d.durationIfSet(p.dot("grpc_timeout_header_max"), m.GetGrpcTimeoutHeaderMax())
 	f.GRPCTimeoutOffset = d.duration(p.dot("grpc_timeout_header_offset"), m.GetGrpcTimeoutHeaderOffset(), 0)
 }

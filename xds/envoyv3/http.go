@@ -66,7 +66,7 @@ func (d *decoder) http(p path, m *hcmv3.HttpConnectionManager) *config.HTTP {
 	d.downstreamHTTP2(p, m, h)
 	d.clientCert(p, m, h)
 	d.origin(p, m, h)
-	h.StreamFlushTimeout = d.duration(p.dot("stream_flush_timeout"), m.GetStreamFlushTimeout(), h.StreamIdleTimeout)
+	h.StreamFlushTimeout = d.durationIfSet(p.dot("stream_flush_timeout"), m.GetStreamFlushTimeout())
 	h.ProxyStatus = d.proxyStatus(m.GetProxyStatusConfig(), h.ServerName)
 	d.notTogether(p, m)
 	h.AccessLogs = d.accessLogs(p.dot("access_log"), m.GetAccessLog())

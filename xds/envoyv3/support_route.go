@@ -77,16 +77,13 @@ func routeTables() []table {
 			of: &routev3.RouteAction{},
 			honoured: "cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite " +
 				"regex_rewrite path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex " +
-				"append_x_forwarded_host timeout idle_timeout max_stream_duration priority hash_policy upgrade_configs " +
+				"append_x_forwarded_host timeout idle_timeout flush_timeout max_stream_duration priority hash_policy upgrade_configs " +
 				retries + "max_grpc_timeout grpc_timeout_offset internal_redirect_policy " +
 				"internal_redirect_action max_internal_redirects rate_limits include_vh_rate_limits " +
 				"cluster_specifier_plugin inline_cluster_specifier_plugin",
 			partly:   notes{"cors": hintOldCORS},
 			noEffect: notes{"early_data_policy": "no early data is accepted"},
-			refused: notes{
-				"retry_policy_typed_config": hintTypedRetry,
-				"flush_timeout":             "stream_flush_timeout of the connection manager bounds all its streams",
-			},
+			refused:  notes{"retry_policy_typed_config": hintTypedRetry},
 			never: notes{
 				"path_rewrite": tooNew + ": use prefix_rewrite or regex_rewrite",
 				"host_rewrite": tooNew + ": use host_rewrite_literal or host_rewrite_header",
