@@ -21,6 +21,8 @@ type Transcoder struct {
 	ConvertStatus bool
 	Unescape      URLUnescape
 	UnescapePlus  bool // in query parameters, '+' is a blank
+	// FoldEnums takes values of enums whatever the case of their letters, and '-' for '_'.
+	FoldEnums bool
 	// UnregisteredVerb takes what follows the last ':' of any path for a verb.
 	UnregisteredVerb bool
 	// What is refused instead of passed on as it is.

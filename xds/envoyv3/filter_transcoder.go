@@ -17,8 +17,7 @@ func transcoderTables() []table {
 			honoured: "proto_descriptor proto_descriptor_bin services print_options match_incoming_request_route ignored_query_parameters " +
 				"auto_mapping ignore_unknown_query_parameters convert_grpc_status url_unescape_spec query_param_unescape_plus " +
 				"match_unregistered_custom_verb request_validation_options max_request_body_size max_response_body_size " +
-				"capture_unknown_query_parameters",
-			never: notes{"case_insensitive_enum_parsing": "values of enums are read as their descriptor spells them"},
+				"capture_unknown_query_parameters case_insensitive_enum_parsing",
 		},
 		{
 			of: &transcoderv3.GrpcJsonTranscoder_PrintOptions{}, strict: true,
@@ -41,6 +40,7 @@ func (d *decoder) transcoder(p path, m *transcoderv3.GrpcJsonTranscoder) *config
 		Unescape: config.URLUnescape(m.GetUrlUnescapeSpec()), UnescapePlus: m.GetQueryParamUnescapePlus(),
 		UnregisteredVerb: m.GetMatchUnregisteredCustomVerb(), RejectUnknownMethod: check.GetRejectUnknownMethod(),
 		RejectUnknownQuery: check.GetRejectUnknownQueryParameters(), RejectCollisions: check.GetRejectBindingBodyFieldCollisions(),
+		FoldEnums:  m.GetCaseInsensitiveEnumParsing(),
 		MaxRequest: m.GetMaxRequestBodySize().GetValue(), MaxAnswer: m.GetMaxResponseBodySize().GetValue(),
 		Print: config.JSONPrint{
 			Whitespace: print.GetAddWhitespace(), Defaults: print.GetAlwaysPrintPrimitiveFields(),

@@ -24,6 +24,12 @@ func (c *Call) Request(body []byte) ([]byte, *Failure) {
 			return nil, invalid("Unexpected token.\n%s", body[:min(len(body), 1)])
 		}
 		body = c.wrapped(body)
+		if c.m.enums {
+			var fail *Failure
+			if body, fail = c.t.numbered(body, c.m.desc.Input()); fail != nil {
+				return nil, fail
+			}
+		}
 		if err := c.t.read.Unmarshal(body, m); err != nil {
 			return nil, invalid("%s", err)
 		}
@@ -35,7 +41,7 @@ func (c *Call) Request(body []byte) ([]byte, *Failure) {
 		} else if there {
 			continue
 		}
-		if fail := set(m, b); fail != nil {
+		if fail := c.t.set(m, b); fail != nil {
 			return nil, fail
 		}
 	}
@@ -93,7 +99,7 @@ func textOf(value []byte) string {
 }
 
 // set gives a field its value.
-func set(m protoreflect.Message, b *binding) *Failure {
+func (t *Table) set(m protoreflect.Message, b *binding) *Failure {
 	for _, f := range b.at[:len(b.at)-1] {
 		m = m.Mutable(f).Message()
 	}
@@ -103,14 +109,14 @@ func set(m protoreflect.Message, b *binding) *Failure {
 	}
 	if f.IsList() {
 		list := m.Mutable(f).List()
-		v, ok := scalar(f, b.value, list.NewElement)
+		v, ok := t.scalar(f, b.value, list.NewElement)
 		if ok {
 			list.Append(v)
 			return nil
 		}
 		return b.wrong()
 	}
-	v, ok := scalar(f, b.value, func() protoreflect.Value { return m.NewField(f) })
+	v, ok := t.scalar(f, b.value, func() protoreflect.Value { return m.NewField(f) })
 	if !ok {
 		return b.wrong()
 	}
@@ -123,16 +129,11 @@ func (b *binding) wrong() *Failure {
 	for _, f := range b.at {
 		names = append(names, string(f.Name()))
 	}
-	f := b.at[len(b.at)-1]
-	kind := "TYPE_" + strings.ToUpper(f.Kind().String())
-	if f.Enum() != nil {
-		kind = "type.googleapis.com/" + string(f.Enum().FullName())
-	}
-	return invalid("%s: invalid value %q for type %s", strings.Join(names, "."), b.value, kind)
+	return notOf(b.at[len(b.at)-1], strings.Join(names, "."), b.value)
 }
 
 // scalar reads a value of the field's kind; empty makes one for messages.
-func scalar(f protoreflect.FieldDescriptor, s string, empty func() protoreflect.Value) (v protoreflect.Value, ok bool) {
+func (t *Table) scalar(f protoreflect.FieldDescriptor, s string, empty func() protoreflect.Value) (v protoreflect.Value, ok bool) {
 	var err error
 	switch f.Kind() {
 	case protoreflect.StringKind:
@@ -171,19 +172,12 @@ func scalar(f protoreflect.FieldDescriptor, s string, empty func() protoreflect.
 		}
 		v = protoreflect.ValueOfBytes(data)
 	case protoreflect.EnumKind:
-		return enum(f, s)
+		n, ok := t.enum(f, s)
+		return protoreflect.ValueOfEnum(n), ok
 	default:
 		return message(s, empty())
 	}
 	return v, err == nil
-}
-
-func enum(f protoreflect.FieldDescriptor, s string) (v protoreflect.Value, ok bool) {
-	if e := f.Enum().Values().ByName(protoreflect.Name(s)); e != nil {
-		return protoreflect.ValueOfEnum(e.Number()), true
-	}
-	n, err := strconv.ParseInt(s, 10, 32)
-	return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), err == nil
 }
 
 // message reads one that is a text or a number in JSON: a timestamp, a wrapped value.
@@ -203,7 +197,7 @@ func (c *Call) Raw(kind string, body []byte, first bool) ([]byte, *Failure) {
 	var inner []byte
 	if first {
 		for i := range c.bindings {
-			if fail := set(m, &c.bindings[i]); fail != nil {
+			if fail := c.t.set(m, &c.bindings[i]); fail != nil {
 				return nil, fail
 			}
 		}

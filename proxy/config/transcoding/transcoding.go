@@ -60,6 +60,7 @@ type method struct {
 	desc        protoreflect.MethodDescriptor
 	in, out     []protoreflect.FieldDescriptor // where the bodies are; empty: all of the message
 	inIs, outIs bool                           // the bodies are google.api.HttpBody
+	enums       bool                           // the request has, or may have, values of enums
 	path        string
 }
 
@@ -109,7 +110,7 @@ func (t *Table) add(d protoreflect.MethodDescriptor) error {
 		rule = &annotations.HttpRule{Pattern: &annotations.HttpRule_Post{Post: path}, Body: "*"}
 	}
 	for _, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
-		m := &method{desc: d, path: path}
+		m := &method{desc: d, path: path, enums: namesEnums(d.Input(), map[protoreflect.FullName]bool{})}
 		if err := m.bodies(r); err != nil {
 			return fmt.Errorf("transcoding_filter: Cannot register '%s': %w", d.FullName(), err)
 		}
