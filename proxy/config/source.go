@@ -28,7 +28,7 @@ const (
 	SourceInline SourceKind = iota // in the resource that names it
 	SourceADS                      // the one aggregated stream (Bootstrap.Dynamic.ADS)
 	SourcePath                     // a file
-	SourceAPI                      // a stream of its own
+	SourceAPI                      // a stream of its own, or polls
 )
 
 var sourceNames = [...]string{"inline", "ads", "path", "api"}
@@ -36,8 +36,8 @@ var sourceNames = [...]string{"inline", "ads", "path", "api"}
 // String is the kind in lower case, as logs and statistics write it.
 func (k SourceKind) String() string { return sourceNames[k] }
 
-// APISource is a stream of discovery requests (Envoy core.v3.ApiConfigSource of
-// type GRPC or DELTA_GRPC).
+// APISource is a stream of discovery requests, or polls in place of one (Envoy
+// core.v3.ApiConfigSource of type GRPC, DELTA_GRPC or REST).
 type APISource struct {
 	// Delta asks for the incremental protocol.
 	Delta bool
@@ -48,6 +48,18 @@ type APISource struct {
 	// SetNodeOnFirstMessageOnly leaves the node out of all but the first request
 	// of a stream.
 	SetNodeOnFirstMessageOnly bool
+	// Poll is set if responses are polled by HTTP, in the state-of-the-world protocol;
+	// then Servers is one cluster.
+	Poll *Poll
+}
+
+// Poll is how often a control plane is asked by HTTP (Envoy's api_type REST).
+type Poll struct {
+	// Delay lies between an answer and the next request, and up to as much again is
+	// added at random; at least 1 ms.
+	Delay time.Duration
+	// Timeout bounds one request with its answer; default 1 s.
+	Timeout time.Duration
 }
 
 // XDSServer is one way to a control plane (Envoy core.v3.GrpcService).
@@ -93,7 +105,24 @@ type ControlPlane struct {
 	PingInterval, PingTimeout time.Duration
 	// TLS is nil for plaintext.
 	TLS *ClientTLS
+	// HTTP is what polls speak; gRPC has HTTP/2 always.
+	HTTP PlaneHTTP
 }
+
+// PlaneHTTP is the version of HTTP that a control plane is polled by.
+type PlaneHTTP uint8
+
+// The versions. PlaneALPN takes what the server chooses of both, HTTP/1.1 without TLS.
+const (
+	PlaneHTTP1 PlaneHTTP = iota
+	PlaneHTTP2
+	PlaneALPN
+)
+
+var planeHTTPNames = [...]string{"http1", "http2", "alpn"}
+
+// String is the version in lower case.
+func (h PlaneHTTP) String() string { return planeHTTPNames[h] }
 
 // ClientTLS is how the far end is checked and what is shown to it.
 type ClientTLS struct {

@@ -50,7 +50,7 @@ type Bootstrap struct {
 	Runtime envoyv3.Runtime
 	// Dynamic says where the other resources come from.
 	Dynamic Dynamic
-	// ControlPlanes are the static clusters that envoy_grpc can name, by name.
+	// ControlPlanes are the static clusters that envoy_grpc and REST can name, by name.
 	// One that only the xDS client can use (TLS, HTTP/2) is not in Resources.
 	ControlPlanes map[string]config.ControlPlane
 

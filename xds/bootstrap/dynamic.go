@@ -247,8 +247,12 @@ func (b *Bootstrap) unreachable() (named map[string]bool, problems []Problem) {
 			}
 			named[server.Cluster] = true
 			if !b.hasCluster(server.Cluster) {
+				field := fmt.Sprintf("%s.grpc_services[%d].envoy_grpc.cluster_name", path, i)
+				if s.Poll != nil {
+					field = path + ".cluster_names[0]"
+				}
 				problems = append(problems, Problem{
-					Path: fmt.Sprintf("%s.grpc_services[%d].envoy_grpc.cluster_name", path, i),
+					Path: field,
 					Text: fmt.Sprintf("envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '%s' does not exist, was added via api, or is an EDS cluster", server.Cluster),
 				})
 			}

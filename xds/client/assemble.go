@@ -151,7 +151,7 @@ func (c *Client) decide(now time.Time) {
 // it that does.
 func (f *feed) repeats(updates []*taken, verdicts []protocol.Verdict) (until time.Time) {
 	k, first := updates[0].kind, said{updates[0].update.Version, verdicts[0].Error}
-	if !f.sotw || first.text == "" || f.refusedOf[k] != first {
+	if !f.sotw || f.polled || first.text == "" || f.refusedOf[k] != first { // polls have their own pace
 		return time.Time{}
 	}
 	for i, t := range updates {

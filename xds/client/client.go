@@ -2,12 +2,12 @@
 // each on its own, puts together what fits, hands it over whole, and tells the
 // server truthfully what became of it.
 //
-//	stream ─▶ protocol ─▶ world ─▶ config.Assemble ─▶ Apply ─▶ ACK, or a NACK that
-//	file   ─────────────▶  │ ▲                                 names each resource
-//	                       ▼ │                                 and field refused
-//	                     cache (disk)
+//	stream, poll ─▶ protocol ─▶ world ─▶ config.Assemble ─▶ Apply ─▶ ACK, or a NACK that
+//	file         ─────────────▶  │ ▲                                 names each resource
+//	                             ▼ │                                 and field refused
+//	                           cache (disk)
 //
-// One goroutine (Run) owns all of it; streams and files report to it. What is
+// One goroutine (Run) owns all of it; streams, polls and files report to it. What is
 // in use stays in use whatever happens to the control plane.
 package client
 
@@ -24,6 +24,7 @@ import (
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/xds/client/cache"
 	"github.com/attache-mesh/attache/xds/client/loadreport"
+	"github.com/attache-mesh/attache/xds/client/rest"
 	"github.com/attache-mesh/attache/xds/envoyv3"
 	"github.com/attache-mesh/attache/xds/secretfile"
 )
@@ -103,6 +104,8 @@ type Client struct {
 
 	// scopes and scopedRoutes are where SRDS and its tables come from.
 	scopes, scopedRoutes config.Source
+	// polled are the control planes that are asked by HTTP, by their cluster.
+	polled map[string]*rest.Plane
 
 	dirty bool
 	// renamed: what static resources and those that are gone name may have changed;
@@ -126,7 +129,7 @@ func New(o Options) (*Client, error) {
 		o: o, log: o.Log, options: o.Decode, world: newWorld(), renamed: true,
 		events: make(chan func(time.Time), 16), ready: make(chan struct{}),
 		pending: map[string]string{}, troubles: map[string]string{}, held: map[string]*held{},
-		staticSecrets: map[string]*config.SecretSpec{}, demands: newDemands(),
+		staticSecrets: map[string]*config.SecretSpec{}, demands: newDemands(), polled: map[string]*rest.Plane{},
 	}
 	for i := range o.Secrets {
 		c.staticSecrets[o.Secrets[i].Key] = o.Secrets[i].Own
@@ -198,6 +201,7 @@ func (c *Client) Run(ctx context.Context) {
 		case <-ctx.Done():
 			c.finish()
 			c.endDemands()
+			c.endPolls()
 			return
 		case <-c.demands.wake:
 			c.mu.Lock()

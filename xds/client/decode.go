@@ -46,6 +46,10 @@ const maxProblems = 5
 // read again. An empty text means that it is good.
 func (s *shelf) decode(k kind, r *protocol.Resource, o envoyv3.Options, now time.Time) (v *version, text string) {
 	v = &version{name: r.Name, version: r.Version, body: r.Body, sum: xxhash.Sum64(r.Body.GetValue()), at: now}
+	if r.Bad != "" { // its bytes are not what was sent
+		v.name, v.sum = cmp.Or(r.Name, nameIn(r.Body.GetValue())), xxhash.Sum64String(r.Bad)
+		return v, r.Bad
+	}
 	if url := r.Body.GetTypeUrl(); url != kinds[k].url {
 		return v, fmt.Sprintf("type_url %q: want %s", short(url), kinds[k].url)
 	}

@@ -1,7 +1,7 @@
 package client
 
 // A feed is one place that resources come from: the aggregated stream, a stream
-// of one type, or a file. A secret that does not come by the aggregated stream has
+// of one type, polls of one (poll.go), or a file. A secret that does not come by the aggregated stream has
 // a stream of its own, as in Envoy (SdsApi): a server may end a stream for one name
 // that it does not give, and SPIRE's agent gives one of "ROOTCA" and "ALL" only.
 
@@ -25,8 +25,8 @@ import (
 type feed struct {
 	c      *Client
 	source config.Source
-	only   kind   // of a stream of one type and of a file; kindCount for ADS
-	secret string // of a stream of one secret: its name
+	only   kind   // of all but ADS; kindCount for that
+	single string // of a stream of one secret, and of polls for one resource: its name
 	name   string
 	prefix string // of the keys of its secrets
 	stop   context.CancelFunc
@@ -35,6 +35,8 @@ type feed struct {
 	machine protocol.Machine      // of a stream
 	send    func([]proto.Message) // while connected
 	sotw    bool
+	polled  bool
+	warned  string // what was said of an answer to a poll
 	// replaces: the next response of a kind is all that there is, although the
 	// protocol would not say so.
 	replaces [kindCount]bool
@@ -58,15 +60,15 @@ type said struct{ version, text string }
 // be: there is no ADS stream, or a server is not known. Then the resource is
 // waited for in vain, and the reason is logged.
 func (c *Client) feedFor(ctx context.Context, k kind, name string, s *config.Source) *feed {
-	if k != sds || s.Kind != config.SourceAPI {
+	if s.Kind != config.SourceAPI || k != sds && s.API.Poll == nil {
 		name = ""
 	}
 	for _, f := range c.feeds {
-		if f.secret == name && f.serves(k, s) {
+		if f.single == name && f.serves(k, s) {
 			return f
 		}
 	}
-	f := &feed{c: c, source: *s, only: k, secret: name, prefix: envoyv3.SourceKey(s)}
+	f := &feed{c: c, source: *s, only: k, single: name, prefix: envoyv3.SourceKey(s)}
 	switch s.Kind {
 	case config.SourceADS:
 		if c.o.ADS == nil {
@@ -76,11 +78,16 @@ func (c *Client) feedFor(ctx context.Context, k kind, name string, s *config.Sou
 		f.start(ctx, c.o.ADS)
 	case config.SourceAPI:
 		f.name = kinds[k].name
-		if kinds[k].stream == "" && !s.API.Delta {
+		switch {
+		case kinds[k].stream == "" && !s.API.Delta:
 			c.log.Error("xds: resources of this type come by DELTA_GRPC only", "type", kinds[k].name)
 			return nil
+		case s.API.Poll != nil:
+			f.poll(ctx, s.API)
+		default:
+			f.start(ctx, s.API)
 		}
-		if f.start(ctx, s.API); f.stop == nil {
+		if f.stop == nil {
 			return nil
 		}
 	case config.SourcePath:
@@ -206,12 +213,8 @@ func sameText(a, b error) bool { return a.Error() == b.Error() }
 func (f *feed) received(m proto.Message, now time.Time) {
 	u, err := f.machine.Receive(m)
 	if err != nil {
-		f.c.count.refusedWhole++
-		if k, known := kindOf(typeOf(m)); known {
-			f.c.world[k].figures.attempt++
-			f.c.world[k].figures.rejected++
-		}
-		f.c.log.Warn("xds: a response is refused", "of", f.name, "error", err)
+		k, _ := kindOf(typeOf(m))
+		f.refusedWhole(k, err)
 		return
 	}
 	if u.ControlPlane != "" {
@@ -224,9 +227,28 @@ func (f *feed) received(m proto.Message, now time.Time) {
 	f.c.accept(f, k, u, now)
 }
 
-// accept reads an update that a stream or a file brought.
+// refusedWhole counts a response of kind k, kindCount if that is not known, no part of
+// which can be used.
+func (f *feed) refusedWhole(k kind, err error) {
+	f.c.count.refusedWhole++
+	if k < kindCount {
+		if !f.polled {
+			f.c.world[k].figures.attempt++
+		}
+		f.c.world[k].figures.rejected++
+	}
+	if e := f.own(); e != nil && f.polled {
+		e.figures.rejected++
+	}
+	f.c.log.Warn("xds: a response is refused", "of", f.name, "error", err)
+}
+
+// accept reads an update that a stream, a poll or a file brought. Of polls the request
+// was the attempt.
 func (c *Client) accept(f *feed, k kind, u *protocol.Update, now time.Time) {
-	c.world[k].figures.attempt++
+	if !f.polled {
+		c.world[k].figures.attempt++
+	}
 	t := c.take(f, k, u, now)
 	c.waiting = append(c.waiting, t)
 	c.dirty = c.dirty || t.changed
@@ -261,9 +283,14 @@ func (f *feed) readAgain(w *protocol.Want) {
 
 // flush sends what is due.
 func (f *feed) flush() {
-	if f.machine != nil && f.connected {
-		f.send(f.machine.Requests())
+	if f.machine == nil || f.send == nil {
+		return
 	}
+	requests := f.machine.Requests()
+	if f.polled && len(requests) > 0 {
+		f.asked()
+	}
+	f.send(requests)
 }
 
 func typeOf(m proto.Message) string {

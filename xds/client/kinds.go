@@ -45,25 +45,29 @@ var kinds = [kindCount]struct {
 	url    string
 	stream string // gRPC methods of its own service
 	delta  string
-	whole  bool // a state-of-the-world response holds every resource
+	rest   string // path of its REST method
+	whole  bool   // a state-of-the-world response holds every resource
 	read   func(*reading) (name string, value any)
 }{
 	rtds: {
 		name: "rtds", word: "runtime layer", url: typePrefix + "envoy.service.runtime.v3.Runtime",
 		stream: "/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime",
 		delta:  "/envoy.service.runtime.v3.RuntimeDiscoveryService/DeltaRuntime",
+		rest:   "/v3/discovery:runtime",
 		read:   readRuntime,
 	},
 	cds: {
 		name: "cds", word: "cluster", url: typePrefix + "envoy.config.cluster.v3.Cluster", whole: true,
 		stream: "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
 		delta:  "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters",
+		rest:   "/v3/discovery:clusters",
 		read:   readCluster,
 	},
 	eds: {
 		name: "eds", word: "endpoints", url: typePrefix + "envoy.config.endpoint.v3.ClusterLoadAssignment",
 		stream: "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints",
 		delta:  "/envoy.service.endpoint.v3.EndpointDiscoveryService/DeltaEndpoints",
+		rest:   "/v3/discovery:endpoints",
 		read:   readEndpoints,
 	},
 	leds: { // delta only
@@ -75,18 +79,21 @@ var kinds = [kindCount]struct {
 		name: "lds", word: "listener", url: typePrefix + "envoy.config.listener.v3.Listener", whole: true,
 		stream: "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners",
 		delta:  "/envoy.service.listener.v3.ListenerDiscoveryService/DeltaListeners",
+		rest:   "/v3/discovery:listeners",
 		read:   readListener,
 	},
 	srds: {
 		name: "srds", word: "scope", url: typePrefix + "envoy.config.route.v3.ScopedRouteConfiguration", whole: true,
 		stream: "/envoy.service.route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
 		delta:  "/envoy.service.route.v3.ScopedRoutesDiscoveryService/DeltaScopedRoutes",
+		rest:   "/v3/discovery:scoped-routes",
 		read:   readScope,
 	},
 	rds: {
 		name: "rds", word: "route table", url: typePrefix + "envoy.config.route.v3.RouteConfiguration",
 		stream: "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
 		delta:  "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes",
+		rest:   "/v3/discovery:routes",
 		read:   readRoutes,
 	},
 	vhds: { // delta only
@@ -98,12 +105,14 @@ var kinds = [kindCount]struct {
 		name: "sds", word: "secret", url: typePrefix + "envoy.extensions.transport_sockets.tls.v3.Secret",
 		stream: "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
 		delta:  "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
+		rest:   "/v3/discovery:secrets",
 		read:   readSecret,
 	},
 	ecds: {
 		name: "ecds", word: "extension", url: typePrefix + "envoy.config.core.v3.TypedExtensionConfig",
 		stream: "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/StreamExtensionConfigs",
 		delta:  "/envoy.service.extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs",
+		rest:   "/v3/discovery:extension_configs",
 		read:   readExtension,
 	},
 }
@@ -121,7 +130,7 @@ func kindOf(url string) (kind, bool) {
 			return kind(k), true
 		}
 	}
-	return 0, false
+	return kindCount, false
 }
 
 // wholeType says of which types a state-of-the-world response holds everything.

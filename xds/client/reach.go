@@ -36,7 +36,7 @@ func (c *Client) reach(src *config.APISource) (servers []stream.Server, look fun
 	if look != nil {
 		for _, x := range src.Servers {
 			if _, known := planes[x.Cluster]; x.Cluster != "" && !known {
-				return nil, nil, fmt.Errorf("envoy_grpc.cluster_name: unknown cluster '%s'", x.Cluster)
+				return nil, nil, stream.UnknownCluster(src, x.Cluster)
 			}
 		}
 		return nil, look, nil

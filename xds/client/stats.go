@@ -173,7 +173,7 @@ func (e *entry) add(sum *stats.Sum, scope string) {
 		return
 	}
 	f := e.figures
-	f.attempt = f.success + f.rejected + f.timeouts
+	f.attempt = max(f.attempt, f.success+f.rejected+f.timeouts) // requests are counted of polls alone
 	f.add(sum, scope)
 	if e.now != nil {
 		addVersion(sum, scope, e.now.version)

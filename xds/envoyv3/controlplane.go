@@ -1,8 +1,8 @@
 package envoyv3
 
-// A static cluster as a way to a control plane: what envoy_grpc names. gRPC
-// dials it, so that TLS and HTTP/2 are fine here, and what concerns balancing
-// has no effect.
+// A static cluster as a way to a control plane: what envoy_grpc names, or
+// cluster_names with REST. The xDS client dials it, so that TLS and HTTP/2 are fine
+// here, and what concerns balancing has no effect.
 
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
@@ -27,7 +27,7 @@ func (d *decoder) controlPlane(p path, m *clusterv3.Cluster) *config.ControlPlan
 	}
 	d.required(p.dot("name"), c.Name)
 	d.controlPlaneAddresses(p, m, c)
-	d.pings(p, m, c)
+	d.protocol(p, m, c)
 	if t := m.GetTransportSocket(); t != nil {
 		p := p.dot("transport_socket").dot("typed_config")
 		if u, ok := d.extension(p, xdsSocket, t.GetName(), t.GetTypedConfig()).(*tlsv3.UpstreamTlsContext); ok {
@@ -68,14 +68,26 @@ func (d *decoder) controlPlaneAddresses(p path, m *clusterv3.Cluster, c *config.
 	}
 }
 
-// pings reads the keep-alive of HTTP/2, from the typed options or the old field.
-func (d *decoder) pings(p path, m *clusterv3.Cluster, c *config.ControlPlane) {
+// protocol reads the version of HTTP and the keep-alive of HTTP/2, from the typed
+// options or the old field.
+func (d *decoder) protocol(p path, m *clusterv3.Cluster, c *config.ControlPlane) {
 	h2, p2 := m.GetHttp2ProtocolOptions(), p.dot("http2_protocol_options")
+	if h2 != nil {
+		c.HTTP = config.PlaneHTTP2
+	}
 	options := m.GetTypedExtensionProtocolOptions()
 	for _, name := range sortedKeys(options) {
 		pt := p.dot("typed_extension_protocol_options").key(name)
 		if t, ok := d.extension(pt, protocolOptions, name, options[name]).(*upstreamv3.HttpProtocolOptions); ok {
 			h2, p2 = t.GetExplicitHttpConfig().GetHttp2ProtocolOptions(), pt.dot("explicit_http_config").dot("http2_protocol_options")
+			c.HTTP = config.PlaneHTTP1
+			switch {
+			case t.GetAutoConfig() != nil:
+				h2, p2 = t.GetAutoConfig().GetHttp2ProtocolOptions(), pt.dot("auto_config").dot("http2_protocol_options")
+				c.HTTP = config.PlaneALPN
+			case h2 != nil:
+				c.HTTP = config.PlaneHTTP2
+			}
 		}
 	}
 	k := h2.GetConnectionKeepalive()

@@ -141,6 +141,9 @@ func (d *decoder) collection(p path, m *endpointv3.LocalityLbEndpoints, from con
 		d.never(p.dot("leds_collection_name"), "only glob collections, whose name ends in /*")
 	}
 	l.CollectionSource = d.source(p.dot("leds_config"), c.GetLedsConfig())
+	if s := l.CollectionSource; s.Kind == config.SourceAPI && s.API.Poll != nil {
+		d.refuse(p.dot("leds_config"), "collections come by DELTA_GRPC or ads: there is no REST method for them (leds.proto)")
+	}
 }
 
 func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discovery) config.Endpoint {

@@ -133,17 +133,18 @@ func Source(path string, m *corev3.ConfigSource, o Options) (config.Source, []Pr
 	return s, d.end()
 }
 
-// APISource decodes m, which stands at path: a stream to a control plane. The
+// APISource decodes m, which stands at path: a stream to a control plane, and no
+// polls. The
 // value is only meant for use if no problem is more than a warning.
 func APISource(path string, m *corev3.ApiConfigSource, o Options) (*config.APISource, []Problem) {
 	d := &decoder{opts: o}
 	d.begin(root(path), m)
-	s := d.apiSource(root(path), m)
+	s := d.streamSource(root(path), m)
 	return s, d.end()
 }
 
 // ControlPlane decodes m, a static cluster that stands at path, as what
-// envoy_grpc dials. The value is only meant for use if no problem is more than a
+// envoy_grpc dials and REST polls. The value is only meant for use if no problem is more than a
 // warning.
 func ControlPlane(path string, m *clusterv3.Cluster, o Options) (*config.ControlPlane, []Problem) {
 	d := &decoder{opts: o, dialled: true}

@@ -44,31 +44,77 @@ const (
 	oldTransport   = "V2 xDS transport protocol version is deprecated. The v2 xDS major version has been removed and is no longer supported."
 	clusterForGRPC = "envoy.config.core.v3.ApiConfigSource::(DELTA_)GRPC must not have a cluster name specified"
 	noService      = "API configs must have either a gRPC service or a cluster name defined"
+	serviceForREST = "envoy.config.core.v3.ApiConfigSource, if not a gRPC type, must not have a gRPC service specified"
+	oneCluster     = "envoy.config.core.v3.ApiConfigSource must have a singleton cluster name specified"
+	legacyREST     = "REST_LEGACY no longer a supported ApiConfigSource. Please specify an explicit supported api_type"
+	streamsOnly    = "envoy.config.core.v3.ApiConfigSource type must be of non-aggregated gRPC"
 )
+
+// defaultPoll is request_timeout.
+const defaultPoll = time.Second
+
+// streamSource is apiSource where Envoy opens a stream and nothing else
+// (config/utility.cc, getGrpcConfigFromApiConfigSource).
+func (d *decoder) streamSource(p path, m *corev3.ApiConfigSource) *config.APISource {
+	if m.GetApiType() == corev3.ApiConfigSource_REST {
+		d.refuse(p.dot("api_type"), "%s", streamsOnly)
+		return &config.APISource{}
+	}
+	return d.apiSource(p, m)
+}
 
 func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource {
 	s := &config.APISource{SetNodeOnFirstMessageOnly: m.GetSetNodeOnFirstMessageOnly(), Sum: sumOf(m)}
+	if v := m.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
+		d.refuse(p.dot("transport_api_version"), "%s", oldTransport)
+	}
 	switch m.GetApiType() {
 	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_AGGREGATED_GRPC:
 	case corev3.ApiConfigSource_DELTA_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
 		s.Delta = true
+	case corev3.ApiConfigSource_REST:
+		d.poll(p, m, s)
+		return s
 	default:
-		d.never(p.dot("api_type"), m.GetApiType().String()+": only GRPC and DELTA_GRPC")
+		d.refuse(p.dot("api_type"), "%s", legacyREST)
+		return s
 	}
-	if v := m.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
-		d.refuse(p.dot("transport_api_version"), "%s", oldTransport)
-	}
-	rest := m.GetApiType() == corev3.ApiConfigSource_REST // it has clusters, not services
-	if len(m.GetClusterNames()) > 0 && !rest {
+	if len(m.GetClusterNames()) > 0 {
 		d.refuse(p.dot("cluster_names"), "%s", clusterForGRPC)
 	}
-	if len(m.GetGrpcServices()) == 0 && !rest {
+	if len(m.GetGrpcServices()) == 0 {
 		d.refuse(p.dot("grpc_services"), "%s", noService)
 	}
 	for i, g := range m.GetGrpcServices() {
 		s.Servers = append(s.Servers, d.xdsServer(p.dot("grpc_services").at(i), g))
 	}
 	return s
+}
+
+// poll reads a source that is polled. A refresh_delay below a millisecond ends Envoy
+// (rest_api_fetcher.cc divides by it).
+func (d *decoder) poll(p path, m *corev3.ApiConfigSource, s *config.APISource) {
+	s.SetNodeOnFirstMessageOnly = false // of streams only
+	s.Poll = &config.Poll{
+		Delay:   d.duration(p.dot("refresh_delay"), m.GetRefreshDelay(), 0),
+		Timeout: d.positive(p.dot("request_timeout"), m.GetRequestTimeout(), defaultPoll),
+	}
+	switch {
+	case m.GetRefreshDelay() == nil:
+		d.refuse(p, "refresh_delay is required for REST API configuration sources")
+	case s.Poll.Delay < time.Millisecond:
+		d.refuse(p.dot("refresh_delay"), "must be at least 1ms")
+	}
+	switch {
+	case len(m.GetClusterNames()) == 0 && len(m.GetGrpcServices()) == 0:
+		d.refuse(p.dot("cluster_names"), "%s", noService)
+	case len(m.GetGrpcServices()) > 0:
+		d.refuse(p.dot("grpc_services"), "%s", serviceForREST)
+	case len(m.GetClusterNames()) != 1:
+		d.refuse(p.dot("cluster_names"), "%s", oneCluster)
+	default:
+		s.Servers = []config.XDSServer{{Cluster: m.GetClusterNames()[0]}}
+	}
 }
 
 func (d *decoder) xdsServer(p path, m *corev3.GrpcService) config.XDSServer {

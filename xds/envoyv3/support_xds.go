@@ -29,17 +29,13 @@ func sourceTables() []table {
 		{of: &corev3.SelfConfigSource{}, noEffect: notes{"transport_api_version": "the stream that is open is used"}},
 		{
 			of:       &corev3.ApiConfigSource{},
-			honoured: "grpc_services set_node_on_first_message_only",
+			honoured: "grpc_services set_node_on_first_message_only refresh_delay request_timeout",
 			partly: notes{
-				"api_type":              "GRPC and DELTA_GRPC; their AGGREGATED forms are the same",
+				"api_type":              "the AGGREGATED forms are the same as GRPC and DELTA_GRPC",
 				"transport_api_version": "V3 only",
-			},
-			noEffect: notes{
-				"refresh_delay":   "only with REST",
-				"request_timeout": "only with REST",
+				"cluster_names":         "one, with REST; an answer has at most 4 MiB",
 			},
 			refused: notes{
-				"cluster_names":       "only with REST, which is not supported",
 				"rate_limit_settings": "requests follow responses; there is nothing to limit",
 				"config_validators":   "every resource is checked anyhow",
 			},
@@ -87,8 +83,9 @@ func sourceTables() []table {
 // controlPlaneTables stand instead of, or beside, those of tables() when the
 // cluster is a control plane's.
 func controlPlaneTables() []table {
-	const balancing = "gRPC takes the first address that answers"
-	const http1 = "gRPC speaks HTTP/2"
+	const balancing = "the first address that answers is taken"
+	const own = "the client has its own settings"
+	const kept = "a stream, or a connection for polls, is kept"
 	return []table{
 		{
 			of: &clusterv3.Cluster{},
@@ -104,10 +101,10 @@ func controlPlaneTables() []table {
 				"common_lb_config":                  balancing,
 				"round_robin_lb_config":             balancing,
 				"least_request_lb_config":           balancing,
-				"circuit_breakers":                  "there is one stream",
-				"max_requests_per_connection":       "there is one stream",
-				"common_http_protocol_options":      http1,
-				"http_protocol_options":             http1,
+				"circuit_breakers":                  "there is one stream, or one request, of a source at a time",
+				"max_requests_per_connection":       kept,
+				"common_http_protocol_options":      own,
+				"http_protocol_options":             own,
 				"upstream_http_protocol_options":    "see transport_socket",
 				"dns_refresh_rate":                  "names are looked up at each attempt to connect",
 				"dns_jitter":                        "names are looked up at each attempt to connect",
@@ -120,7 +117,7 @@ func controlPlaneTables() []table {
 				"outlier_detection":                 "a connection that fails is made again",
 				"track_timeout_budgets":             "adds statistics that are not kept",
 				"track_cluster_stats":               "adds statistics that are not kept",
-				"preconnect_policy":                 "there is one stream",
+				"preconnect_policy":                 kept,
 				"ignore_health_on_host_removal":     "addresses are those of the file",
 			},
 		},
@@ -138,10 +135,21 @@ func controlPlaneTables() []table {
 		},
 		{
 			of:       &upstreamv3.HttpProtocolOptions{},
-			honoured: "explicit_http_config",
-			noEffect: notes{"common_http_protocol_options": "there is one stream", "upstream_http_protocol_options": "see transport_socket"},
+			honoured: "explicit_http_config auto_config",
+			noEffect: notes{
+				"use_downstream_protocol_config": "polls speak HTTP/1.1, gRPC HTTP/2",
+				"common_http_protocol_options":   own, "upstream_http_protocol_options": "see transport_socket",
+			},
 		},
-		{of: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{}, honoured: "http2_protocol_options"},
+		{
+			of: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{}, honoured: "http2_protocol_options",
+			noEffect: notes{"http_protocol_options": "polls speak HTTP/1.1, gRPC HTTP/2; " + own},
+		},
+		{
+			of: &upstreamv3.HttpProtocolOptions_AutoHttpConfig{}, honoured: "http2_protocol_options",
+			noEffect: notes{"http_protocol_options": own},
+			refused:  notes{"http3_protocol_options": hintHTTP3, "alternate_protocols_cache_options": hintHTTP3},
+		},
 		{
 			of:       &corev3.Http2ProtocolOptions{},
 			honoured: "connection_keepalive",

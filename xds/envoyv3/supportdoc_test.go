@@ -75,7 +75,7 @@ Found by the type in ` + "`typed_config`" + `, never by name; also as ` + "`xds.
 	for _, t := range tables() {
 		printTable(&b, t)
 	}
-	b.WriteString("\n## The cluster of a control plane\n\nA static cluster that `envoy_grpc` names is dialled by the xDS client. In it these stand instead:\n")
+	b.WriteString("\n## The cluster of a control plane\n\nA static cluster that `envoy_grpc` names, or `cluster_names` with REST, is dialled by the xDS client. In it these stand instead:\n")
 	for _, t := range controlPlaneTables() {
 		printTable(&b, t)
 	}

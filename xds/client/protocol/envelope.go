@@ -4,6 +4,7 @@ package protocol
 
 import (
 	"errors"
+	"fmt"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -15,6 +16,22 @@ var (
 	errNested = errors.New("a Resource in a Resource")
 	errNoName = errors.New("a Resource without a name")
 )
+
+// fill takes the resources of a state-of-the-world response.
+func (u *Update) fill(bodies []*anypb.Any) error {
+	u.Resources = make([]Resource, len(bodies))
+	for i, body := range bodies {
+		name, inner, err := unwrap(body)
+		if err != nil {
+			return fmt.Errorf("resources[%d]: %w", i, err)
+		}
+		u.Resources[i] = Resource{Name: name, Version: u.Version, Body: inner}
+	}
+	if text := refuseUpdate(u); text != "" {
+		return errors.New(text)
+	}
+	return nil
+}
 
 // unwrap opens a discovery.v3.Resource, one deep; anything else is the resource
 // itself.

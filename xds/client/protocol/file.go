@@ -18,19 +18,9 @@ func FromFile(m *discoveryv3.DiscoveryResponse, typeURL, version string) (*Updat
 	if url := m.GetTypeUrl(); url != "" && url != typeURL {
 		return nil, fmt.Errorf("type_url %s: want %s", quote(url), typeURL)
 	}
-	u := &Update{TypeURL: typeURL, Version: m.GetVersionInfo(), Whole: true, Resources: make([]Resource, len(m.GetResources()))}
-	if u.Version == "" {
-		u.Version = version
-	}
-	for i, body := range m.GetResources() {
-		name, inner, err := unwrap(body)
-		if err != nil {
-			return nil, fmt.Errorf("resources[%d]: %w", i, err)
-		}
-		u.Resources[i] = Resource{Name: name, Version: u.Version, Body: inner}
-	}
-	if text := refuseUpdate(u); text != "" {
-		return nil, fmt.Errorf("%s", text)
+	u := &Update{TypeURL: typeURL, Version: cmp.Or(m.GetVersionInfo(), version), Whole: true}
+	if err := u.fill(m.GetResources()); err != nil {
+		return nil, err
 	}
 	return u, nil
 }

@@ -1,5 +1,5 @@
-// Package protocol is the client's side of xDS on one stream, as two state
-// machines without sockets or clocks: Delta and StateOfTheWorld.
+// Package protocol is the client's side of xDS, as state machines without sockets
+// or clocks: Delta and StateOfTheWorld on one stream, Polled without one.
 //
 //	Want ──────┐              ┌── Requests: to be sent, in this order
 //	Opened ────┤              │
@@ -92,6 +92,8 @@ type Resource struct {
 	Body *anypb.Any
 	// Aliases are other names that the resource came for. Delta only.
 	Aliases []string
+	// Bad says why Body is not what was sent, if it could not be read; "" if it is.
+	Bad string
 }
 
 // Verdict is what was made of an update.

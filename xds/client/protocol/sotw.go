@@ -106,19 +106,9 @@ func (s *StateOfTheWorld) Receive(response proto.Message) (*Update, error) {
 		return nil, fmt.Errorf("%s", text)
 	}
 	t.nonce = u.nonce
-	u.Resources = make([]Resource, len(m.GetResources()))
-	for i, body := range m.GetResources() {
-		name, inner, err := unwrap(body)
-		if err != nil {
-			text := fmt.Sprintf("resources[%d]: %v", i, err)
-			s.answer(t, u, text)
-			return nil, fmt.Errorf("%s", text)
-		}
-		u.Resources[i] = Resource{Name: name, Version: u.Version, Body: inner}
-	}
-	if text := refuseUpdate(u); text != "" {
-		s.answer(t, u, text)
-		return nil, fmt.Errorf("%s", text)
+	if err := u.fill(m.GetResources()); err != nil {
+		s.answer(t, u, err.Error())
+		return nil, err
 	}
 	t.undecided++
 	return u, nil

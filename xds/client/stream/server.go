@@ -5,6 +5,7 @@ package stream
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -51,7 +52,7 @@ func Servers(src *config.APISource, planes map[string]config.ControlPlane) ([]Se
 		}
 		plane, known := planes[x.Cluster]
 		if !known {
-			return nil, fmt.Errorf("envoy_grpc.cluster_name: unknown cluster '%s'", x.Cluster)
+			return nil, UnknownCluster(src, x.Cluster)
 		}
 		s.plane, s.tls = &plane, plane.TLS
 		s.timeout = cmp.Or(s.plane.ConnectTimeout, defaultTimeout)
@@ -66,6 +67,15 @@ func Servers(src *config.APISource, planes map[string]config.ControlPlane) ([]Se
 		return nil, fmt.Errorf("no server is given")
 	}
 	return all, nil
+}
+
+// UnknownCluster is what is wrong with a source that names a cluster that there is not.
+func UnknownCluster(src *config.APISource, name string) error {
+	field := "envoy_grpc.cluster_name"
+	if src.Poll != nil {
+		field = "cluster_names"
+	}
+	return fmt.Errorf("%s: unknown cluster '%s'", field, name)
 }
 
 // defaultTimeout bounds an attempt to connect.
@@ -136,6 +146,30 @@ func (s *Server) connect(ctx context.Context, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "tcp", s.address.IP.String())
 	}
 	return d.DialContext(ctx, "tcp", s.address.String())
+}
+
+// Dial connects to the address of a cluster without gRPC, with TLS if the cluster has
+// it, whose files are read now, and the protocols of ALPN. It takes at most twice the
+// cluster's connect_timeout. Not for servers that gRPC resolves. Any goroutine.
+func (s *Server) Dial(ctx context.Context, alpn []string) (net.Conn, error) {
+	c, err := s.connect(ctx, "")
+	if err != nil || s.tls == nil {
+		return c, err
+	}
+	t, err := tlsConfig(s.tls, s.host())
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	t.NextProtos = alpn
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	secure := tls.Client(c, t)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // keepAlive finds out that a host is gone while nothing is said: TCP's own

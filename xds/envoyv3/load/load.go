@@ -61,6 +61,8 @@ type Problem struct {
 	// Unbuilt marks, with Warning, what is taken and does nothing here, because it
 	// cannot change how a request is answered: a stat sink, a tracer.
 	Unbuilt bool
+	// Ends marks the limit at which reading ended: what follows was not looked at.
+	Ends bool
 }
 
 // String is "12:3: path: text", leaving out what is not known.

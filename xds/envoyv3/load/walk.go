@@ -45,7 +45,7 @@ func (w *walker) report(p Problem) {
 		}
 	} else if len(w.problems)-min(w.warnings, maxProblems) == maxProblems {
 		w.halted = true
-		p = Problem{Line: p.Line, Column: p.Column, Text: "too many problems; the rest is not looked at"}
+		p = Problem{Line: p.Line, Column: p.Column, Text: "too many problems; the rest is not looked at", Ends: true}
 	}
 	w.problems = append(w.problems, p)
 }
@@ -59,7 +59,7 @@ func (w *walker) warn(p *path, n *yaml.Node, format string, args ...any) {
 }
 
 func (w *walker) halt(p *path, n *yaml.Node, format string, args ...any) {
-	w.refuse(p, n, format, args...)
+	w.report(Problem{Path: p.String(), Line: n.Line, Column: n.Column, Text: fmt.Sprintf(format, args...), Ends: true})
 	w.halted = true
 }
 
