@@ -139,8 +139,7 @@ func (x *town) rolling(name string) {
 	for app, n := range map[string]int{"web": 2, "memcached": 3} {
 		before := x.saysOf(name)
 		x.restart(app, n)
-		time.Sleep(time.Second) // of load on the new ones
-		after := x.saysOf(name)
+		after := x.hasUsed(name)
 		x.Logf("%s updated: %d requests meanwhile, %d failed", app, after.Cache+after.Web-before.Cache-before.Web, after.Failed-before.Failed)
 		if after.Failed > before.Failed {
 			x.Errorf("a rolling update of %s lost requests: %v", app, after)
@@ -206,10 +205,9 @@ func (x *town) crash() {
 			return restarts == 1
 		})
 		mid := x.saysOf(pod.Name)
-		time.Sleep(time.Second)
-		after := x.saysOf(pod.Name)
-		if after.Failed > mid.Failed || after.Web == mid.Web {
-			x.Errorf("%s crashed: %v, and a second later %v", program, mid, after)
+		after := x.hasUsed(pod.Name)
+		if after.Failed > mid.Failed {
+			x.Errorf("%s crashed: %v, and some requests later %v", program, mid, after)
 		}
 		x.Logf("%s crashed: before %v; after %v", program, before, after)
 	}
@@ -222,6 +220,20 @@ func (x *town) saysOf(name string) report {
 	p, err := x.k.Client.CoreV1().Pods(till).Get(x.Context(), name, metav1.GetOptions{})
 	x.must(err)
 	return x.says(p)
+}
+
+// hasUsed waits until an application has made some requests more of each service, and gives
+// what it says then.
+func (x *town) hasUsed(name string) (after report) {
+	x.Helper()
+	p, err := x.k.Client.CoreV1().Pods(till).Get(x.Context(), name, metav1.GetOptions{})
+	x.must(err)
+	before := x.says(p)
+	real.Until(x, 20*time.Second, name+" goes on with its requests", func() bool {
+		after = x.says(p)
+		return after.Cache >= before.Cache+100 && after.Web >= before.Web+100
+	})
+	return after
 }
 
 // killIn kills the process of a program in a pod's control group.

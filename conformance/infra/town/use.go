@@ -79,7 +79,7 @@ func (c *cache) say(command string) (line string, err error) {
 		}
 		c.in = bufio.NewReader(c.conn)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(15 * time.Second)) // longer than the ambassador may take
 	if _, err = io.WriteString(c.conn, command); err == nil {
 		line, err = c.in.ReadString('\n')
 	}
