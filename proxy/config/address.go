@@ -23,10 +23,13 @@ type Address struct {
 	Inside, InsideID string
 	// Mode is the file mode of a listening unix socket, 0 to leave it.
 	Mode uint32
+	// Namespace is the file of the Linux network namespace that IP is of, "" for the
+	// program's own. Of listeners alone.
+	Namespace string
 }
 
 // String gives the form that Envoy prints and hashes: "ip:port", "host:port",
-// the socket's path, or "envoy://listener/endpoint".
+// the socket's path, or "envoy://listener/endpoint". A Namespace is not in it.
 func (a Address) String() string {
 	switch {
 	case a.Path != "":
@@ -37,6 +40,15 @@ func (a Address) String() string {
 		return a.Host + ":" + strconv.Itoa(int(a.Port))
 	}
 	return a.IP.String()
+}
+
+// Place is String and, where that does not say it all, the network namespace: for errors, and
+// for what tells addresses apart.
+func (a Address) Place() string {
+	if a.Namespace == "" {
+		return a.String()
+	}
+	return a.String() + " in " + a.Namespace
 }
 
 // IsZero reports whether nothing was given.

@@ -13,6 +13,9 @@ type LocalAddress struct {
 	// Free lets the address be one that the machine does not have (IP_FREEBIND).
 	Free    bool
 	Options []SocketOption
+	// Namespace is the file of the Linux network namespace that they are made in, "" for the
+	// program's own.
+	Namespace string
 }
 
 // SocketOption is one option of a socket, by the kernel's numbers.

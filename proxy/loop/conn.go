@@ -52,7 +52,7 @@ type Conn struct {
 	writeErr error
 
 	layer  *layer  // nil: what is written is what is sent
-	origin *origin // nil: nobody has said anything else
+	origin *origin // nil: there is nothing to say
 	inside *inside // nil: no end of a pair
 
 	// Life.
@@ -111,17 +111,29 @@ func (c *Conn) Peer() netip.AddrPort { return c.peer }
 // SetOrigin makes the connection that of a client and a destination that a proxy
 // has named: Peer and Local give them from now on, OriginTLVs what else was said.
 func (c *Conn) SetOrigin(source, destination netip.AddrPort, tlvs []byte) {
-	c.peer, c.origin = source, &origin{destination, tlvs, true}
+	c.peer, c.origin = source, &origin{destination: destination, tlvs: tlvs, said: true, named: true, namespace: c.Namespace()}
 }
 
 // Proxied reports whether a proxy has said whose the connection is: SetOrigin.
 func (c *Conn) Proxied() bool { return c.origin != nil && c.origin.named }
 
-// origin is what a proxy has said of a connection beside the client.
+// origin is what is known of a connection beside the client. Immutable: those of a
+// listener may share one.
 type origin struct {
 	destination netip.AddrPort
 	tlvs        []byte
-	named       bool
+	said        bool // somebody has said destination
+	named       bool // and that was a proxy
+	namespace   string
+}
+
+// Namespace is the file of the network namespace that its listener listens in, as it was
+// configured; "" for the program's own, and for connections that were not accepted.
+func (c *Conn) Namespace() string {
+	if c.origin == nil {
+		return ""
+	}
+	return c.origin.namespace
 }
 
 // OriginTLVs are those of SetOrigin.
@@ -142,7 +154,9 @@ func (c *Conn) OriginalDst() netip.AddrPort {
 }
 
 // Restore makes a its local address: where the client wanted to go.
-func (c *Conn) Restore(a netip.AddrPort) { c.origin = &origin{a, c.OriginTLVs(), c.Proxied()} }
+func (c *Conn) Restore(a netip.AddrPort) {
+	c.origin = &origin{destination: a, tlvs: c.OriginTLVs(), said: true, named: c.Proxied(), namespace: c.Namespace()}
+}
 
 // Restored is where the client wanted to go, if somebody has said so: Restore or
 // SetOrigin; else it is not valid.
@@ -155,7 +169,7 @@ func (c *Conn) Restored() netip.AddrPort {
 
 // Local is this side's address; it asks the kernel.
 func (c *Conn) Local() netip.AddrPort {
-	if c.origin != nil {
+	if c.origin != nil && c.origin.said {
 		return c.origin.destination
 	}
 	if c.closed {

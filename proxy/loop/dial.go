@@ -18,15 +18,18 @@ func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepaliv
 }
 
 // DialFrom is Dial from an address of our own; nil: the kernel chooses it. If that cannot be
-// taken, or an option not be set, the error is an *os.SyscallError of bind. Connections to an
+// taken, or an option not be set, the error is an *os.SyscallError of bind; if its network
+// namespace cannot be entered, a *NamespaceError. Connections to an
 // internal listener, or over a unix socket, have none. begun, unless it is nil, is given the
 // connection before it stands: to close it ends the attempt with ErrClosed.
 func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout time.Duration, o config.Keepalive, begun func(*Conn)) (*Conn, error) {
 	if a.Inside != "" {
 		return w.dialInside(a.Inside)
 	}
-	fd, errno := w.k.connect(a, o, from)
+	fd, errno, err := w.connect(a, o, from)
 	switch {
+	case err != nil:
+		return nil, err
 	case errno != 0 && fd == notBound:
 		return nil, os.NewSyscallError("bind", errno)
 	case errno != 0 && errno != syscall.EINPROGRESS:
@@ -43,6 +46,9 @@ func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout t
 	if begun != nil {
 		begun(c)
 	}
+	if c.closed {
+		return nil, ErrClosed
+	}
 	if errno == 0 {
 		return c, nil
 	}
@@ -57,6 +63,31 @@ func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout t
 	c.SetWriteTimeout(0)
 	return c, nil
 }
+
+// connect begins a connection. In another network namespace that is somebody else's work: a
+// thread goes there, and a file is opened.
+func (w *Worker) connect(a config.Address, o config.Keepalive, from *config.LocalAddress) (fd int, errno syscall.Errno, err error) {
+	if from == nil || from.Namespace == "" || !a.IP.IsValid() {
+		fd, errno = w.k.connect(a, o, from)
+		return fd, errno, nil
+	}
+	w.Offload(func() {
+		err = w.k.within(from.Namespace, func() { fd, errno = w.k.connect(a, o, from) })
+	})
+	if err != nil {
+		err = &NamespaceError{err}
+	}
+	return fd, errno, err
+}
+
+// NamespaceError is why a network namespace could not be entered; its text names the
+// namespace's file.
+type NamespaceError struct{ Err error }
+
+func (e *NamespaceError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *NamespaceError) Unwrap() error { return e.Err }
 
 // notBound is what connect gives for fd where the way from here could not be had.
 const notBound = -2

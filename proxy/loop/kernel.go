@@ -27,14 +27,17 @@ type kernel interface {
 
 	// free reports whether another process listens at a, see Worker.CheckFree.
 	free(a config.Address) error
-	// listen opens a listening socket and says where it is; shared sockets
-	// (unix) are one for all workers, found by the address.
+	// listen opens a listening socket, in the address's network namespace, and says
+	// where it is; shared sockets (unix) are one for all workers, found by the address.
 	listen(a config.Address, o ListenOptions) (fd int, at config.Address, err error)
 	accept(fd int) (nfd int, peer netip.AddrPort, errno syscall.Errno)
 	// connect begins a connection: 0 when it stands, EINPROGRESS when
 	// writability or an error will tell. from is where it comes from, nil: from
 	// anywhere; fd is notBound if that cannot be.
 	connect(a config.Address, o config.Keepalive, from *config.LocalAddress) (fd int, errno syscall.Errno)
+	// within calls f, which connects, in another network namespace. Off the worker's
+	// goroutine, through offload. With an error f was not called.
+	within(namespace string, f func()) error
 	// pair makes two connected sockets, as socketpair does.
 	pair() (x, y int, errno syscall.Errno)
 	// socketError takes the pending error (SO_ERROR).

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/attache-mesh/attache/proxy/config"
+	"github.com/attache-mesh/attache/proxy/loop/netns"
 )
 
 // linux is the real kernel: one epoll instance, edge triggered, each socket
@@ -361,12 +362,12 @@ func (k *linux) offload(f, done func()) {
 
 func (k *linux) listen(a config.Address, o ListenOptions) (int, config.Address, error) {
 	if o.Shared == nil {
-		return openListener(a, o)
+		return listenAt(a, o)
 	}
 	o.Shared.mu.Lock()
 	defer o.Shared.mu.Unlock()
 	if o.Shared.fd == 0 {
-		fd, at, err := openListener(a, o)
+		fd, at, err := listenAt(a, o)
 		if err != nil {
 			return -1, at, err
 		}
@@ -390,6 +391,20 @@ func (s *SharedSocket) Close() {
 	}
 }
 
+// listenAt is openListener in the address's network namespace.
+func listenAt(a config.Address, o ListenOptions) (fd int, at config.Address, err error) {
+	if a.Namespace == "" {
+		return openListener(a, o)
+	}
+	if there := netns.Call(a.Namespace, func() { fd, at, err = openListener(a, o) }); there != nil {
+		return -1, a, fmt.Errorf("%s: %w", a, there)
+	}
+	return fd, at, err
+}
+
+// within may be called on any goroutine, and so may connect.
+func (*linux) within(namespace string, f func()) error { return netns.Call(namespace, f) }
+
 func openListener(a config.Address, o ListenOptions) (fd int, at config.Address, err error) {
 	sa, family := socketAddr(a)
 	protocol := 0
@@ -398,7 +413,7 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 	}
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return -1, a, fmt.Errorf("%s: %w", a, os.NewSyscallError("socket", err))
+		return -1, a, fmt.Errorf("%s: %w", a.Place(), os.NewSyscallError("socket", err))
 	}
 	defer func() {
 		if err != nil {
@@ -418,7 +433,7 @@ func openListener(a config.Address, o ListenOptions) (fd int, at config.Address,
 		}
 	}
 	if err = bindAndListen(fd, sa, o); err != nil {
-		return fd, a, fmt.Errorf("%s: %w", a, err)
+		return fd, a, fmt.Errorf("%s: %w", a.Place(), err)
 	}
 	at = a
 	if family == unix.AF_UNIX {
@@ -510,10 +525,20 @@ func removeStale(path string, anyOne bool) {
 	}
 }
 
-func (*linux) free(a config.Address) error {
-	if a.IP.Port() == 0 {
+func (*linux) free(a config.Address) (err error) {
+	switch {
+	case a.IP.Port() == 0:
 		return nil
+	case a.Namespace == "":
+		return freeHere(a)
 	}
+	if there := netns.Call(a.Namespace, func() { err = freeHere(a) }); there != nil {
+		return fmt.Errorf("%s: %w", a, there)
+	}
+	return err
+}
+
+func freeHere(a config.Address) error {
 	sa, family := socketAddr(a)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -522,7 +547,7 @@ func (*linux) free(a config.Address) error {
 	defer unix.Close(fd)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if err := unix.Bind(fd, sa); err == unix.EADDRINUSE {
-		return fmt.Errorf("%s: %w", a, os.NewSyscallError("bind", err))
+		return fmt.Errorf("%s: %w", a.Place(), os.NewSyscallError("bind", err))
 	}
 	return nil
 }

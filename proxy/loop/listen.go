@@ -28,22 +28,24 @@ type Listener struct {
 	retry  Timer
 	queued bool
 	closed bool
-	ending bool // closing: the last ones are taken
-	waits  bool // for file descriptors
-	listed bool // in Worker.paused
+	ending bool    // closing: the last ones are taken
+	origin *origin // of all that it accepts: the network namespace; nil: the program's own
+	waits  bool    // for file descriptors
+	listed bool    // in Worker.paused
 	// Paused counts how often accepting rested for want of resources.
 	Paused uint64
 }
 
 // CheckFree reports whether anybody else listens at a TCP address. Sockets that
 // share a port (SO_REUSEPORT) do not notice each other: without this a second
-// attache would quietly take half of the connections of the first. Errors: an
-// *os.SyscallError. Any goroutine.
+// attache would quietly take half of the connections of the first. Errors: as of
+// Listen. Any goroutine.
 func (w *Worker) CheckFree(a config.Address) error { return w.k.free(a) }
 
 // Listen opens a listening socket; each worker has its own (SO_REUSEPORT),
 // unix sockets are shared. onConn is called on the loop for each connection
-// and sets its handler. Errors: an *os.SyscallError.
+// and sets its handler. Errors: an *os.SyscallError, or that the address's network
+// namespace cannot be entered.
 func (w *Worker) Listen(a config.Address, o ListenOptions, onConn func(*Conn)) (*Listener, error) {
 	fd, at, err := w.k.listen(a, o)
 	if err != nil {
@@ -55,6 +57,9 @@ func (w *Worker) Listen(a config.Address, o ListenOptions, onConn func(*Conn)) (
 // watch begins to accept on a listening socket, which is the worker's from now on.
 func (w *Worker) watch(fd int, at config.Address, o ListenOptions, onConn func(*Conn)) (*Listener, error) {
 	l := &Listener{w: w, fd: fd, addr: at, onConn: onConn, turn: cmp.Or(o.AcceptsPerTurn, acceptsPerTurn)}
+	if at.Namespace != "" {
+		l.origin = &origin{namespace: at.Namespace}
+	}
 	w.enter(fd, &entry{listener: l})
 	if errno := w.k.register(fd, w.gen, true); errno != 0 {
 		w.conns[fd] = nil
@@ -119,6 +124,7 @@ func (l *Listener) take(n int) bool {
 		}
 		l.w.count.Accepted++
 		if c, err := l.w.adopt(fd, peer); err == nil {
+			c.origin = l.origin
 			l.greet(c)
 		}
 		if l.closed {

@@ -107,6 +107,12 @@ func (k *simKernel) seed() (b [32]byte) {
 	return b
 }
 
+// within has nowhere to go: connect looks at the namespace itself.
+func (k *simKernel) within(_ string, f func()) error {
+	f()
+	return nil
+}
+
 func (k *simKernel) offload(f, done func()) {
 	f()
 	k.s.After(time.Duration(k.s.rng.Int64N(int64(offloadLatency))), func() {
@@ -235,9 +241,12 @@ func (k *simKernel) connect(a config.Address, o config.Keepalive, from *config.L
 		return k.connectUnix(a)
 	}
 	s := k.s
+	if from != nil { // each network namespace is a network of its own
+		a.Namespace = from.Namespace
+	}
 	x := &socket{s: s, site: s.site(a), remote: a.IP, connecting: true}
 	if via, ok := k.redirects[a.IP]; ok {
-		x.site = s.site(config.Address{IP: via})
+		x.site = s.site(config.Address{IP: via, Namespace: a.Namespace})
 	}
 	x.local = netip.AddrPortFrom(k.source(a.IP.Addr()), s.localPort())
 	if from != nil && from.Address.IsValid() {

@@ -50,7 +50,7 @@ type site struct {
 
 // plain leaves of an address what tells it from others.
 func plain(a config.Address) config.Address {
-	return config.Address{IP: netip.AddrPortFrom(a.IP.Addr().Unmap(), a.IP.Port()), Path: a.Path}
+	return config.Address{IP: netip.AddrPortFrom(a.IP.Addr().Unmap(), a.IP.Port()), Path: a.Path, Namespace: a.Namespace}
 }
 
 // site finds or makes the place of an address.
@@ -99,7 +99,7 @@ func (s *Sim) hole(st *site) bool { return st.blackhole || s.all.blackhole }
 func (st *site) listener(s *Sim) *backlog {
 	ls := st.listeners
 	if len(ls) == 0 && st.addr.Path == "" {
-		ls = s.wildcard(st.addr.IP)
+		ls = s.wildcard(st.addr)
 	}
 	if len(ls) == 0 {
 		return nil
@@ -107,12 +107,12 @@ func (st *site) listener(s *Sim) *backlog {
 	return ls[s.rng.IntN(len(ls))]
 }
 
-func (s *Sim) wildcard(to netip.AddrPort) []*backlog {
+func (s *Sim) wildcard(to config.Address) []*backlog {
 	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		if any.Is4() && !to.Addr().Is4() {
+		if any.Is4() && !to.IP.Addr().Is4() {
 			continue
 		}
-		if st := s.sites[config.Address{IP: netip.AddrPortFrom(any, to.Port())}]; st != nil && len(st.listeners) > 0 {
+		if st := s.sites[config.Address{IP: netip.AddrPortFrom(any, to.IP.Port()), Namespace: to.Namespace}]; st != nil && len(st.listeners) > 0 {
 			return st.listeners
 		}
 	}
@@ -125,7 +125,7 @@ func (s *Sim) deaf(st *site) bool {
 		return false
 	}
 	return st.refused || s.all.refused ||
-		len(st.listeners) == 0 && (st.addr.Path != "" || len(s.wildcard(st.addr.IP)) == 0)
+		len(st.listeners) == 0 && (st.addr.Path != "" || len(s.wildcard(st.addr)) == 0)
 }
 
 func (s *Sim) freePort(ip netip.Addr) uint16 {
