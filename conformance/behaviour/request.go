@@ -11,6 +11,7 @@ package behaviour
 //	                    session NAME: tries to go on with that session (tls.go)
 //	to 10001            to the listener of that port, or $dir/… of that path; else the first one
 //	dst 10.9.9.9:80     to that address, redirected to the listener; $web: a host's
+//	in /run/netns/a     in that network namespace
 //	from 1.2.3.4:5      behind a proxy that says so in PROXY protocol
 //	on NAME             over the connection of that name, which stays open
 //	give up 2s          closes if the answer is not whole by then
@@ -42,6 +43,7 @@ type request struct {
 	path                   string // of a Unix socket, in place of the port
 	dst                    netip.AddrPort
 	from                   netip.AddrPort
+	namespace              string
 	on                     string
 	giveUp                 time.Duration
 
@@ -99,6 +101,8 @@ func (w *world) parseRequest(s step) (*request, error) {
 			r.dst, err = netip.ParseAddrPort(w.concrete(rest))
 		case "from":
 			r.from, err = netip.ParseAddrPort(rest)
+		case "in":
+			r.namespace = rest
 		case "on":
 			r.on = rest
 		case "give":
@@ -171,7 +175,7 @@ func (w *world) connect(r *request) (*connection, error) {
 		w.sim.Redirect(w.client, r.dst, at.IP)
 		at = config.Address{IP: r.dst}
 	}
-	c, err := w.client.Dial(at, 5*time.Second, config.Keepalive{})
+	c, err := w.client.DialFrom(&config.LocalAddress{Namespace: r.namespace}, at, 5*time.Second, config.Keepalive{}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ package behaviour
 //	sockets
 //	= listen 10.0.0.1:10000: backlog 7, keep-alive after 30s every 5s 3 times
 //	= connect web:80: user time-out 3s
-//	= connect web:80: from 10.9.9.2, freebind, option 1/36=7
+//	= connect web:80: from 10.9.9.2, in /run/netns/a, freebind, option 1/36=7
 //	frames
 //	= web: SETTINGS 3=100 65280=7
 //	= web: PING at 30s
@@ -40,7 +40,7 @@ func (w *world) socket(asked loop.SocketAsked) {
 	if asked.Worker != "proxy" {
 		return
 	}
-	what := "listen " + asked.Address.String()
+	what := "listen " + asked.Address.Place()
 	if asked.Connect {
 		what = "connect " + w.hostName(asked.Address)
 	}
@@ -76,6 +76,9 @@ func (w *world) socket(asked loop.SocketAsked) {
 func fromText(from *config.LocalAddress) (told []string) {
 	if from.Address.IsValid() {
 		told = append(told, "from "+from.Address.Addr().String())
+	}
+	if from.Namespace != "" {
+		told = append(told, "in "+from.Namespace)
 	}
 	if from.Free {
 		told = append(told, "freebind")

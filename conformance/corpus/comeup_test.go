@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/attache-mesh/attache/proxy/loop/netns/nstest"
 )
 
 // within bounds how long a program may take to come up.
@@ -57,38 +60,31 @@ func (s *stage) comesUp(e *entry, doc *yaml.Node) string {
 }
 
 // askRoute sends the request of the first route, if there is one that can be told.
-func (s *stage) askRoute(doc *yaml.Node, bound []string) string {
+func (s *stage) askRoute(doc *yaml.Node, bound []door) string {
 	a, i, ok := firstRoute(doc)
 	if !ok || i >= len(bound) {
 		return ""
 	}
-	addr := bound[i]
+	at := bound[i]
 	for _, b := range bound {
-		if n, at, _ := strings.Cut(b, "::"); n == a.listener {
-			addr = at
+		if b.name == a.listener {
+			at = b
 		}
 	}
-	if _, at, ok := strings.Cut(addr, "::"); ok {
-		addr = at
-	}
 	s.asked++
-	if err := s.request(addr, a); err != nil {
+	if err := s.request(at, a); err != nil {
 		return "no answer to GET " + a.path + ": " + err.Error()
 	}
 	return ""
 }
 
 // request wants any answer of HTTP at all.
-func (s *stage) request(addr string, a ask) error {
+func (s *stage) request(at door, a ask) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	network := "tcp"
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			c, err := at.dial(ctx)
 			if err == nil && a.proxied {
 				_, err = io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n")
 			}
@@ -118,8 +114,26 @@ func (s *stage) request(addr string, a ask) error {
 	return err
 }
 
-// listeners are those that the admin server names, as name::address.
-func listeners(admin string) (all []string) {
+// door is where a listener is: its address or path, and the network namespace.
+type door struct{ name, addr, namespace string }
+
+func (d door) dial(ctx context.Context) (net.Conn, error) {
+	if d.namespace != "" {
+		to, err := netip.ParseAddrPort(d.addr)
+		if err != nil {
+			return nil, err
+		}
+		return nstest.Dial(d.namespace, to)
+	}
+	network := "tcp"
+	if strings.HasPrefix(d.addr, "/") {
+		network = "unix"
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, d.addr)
+}
+
+// listeners are those that the admin server names.
+func listeners(admin string) (all []door) {
 	r, err := http.Get("http://" + admin + "/listeners?format=json")
 	if err != nil {
 		return nil
@@ -132,6 +146,7 @@ func listeners(admin string) (all []string) {
 				Socket struct {
 					Address string `json:"address"`
 					Port    int    `json:"port_value"`
+					In      string `json:"network_namespace_filepath"`
 				} `json:"socket_address"`
 				Pipe struct {
 					Path string `json:"path"`
@@ -147,7 +162,7 @@ func listeners(admin string) (all []string) {
 		if addr == "" {
 			addr = net.JoinHostPort(l.Address.Socket.Address, fmt.Sprint(l.Address.Socket.Port))
 		}
-		all = append(all, l.Name+"::"+addr)
+		all = append(all, door{l.Name, addr, l.Address.Socket.In})
 	}
 	return all
 }

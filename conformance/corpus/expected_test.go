@@ -103,9 +103,6 @@ func elsewhere() map[string]need {
 		"docs__root__configuration__listeners__udp_filters___include__udp-proxy.yaml":                 udp,
 		"configs__rendered__envoy_front_proxy.yaml":                                                   rest,
 		"configs__rendered__envoy_service_to_service.yaml":                                            rest,
-		"docs__root__configuration__listeners__network_namespace_matching_example.yaml": {
-			"listeners in other network namespaces: the program would have to enter them", []string{"network_namespace_filepath", "NetworkNamespaceInput"},
-		},
 	}
 }
 

@@ -1,7 +1,7 @@
 package corpus
 
-// The same configuration on loopback: listeners and the admin server on free ports,
-// hosts at the test's, control planes at the test's.
+// The same configuration on loopback: listeners and the admin server on free ports, in
+// network namespaces of the test's, hosts at the test's, control planes at the test's.
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/attache-mesh/attache/conformance/ports"
+	"github.com/attache-mesh/attache/proxy/loop/netns/nstest"
 )
 
 // loopback rewrites the addresses of a bootstrap.
@@ -35,16 +36,58 @@ func (l *loopback) rewrite(doc *yaml.Node) {
 			addresses(at(c, key), func(a *yaml.Node) { l.point(a, to) })
 		}
 	}
+	l.spaces(doc)
 	for _, listener := range standing(top) {
 		l.asked++
 		if a := at(listener, "address"); a != nil {
-			l.point(a, "127.0.0.1:"+l.port(listener))
+			l.stand(a, "127.0.0.1:"+l.port(listener))
 		}
 		for _, more := range items(at(listener, "additional_addresses")) {
-			l.point(at(more, "address"), "127.0.0.1:0")
+			l.stand(at(more, "address"), "127.0.0.1:0")
 		}
 	}
 	set(top, "admin", parse("{address: {socket_address: {address: 127.0.0.1, port_value: 0}}}"))
+}
+
+const namespaceField = "network_namespace_filepath"
+
+// spaces makes a network namespace for each that is named, and puts its path wherever
+// the name stands. Without the right to make one, listeners are in the test's own.
+func (l *loopback) spaces(doc *yaml.Node) {
+	named := map[string]string{}
+	each(doc, func(n *yaml.Node) {
+		if name := text(at(n, namespaceField)); n.Kind == yaml.MappingNode && name != "" {
+			named[name] = ""
+		}
+	})
+	for name := range named {
+		named[name] = l.s.fresh()
+		if err := nstest.Make(l.s.t, named[name]); err != nil {
+			l.s.t.Logf("LEFT OUT: network namespaces: none can be made here (CAP_SYS_ADMIN is needed): %v", err)
+			named[name] = ""
+		}
+	}
+	each(doc, func(n *yaml.Node) {
+		if path, is := named[n.Value]; n.Kind == yaml.ScalarNode && is {
+			n.Value = path
+		}
+	})
+}
+
+func each(n *yaml.Node, f func(*yaml.Node)) {
+	f(n)
+	for _, c := range n.Content {
+		each(c, f)
+	}
+}
+
+// stand is point for what listens: in which namespace stays.
+func (l *loopback) stand(a *yaml.Node, to string) {
+	in := text(at(a, "socket_address", namespaceField))
+	l.point(a, to)
+	if in != "" {
+		set(at(a, "socket_address"), namespaceField, &yaml.Node{Kind: yaml.ScalarNode, Value: in})
+	}
 }
 
 // standing are the listeners of a bootstrap that can be bound: of two with one name the

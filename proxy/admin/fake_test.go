@@ -136,6 +136,7 @@ func fakeListeners() []ListenerView {
 		{Name: "memcached", Addresses: []config.Address{
 			{IP: netip.MustParseAddrPort("127.0.0.1:11211")},
 			{IP: netip.MustParseAddrPort("[::1]:11211")},
+			{IP: netip.MustParseAddrPort("127.0.0.1:11211"), Namespace: "/run/netns/a"},
 		}},
 		{Name: "web", Addresses: []config.Address{{Path: "@web"}}},
 	}

@@ -34,6 +34,8 @@ type addressJSON struct {
 type socketJSON struct {
 	Address string `json:"address,omitempty"`
 	Port    uint16 `json:"port_value"`
+	// Namespace is not in Envoy's pages, whose messages have the field.
+	Namespace string `json:"network_namespace_filepath,omitempty"`
 }
 
 type pipeJSON struct {
@@ -45,9 +47,9 @@ func addressOf(a config.Address) addressJSON {
 	case a.Path != "":
 		return addressJSON{Pipe: &pipeJSON{a.Path}}
 	case a.Host != "":
-		return addressJSON{Socket: &socketJSON{a.Host, a.Port}}
+		return addressJSON{Socket: &socketJSON{Address: a.Host, Port: a.Port}}
 	}
-	return addressJSON{Socket: &socketJSON{a.IP.Addr().String(), a.IP.Port()}}
+	return addressJSON{Socket: &socketJSON{a.IP.Addr().String(), a.IP.Port(), a.Namespace}}
 }
 
 // localityJSON is core.v3.Locality.

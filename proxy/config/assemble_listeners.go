@@ -137,7 +137,7 @@ func (l *Listener) binds() (all []Address) {
 func taken(l *Listener, addresses map[Address]string) string {
 	for _, at := range l.binds() {
 		if other, taken := addresses[at]; taken {
-			return fmt.Sprintf("address %s is also that of listener '%s'", at, other)
+			return fmt.Sprintf("address %s is also that of listener '%s'", at.Place(), other)
 		}
 	}
 	return ""

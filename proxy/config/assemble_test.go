@@ -236,6 +236,9 @@ func testListener(name, port, serves string, words []string) *Listener {
 		if secret, ok := strings.CutPrefix(w, "tls="); ok {
 			l.Chains[0].TLS = &DownstreamTLS{TLS: testContext(secret)}
 		}
+		if namespace, ok := strings.CutPrefix(w, "in="); ok {
+			l.Address.Namespace = namespace
+		}
 	}
 	return l
 }
@@ -258,7 +261,7 @@ func show(s, before *Snapshot) string {
 		if t := l.Chains[0].TLS; t != nil {
 			with = showMaterial(s, before, &t.TLS)
 		}
-		say(before.Listener(l.Name) != l, "listener %s %s%s", l.Name, l.Address, with)
+		say(before.Listener(l.Name) != l, "listener %s %s%s", l.Name, l.Address.Place(), with)
 	}
 	for _, t := range s.RouteTables {
 		var to []string

@@ -149,8 +149,9 @@ const (
 	InputURISAN   // of the client's certificate, joined by commas
 	InputDNSSAN
 	InputSubject
-	InputText    // the same whatever comes: an environment variable
-	InputNothing // never there
+	InputNamespace // file of the network namespace that the listener is in
+	InputText      // the same whatever comes: an environment variable
+	InputNothing   // never there
 )
 
 // EachAction yields the actions that the tree leads to, some maybe several times.

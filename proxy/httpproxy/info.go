@@ -24,6 +24,7 @@ func (cn *conn) meet() {
 	l.ids++
 	i.ID = (l.ids-1)*uint64(len(l.room.local)) + uint64(l.w.ID) + 1
 	i.Peer, i.Local, i.TLS, i.Place = c.Peer(), c.Local(), transport.Of(c), l.room.env.Place
+	i.SetNamespace(c.Namespace())
 	i.Began = l.w.Now()
 }
 

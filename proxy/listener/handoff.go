@@ -15,15 +15,22 @@ import (
 // Directory finds listeners by where they are described to be, bound or not. Any
 // goroutine.
 type Directory struct {
-	by atomic.Pointer[map[netip.AddrPort]*Listener]
+	by atomic.Pointer[map[place]*Listener]
+}
+
+// place is an address in a network namespace: what was redirected in one was meant for
+// a listener in it (Envoy's map has the addresses alone).
+type place struct {
+	namespace string
+	at        netip.AddrPort
 }
 
 // Set makes these all that it knows. Of two at one address the first counts.
 func (d *Directory) Set(all []*Listener) {
-	by := map[netip.AddrPort]*Listener{}
+	by := map[place]*Listener{}
 	for _, l := range all {
 		for _, a := range l.addrs {
-			if at := plainly(a.IP); a.Path == "" && by[at] == nil {
+			if at := (place{a.Namespace, plainly(a.IP)}); a.Path == "" && by[at] == nil {
 				by[at] = l
 			}
 		}
@@ -31,23 +38,23 @@ func (d *Directory) Set(all []*Listener) {
 	d.by.Store(&by)
 }
 
-// find gives the listener of an address, else that of all addresses with the port;
-// nil if there is neither.
-func (d *Directory) find(at netip.AddrPort) *Listener {
+// find gives the listener of an address in a namespace, else that of all addresses with
+// the port; nil if there is neither.
+func (d *Directory) find(namespace string, at netip.AddrPort) *Listener {
 	by := d.by.Load()
 	if by == nil {
 		return nil
 	}
 	at = plainly(at)
-	if l := (*by)[at]; l != nil {
+	if l := (*by)[place{namespace, at}]; l != nil {
 		return l
 	}
 	if at.Addr().Is4() {
-		if l := (*by)[netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port())]; l != nil {
+		if l := (*by)[place{namespace, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port())}]; l != nil {
 			return l
 		}
 	}
-	return (*by)[netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())]
+	return (*by)[place{namespace, netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())}]
 }
 
 func plainly(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
@@ -59,7 +66,7 @@ func (p *Plan) handOff(c *loop.Conn) bool {
 	if !at.IsValid() {
 		return false
 	}
-	to := p.HandOff.find(at)
+	to := p.HandOff.find(c.Namespace(), at)
 	if to == nil {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/loop/netns"
 )
 
 // Inherited are the listening sockets of the process before, until a listener asks
@@ -33,8 +34,9 @@ func (i *Inherited) Add(key string, fds ...int) {
 	i.fds[key] = append(i.fds[key], fds...)
 }
 
-// take gives the sockets of a key away.
-func (i *Inherited) take(key string) []int {
+// take gives the sockets of a key away. A network namespace is known by its path: if
+// that is another one's by now, what was opened in the one before is let go.
+func (i *Inherited) take(key, namespace string) []int {
 	if i == nil {
 		return nil
 	}
@@ -42,6 +44,10 @@ func (i *Inherited) take(key string) []int {
 	defer i.mu.Unlock()
 	fds := i.fds[key]
 	delete(i.fds, key)
+	if namespace != "" && len(fds) > 0 && !netns.Has(namespace, fds[0]) {
+		closeAll(fds)
+		return nil
+	}
 	return fds
 }
 
@@ -74,13 +80,13 @@ type Sockets struct {
 }
 
 // key is how the process that comes after asks for the sockets of an address: by the
-// address, and where the kernel has chosen the port, by the listener's name and which
-// of its addresses it is.
+// address, with its network namespace, and where the kernel has chosen the port, by the
+// listener's name and which of its addresses it is.
 func key(listener string, n int, asked config.Address) string {
 	if asked.Path == "" && asked.IP.Port() == 0 {
-		return listener + "#" + strconv.Itoa(n) + " " + asked.String()
+		return listener + "#" + strconv.Itoa(n) + " " + asked.Place()
 	}
-	return asked.String()
+	return asked.Place()
 }
 
 // Sockets gives duplicates of all of the listener's sockets. Any goroutine.

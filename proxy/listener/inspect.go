@@ -216,6 +216,7 @@ func (x *inspection) done(c *loop.Conn) {
 		return
 	}
 	x.destination, x.source, x.known = c.Local(), c.Peer(), streaminfo.Known(c)
+	x.namespace = c.Namespace()
 	if !x.direct.IsValid() {
 		x.direct = x.source
 	}

@@ -64,7 +64,7 @@ func Open(asked *config.Listener, plan *Plan, workers []*loop.Worker, before *In
 	}
 	l.asked = at(asked)
 	for i, a := range l.asked {
-		at, err := l.open(a, optionsAt(asked, i, before), before.take(key(l.Name, i, a)))
+		at, err := l.open(a, optionsAt(asked, i, before), before.take(key(l.Name, i, a), a.Namespace))
 		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("listen: %w", err)

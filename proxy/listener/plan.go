@@ -50,6 +50,7 @@ type origin struct {
 	tls                         bool // it begins with a ClientHello
 	name                        string
 	protocols                   []string
+	namespace                   string
 	known                       *streaminfo.Conn // nil: nothing was noted
 }
 
@@ -81,7 +82,7 @@ func (p *Plan) match(c *loop.Conn) *Chain {
 	if len(p.Chains) == 1 && p.Tree == nil && catchAll(&p.Chains[0].Match) {
 		return &p.Chains[0]
 	}
-	return p.choose(&origin{destination: c.Local(), source: c.Peer(), direct: c.Peer()})
+	return p.choose(&origin{destination: c.Local(), source: c.Peer(), direct: c.Peer(), namespace: c.Namespace()})
 }
 
 func (p *Plan) choose(o *origin) *Chain {
@@ -105,6 +106,7 @@ func (p *Plan) choose(o *origin) *Chain {
 func (p *Plan) follow(o *origin) *Chain {
 	c := streaminfo.Conn{Peer: o.source, Local: o.destination, ServerName: o.name}
 	c.SetDirect(o.direct)
+	c.SetNamespace(o.namespace)
 	info := streaminfo.Info{Conn: &c}
 	if o.known != nil {
 		c.State, info.Metadata = o.known.State, o.known.Metadata

@@ -141,6 +141,7 @@ func (c *Chain) Greet(conn *loop.Conn, next func()) {
 		conn.Data = known
 	}
 	known.Peer, known.Local = conn.Peer(), conn.Local()
+	known.SetNamespace(conn.Namespace())
 	known.Began, known.Place = conn.Worker().Now(), c.place
 	conn.Worker().Go(func() {
 		n := &Conn{conn, known}

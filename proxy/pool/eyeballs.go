@@ -75,7 +75,12 @@ func (r *race) begin(a config.Address) {
 	r.failed, r.since = false, r.w.Now()
 	left := max(time.Duration(r.until-r.w.Now()), time.Millisecond)
 	r.w.Go(func() {
-		c, err := r.t.reach(r.w, a, left, r.want, func(c *loop.Conn) { r.begun = append(r.begun, c) })
+		c, err := r.t.reach(r.w, a, left, r.want, func(c *loop.Conn) {
+			if r.conn != nil { // another has won while this one's socket was being made
+				c.Close()
+			}
+			r.begun = append(r.begun, c)
+		})
 		r.under--
 		switch {
 		case err != nil:

@@ -172,8 +172,12 @@ func Failure(err error) string {
 	return ""
 }
 
-// unbound says that the address to come from could not be taken.
+// unbound says that the address to come from could not be taken, or its network namespace
+// not be entered.
 func unbound(err error) bool {
+	if _, ok := errors.AsType[*loop.NamespaceError](err); ok {
+		return true
+	}
 	s, ok := errors.AsType[*os.SyscallError](err)
 	return ok && s.Syscall == "bind"
 }

@@ -43,7 +43,13 @@ type Conn struct {
 	Details     string
 	Termination string
 
-	direct *netip.AddrPort
+	socket *socket // nil: there is nothing that the ends do not say
+}
+
+// socket is what is known of a connection's own socket.
+type socket struct {
+	direct    netip.AddrPort // not valid: Peer
+	namespace string
 }
 
 // Known is what was learnt of a connection before a room had it, by the listener
@@ -69,14 +75,37 @@ type Place struct {
 
 // Direct is the socket's own peer, which Peer is not where a PROXY header came.
 func (c *Conn) Direct() netip.AddrPort {
-	if c.direct != nil {
-		return *c.direct
+	if c.socket != nil && c.socket.direct.IsValid() {
+		return c.socket.direct
 	}
 	return c.Peer
 }
 
 // SetDirect makes a the socket's own peer.
-func (c *Conn) SetDirect(a netip.AddrPort) { c.direct = &a }
+func (c *Conn) SetDirect(a netip.AddrPort) {
+	if c.socket == nil {
+		c.socket = &socket{}
+	}
+	c.socket.direct = a
+}
+
+// Namespace is that of the listener, as loop.Conn.Namespace.
+func (c *Conn) Namespace() string {
+	if c.socket == nil {
+		return ""
+	}
+	return c.socket.namespace
+}
+
+// SetNamespace notes it; "" costs nothing.
+func (c *Conn) SetNamespace(name string) {
+	switch {
+	case c.socket != nil:
+		c.socket.namespace = name
+	case name != "":
+		c.socket = &socket{namespace: name}
+	}
+}
 
 // SNI is the name that the client has asked for, "" for none.
 func (c *Conn) SNI() string {

@@ -4,11 +4,18 @@ package envoyv3
 
 import (
 	"net/netip"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
+
+// maxNamespace is the longest path that Linux takes: PATH_MAX without its final NUL.
+const maxNamespace = 4095
+
+// ofSockets is where an address may be of another network namespace: where a socket is made.
+const ofSockets = "of listeners and of upstream_bind_config; to enter it the program needs CAP_SYS_ADMIN"
 
 // maxPipe is the longest path of a unix socket: sun_path without its final NUL.
 const maxPipe = 107
@@ -28,8 +35,43 @@ func (d *decoder) ipOrPipe(p path, m *corev3.Address) config.Address {
 	return config.Address{}
 }
 
+// toListen reads the address of a listener: it may be of another network namespace.
+func (d *decoder) toListen(p path, m *corev3.Address) config.Address {
+	s := m.GetSocketAddress()
+	if s == nil {
+		return d.ipOrPipe(p, m)
+	}
+	p = p.dot("socket_address")
+	a := d.ipAlone(p, s)
+	a.Namespace = d.namespace(p, s)
+	return a
+}
+
+// namespace reads the file of a network namespace. Whether it is there is seen when a socket
+// is made.
+func (d *decoder) namespace(p path, m *corev3.SocketAddress) string {
+	at := m.GetNetworkNamespaceFilepath()
+	if len(at) > maxNamespace || strings.ContainsRune(at, 0) {
+		d.refuse(p.dot("network_namespace_filepath"), "a path has at most %d bytes, and no NUL", maxNamespace)
+		return ""
+	}
+	return at
+}
+
+// here refuses an address of another network namespace, where none can be.
+func (d *decoder) here(p path, m *corev3.SocketAddress) {
+	if m.GetNetworkNamespaceFilepath() != "" {
+		d.never(p.dot("network_namespace_filepath"), "listeners and upstream_bind_config alone have it")
+	}
+}
+
 func (d *decoder) ip(p path, m *corev3.SocketAddress) config.Address {
-	if !d.tcpOnly(p, m) || m.GetNetworkNamespaceFilepath() != "" || m.GetResolverName() != "" {
+	d.here(p, m)
+	return d.ipAlone(p, m)
+}
+
+func (d *decoder) ipAlone(p path, m *corev3.SocketAddress) config.Address {
+	if !d.tcpOnly(p, m) || m.GetResolverName() != "" {
 		return config.Address{} // it is refused, and not an address of TCP here
 	}
 	ip, err := netip.ParseAddr(m.GetAddress())
@@ -55,6 +97,7 @@ func (d *decoder) hostOrIP(p path, m *corev3.Address) config.Address {
 	}
 	p = p.dot("socket_address")
 	d.tcpOnly(p, s)
+	d.here(p, s)
 	port := d.port(p, s)
 	if ip, err := netip.ParseAddr(s.GetAddress()); err == nil {
 		return config.Address{IP: netip.AddrPortFrom(ip, port)}

@@ -46,18 +46,21 @@ func (d *decoder) bind(p path, m *corev3.BindConfig, name string) *config.LocalA
 	}
 	first := config.LocalAddress{Free: free, Options: rawOptions(options)}
 	if m.GetSourceAddress() != nil {
-		first.Address = d.localAddress(p.dot("source_address"), m.GetSourceAddress())
+		first.Address, first.Namespace = d.localAddress(p.dot("source_address"), m.GetSourceAddress())
 	}
 	from := config.LocalAddresses{first}
 	for i, e := range m.GetExtraSourceAddresses() {
-		x := config.LocalAddress{Free: free, Options: first.Options, Address: d.localAddress(p.dot("extra_source_addresses").at(i).dot("address"), e.GetAddress())}
+		x := config.LocalAddress{Free: free, Options: first.Options}
+		x.Address, x.Namespace = d.localAddress(p.dot("extra_source_addresses").at(i).dot("address"), e.GetAddress())
 		if e.GetSocketOptions() != nil {
 			x.Options = rawOptions(e.GetSocketOptions().GetSocketOptions())
 		}
 		from = append(from, x)
 	}
 	for i, a := range m.GetAdditionalSourceAddresses() {
-		from = append(from, config.LocalAddress{Free: free, Options: first.Options, Address: d.localAddress(p.dot("additional_source_addresses").at(i), a)})
+		x := config.LocalAddress{Free: free, Options: first.Options}
+		x.Address, x.Namespace = d.localAddress(p.dot("additional_source_addresses").at(i), a)
+		from = append(from, x)
 	}
 	d.checkBind(p, who, from)
 	return &from
@@ -77,9 +80,9 @@ func (d *decoder) checkBind(p path, who string, from config.LocalAddresses) {
 	}
 }
 
-func (d *decoder) localAddress(p path, m *corev3.SocketAddress) netip.AddrPort {
-	a := d.ip(p, m).IP
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+func (d *decoder) localAddress(p path, m *corev3.SocketAddress) (at netip.AddrPort, namespace string) {
+	a := d.ipAlone(p, m).IP
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), d.namespace(p, m)
 }
 
 // rawOptions reads options as the kernel has them.

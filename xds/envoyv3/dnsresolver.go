@@ -100,6 +100,7 @@ func (d *decoder) nameServers(p path, all []*corev3.Address) (servers []netip.Ad
 			d.refuse(p, "DNS resolver '%s' is not an IP address", s.GetAddress())
 			continue
 		}
+		d.here(p.dot("socket_address"), s)
 		servers = append(servers, netip.AddrPortFrom(ip, d.port(p.dot("socket_address"), s)))
 	}
 	return servers

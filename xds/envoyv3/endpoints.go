@@ -166,6 +166,10 @@ func (d *decoder) endpoint(p path, m *endpointv3.LbEndpoint, from config.Discove
 }
 
 func (d *decoder) endpointAddress(p path, m *corev3.Address, from config.Discovery) config.Address {
+	if s := m.GetSocketAddress(); s.GetNetworkNamespaceFilepath() != "" { // upstream_impl.cc, HostDescriptionImplBase
+		d.refuse(p.dot("socket_address").dot("network_namespace_filepath"), "Invalid host configuration: hosts cannot specify network namespaces with their address")
+		return config.Address{}
+	}
 	if from == config.DiscoveryStrictDNS || from == config.DiscoveryLogicalDNS {
 		return d.hostOrIP(p, m)
 	}

@@ -104,6 +104,7 @@ func (d *decoder) rbacTree(p path, m *xdsmatcherv3.Matcher, of rbacPlace) *confi
 		allowed: append([]string{
 			networkInputs + "DestinationIPInput", networkInputs + "DestinationPortInput", networkInputs + "SourceIPInput", networkInputs + "SourcePortInput",
 			networkInputs + "DirectSourceIPInput", networkInputs + "ServerNameInput", networkInputs + "FilterStateInput",
+			networkInputs + "NetworkNamespaceInput",
 			sslInputs + "UriSanInput", sslInputs + "DnsSanInput", sslInputs + "SubjectInput",
 		}, of.inputs...),
 		refusal: of.refusal,

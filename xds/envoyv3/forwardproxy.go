@@ -115,6 +115,7 @@ func (d *decoder) nameCache(p path, m *dnscachev3.DnsCacheConfig) config.NameCac
 	n.Family = lookupFamily(m.GetDnsLookupFamily())
 	for i, a := range m.GetPreresolveHostnames() {
 		d.tcpOnly(p.dot("preresolve_hostnames").at(i), a)
+		d.here(p.dot("preresolve_hostnames").at(i), a)
 		port := d.port(p.dot("preresolve_hostnames").at(i), a)
 		n.Preresolve = append(n.Preresolve, net.JoinHostPort(a.GetAddress(), strconv.Itoa(int(port))))
 	}

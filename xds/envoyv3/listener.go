@@ -53,10 +53,10 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 	case m.GetAddress().GetEnvoyInternalAddress() != nil:
 		d.refuse(p.dot("address"), "error adding listener named '%s': use internal_listener field instead of address for internal listeners", l.Name)
 	default:
-		l.Address = d.ipOrPipe(p.dot("address"), m.GetAddress())
+		l.Address = d.toListen(p.dot("address"), m.GetAddress())
 	}
 	if l.Name == "" && !l.Address.IsZero() {
-		l.Name = l.Address.String()
+		l.Name = l.Address.Place()
 	}
 	d.additional(p, m, l)
 	d.socketOptions(p.dot("socket_options"), m.GetSocketOptions(), &l.Socket)
@@ -75,7 +75,7 @@ func (d *decoder) listener(p path, m *listenerv3.Listener) *config.Listener {
 func (d *decoder) additional(p path, m *listenerv3.Listener, l *config.Listener) {
 	for i, a := range m.GetAdditionalAddresses() {
 		p := p.dot("additional_addresses").at(i)
-		l.Additional = append(l.Additional, d.ipOrPipe(p.dot("address"), a.GetAddress()))
+		l.Additional = append(l.Additional, d.toListen(p.dot("address"), a.GetAddress()))
 		s := l.Socket // of tcp_keepalive alone: socket_options are not read yet
 		if a.GetTcpKeepalive() != nil {
 			s.Keepalive = d.keepalive(p.dot("tcp_keepalive"), a.GetTcpKeepalive())

@@ -87,6 +87,8 @@ func connInputKind(m any) config.InputKind {
 		return config.InputSourceType
 	case *networkinputv3.ServerNameInput:
 		return config.InputServerName
+	case *networkinputv3.NetworkNamespaceInput:
+		return config.InputNamespace
 	case *networkinputv3.TransportProtocolInput:
 		return config.InputTransportProtocol
 	case *networkinputv3.ApplicationProtocolInput:

@@ -30,13 +30,13 @@ func sharedTables() []table {
 		{
 			of:       &corev3.SocketAddress{},
 			honoured: "address port_value",
+			partly:   notes{"network_namespace_filepath": ofSockets},
 			strict:   true,
 			never: notes{
-				"protocol":                   "TCP only",
-				"named_port":                 "give port_value",
-				"resolver_name":              "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
-				"network_namespace_filepath": "the program would have to enter it",
-				"ipv4_compat":                "list an IPv4 address under additional_addresses",
+				"protocol":      "TCP only",
+				"named_port":    "give port_value",
+				"resolver_name": "there are no custom resolvers; use a cluster of type STRICT_DNS or LOGICAL_DNS",
+				"ipv4_compat":   "list an IPv4 address under additional_addresses",
 			},
 		},
 		{of: &corev3.Pipe{}, honoured: "path mode"},

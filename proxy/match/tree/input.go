@@ -171,6 +171,8 @@ func (i *input) ofConn(f *Facts, c *streaminfo.Conn) ([]byte, known) {
 		}
 	case config.InputURISAN, config.InputDNSSAN, config.InputSubject:
 		return i.certificate(c)
+	case config.InputNamespace:
+		return filled(c.Namespace())
 	}
 	return nil, absent
 }

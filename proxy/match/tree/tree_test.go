@@ -121,6 +121,7 @@ func TestAddresses(t *testing.T) {
 func TestInputs(t *testing.T) {
 	c := &streaminfo.Conn{Peer: netip.MustParseAddrPort("10.0.0.1:99"), Local: netip.MustParseAddrPort("[2001:db8::1]:443"), ServerName: "a.example"}
 	c.SetDirect(netip.MustParseAddrPort("127.0.0.1:5"))
+	c.SetNamespace("/run/netns/a")
 	info := &streaminfo.Info{Conn: c, Status: 404}
 	if err := info.State.Set(streaminfo.Object{Name: "key", Text: "value"}); err != nil {
 		t.Fatal(err)
@@ -145,6 +146,7 @@ func TestInputs(t *testing.T) {
 		{config.MatchInput{Kind: config.InputSourcePort}, "99"},
 		{config.MatchInput{Kind: config.InputDirectSourceIP}, "127.0.0.1"},
 		{config.MatchInput{Kind: config.InputServerName}, "a.example"},
+		{config.MatchInput{Kind: config.InputNamespace}, "/run/netns/a"},
 		{config.MatchInput{Kind: config.InputTransportProtocol}, "tls"},
 		{config.MatchInput{Kind: config.InputApplicationProtocols}, "'h2','http/1.1'"},
 		{config.MatchInput{Kind: config.InputFilterState, Name: "key"}, "value"},
