@@ -17,10 +17,13 @@ type Compressor struct {
 	Name        string // of the library, for statistics
 }
 
-// Compression is how: Encoding is "gzip", "br" or "zstd", Level the library's.
+// Compression is how: Encoding is "gzip", "br" or "zstd", Level the library's. Checksum and Dictionary, which is one as
+// RFC 8878, 5 has it or empty, are zstd's.
 type Compression struct {
-	Encoding string
-	Level    int
+	Encoding   string
+	Level      int
+	Checksum   bool
+	Dictionary string
 }
 
 // CompressDirection is what is compressed of one direction.

@@ -4,6 +4,8 @@ package config
 // (Envoy extensions.filters.http.decompressor.v3.Decompressor).
 type Decompressor struct {
 	Encoding string // "gzip", "br" or "zstd"
+	// Dictionaries are what zstd may have been compressed with, each with another number.
+	Dictionaries []string
 	// MaxRatio is how many times longer than what came a body may become.
 	MaxRatio          uint32
 	Request, Response DecompressDirection

@@ -10,6 +10,7 @@ import (
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
 	zstdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/compressor/v3"
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -43,9 +44,9 @@ func compressorTables() []table {
 			},
 		},
 		{
-			of: &zstdv3.Zstd{}, honoured: "compression_level",
-			noEffect: notes{"strategy": memory, "chunk_size": memory, "enable_checksum": "there always is one"},
-			never:    notes{"dictionary": "the client could not read the answer"},
+			of: &zstdv3.Zstd{}, honoured: "compression_level enable_checksum",
+			partly:   notes{"dictionary": hintDictionary},
+			noEffect: notes{"strategy": memory, "chunk_size": memory},
 		},
 	}
 }
@@ -123,9 +124,37 @@ func (d *decoder) compression(p path, m *corev3.TypedExtensionConfig) *config.Co
 	case *brotliv3.Brotli:
 		return &config.Compression{Encoding: "br", Level: int(d.between(pt.dot("quality"), orUint32(c.GetQuality(), 3), 0, 11))}
 	case *zstdv3.Zstd:
-		return &config.Compression{Encoding: "zstd", Level: int(d.between(pt.dot("compression_level"), orUint32(c.GetCompressionLevel(), 3), 1, 22))}
+		how := &config.Compression{Encoding: "zstd", Level: zstdLevel(c.GetCompressionLevel().GetValue()), Checksum: c.GetEnableChecksum()}
+		if c.GetDictionary() != nil {
+			how.Dictionary, _ = d.dictionary(pt.dot("dictionary"), c.GetDictionary())
+		}
+		return how
 	}
 	return nil
+}
+
+// zstdLevel is a level as ZSTD_CCtx_setParameter takes it: 0 is the default, and more than there are is the most.
+func zstdLevel(level uint32) int {
+	if level == 0 {
+		return 3
+	}
+	return int(min(level, 22))
+}
+
+const hintDictionary = "read when the configuration is: a file is not watched"
+
+// dictionary reads one of zstd's, and its number; 0 if it is none. Envoy ends itself over that (dictionary_manager.h).
+func (d *decoder) dictionary(p path, m *corev3.DataSource) (text string, id uint32) {
+	text, ok := d.fileText(p, m)
+	if !ok {
+		return "", 0
+	}
+	known, err := zstd.InspectDictionary([]byte(text))
+	if err != nil {
+		d.refuse(p, "Illegal Zstd dictionary: %v", err)
+		return "", 0
+	}
+	return text, known.ID()
 }
 
 func (d *decoder) compressorRoute(p path, m *compressorv3.CompressorPerRoute) *config.CompressorRoute {

@@ -3,6 +3,7 @@ package envoyv3
 // The decompressor filter and its libraries.
 
 import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	brotlidv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/brotli/decompressor/v3"
 	gzipdv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	zstddv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/zstd/decompressor/v3"
@@ -24,8 +25,8 @@ func decompressorTables() []table {
 		},
 		{of: &brotlidv3.Brotli{}, noEffect: notes{"disable_ring_buffer_reallocation": memory, "chunk_size": memory}},
 		{
-			of: &zstddv3.Zstd{}, noEffect: notes{"chunk_size": memory},
-			never: notes{"dictionaries": "only what was compressed without one is understood"},
+			of: &zstddv3.Zstd{}, partly: notes{"dictionaries": hintDictionary},
+			noEffect: notes{"chunk_size": memory},
 		},
 	}
 }
@@ -43,15 +44,28 @@ func (d *decoder) decompressor(p path, m *decompressorv3.Decompressor) *config.D
 		Response:  d.decompressDirection(response.GetCommonConfig()),
 		Advertise: orBool(request.GetAdvertiseAcceptEncoding(), true),
 	}
-	switch l := d.extension(p.dot("decompressor_library").dot("typed_config"), decompressorLibrary, library.GetName(), library.GetTypedConfig()).(type) {
+	pt := p.dot("decompressor_library").dot("typed_config")
+	switch l := d.extension(pt, decompressorLibrary, library.GetName(), library.GetTypedConfig()).(type) {
 	case *gzipdv3.Gzip:
 		c.Encoding, c.MaxRatio = "gzip", orUint32(l.GetMaxInflateRatio(), maxInflateRatio)
 	case *brotlidv3.Brotli:
 		c.Encoding = "br"
 	case *zstddv3.Zstd:
-		c.Encoding = "zstd"
+		c.Encoding, c.Dictionaries = "zstd", d.dictionaries(pt.dot("dictionaries"), l.GetDictionaries())
 	}
 	return c
+}
+
+// dictionaries reads those of zstd; of those of one number the first counts.
+func (d *decoder) dictionaries(p path, all []*corev3.DataSource) (texts []string) {
+	seen := map[uint32]bool{}
+	for i, m := range all {
+		if text, id := d.dictionary(p.at(i), m); id != 0 && !seen[id] {
+			seen[id] = true
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // decompressDirection reads one direction: it is on where nothing is said.

@@ -21,6 +21,7 @@ type Group struct{ all []*Filter }
 // Filter is the filter of one chain.
 type Filter struct {
 	cfg    *config.Compressor
+	how    library
 	group  *Group
 	prefix string
 	local  filter.PerWorker[local]
@@ -30,7 +31,7 @@ type Filter struct {
 type local struct {
 	request, response                                               counters
 	noAccept, identity, used, overshadowed, wildcard, invalid, etag uint64
-	free                                                            map[config.Compression][]writer
+	free                                                            map[library][]writer
 }
 
 type counters struct{ compressed, not, tooSmall, in, out uint64 }
@@ -38,7 +39,7 @@ type counters struct{ compressed, not, tooSmall, in, out uint64 }
 // New compiles it and adds it to the group.
 func New(cfg *config.Compressor, env filter.Env, group *Group) *Filter {
 	f := &Filter{
-		cfg: cfg, group: group, local: filter.NewPerWorker[local](env.Workers),
+		cfg: cfg, how: libraryOf(&cfg.Compression), group: group, local: filter.NewPerWorker[local](env.Workers),
 		prefix: env.Prefix + "compressor." + cfg.Name + "." + libraryPrefix(cfg.Encoding) + ".",
 	}
 	group.all = append(group.all, f)
@@ -53,26 +54,37 @@ func libraryPrefix(encoding string) string {
 	return encoding
 }
 
+// own is what a route says of it.
+type own struct {
+	*config.CompressorRoute
+	how library // unless Compression is nil
+}
+
 // Own compiles what a route says of it.
 func Own(cfg any) any {
-	if c, ok := cfg.(*config.CompressorRoute); ok {
-		return c
+	c, ok := cfg.(*config.CompressorRoute)
+	if !ok {
+		return nil
 	}
-	return nil
+	o := &own{CompressorRoute: c}
+	if c.Compression != nil {
+		o.how = libraryOf(c.Compression)
+	}
+	return o
 }
 
 // Serve compresses the request, if it is told to, and the answer, if the client
 // takes it.
 func (f *Filter) Serve(r *filter.Request) {
-	own, _ := r.Own().(*config.CompressorRoute)
-	how, enabled, remove := f.cfg.Compression, f.cfg.Response != nil && !f.cfg.Response.Disabled, f.cfg.RemoveAccept
+	own, _ := r.Own().(*own)
+	how, enabled, remove := f.how, f.cfg.Response != nil && !f.cfg.Response.Disabled, f.cfg.RemoveAccept
 	if own != nil {
 		enabled = (enabled || own.Enabled) && !own.Disabled
 		if own.RemoveAccept != nil {
 			remove = *own.RemoveAccept
 		}
 		if own.Compression != nil {
-			how = *own.Compression
+			how = own.how
 		}
 	}
 	accept, accepts := r.Headers.Joined("accept-encoding")
@@ -97,10 +109,10 @@ func (f *Filter) request(r *filter.Request, l *local) {
 	}
 	r.Headers.Set("content-encoding", f.cfg.Encoding)
 	l.request.compressed++
-	r.SetBody(start(r, l, f.cfg.Compression, b, &l.request), filter.Unknown)
+	r.SetBody(start(r, l, f.how, b, &l.request), filter.Unknown)
 }
 
-func (f *Filter) response(r *filter.Request, l *local, how config.Compression, enabled bool, accept string, accepts bool) {
+func (f *Filter) response(r *filter.Request, l *local, how library, enabled bool, accept string, accepts bool) {
 	h, d, c := r.AnswerHeaders, f.cfg.Response, &l.response
 	if d == nil {
 		d = &config.CompressDirection{}
@@ -109,19 +121,19 @@ func (f *Filter) response(r *filter.Request, l *local, how config.Compression, e
 	maybe := enabled && c.longEnough(d, h)
 	compressible := maybe && !r.Upgrade && takes(d, h) && !noTransform(h) && !f.stopsAtETag(h, l) &&
 		!h.Has("content-encoding") && !slices.Contains(f.cfg.Codes, r.Status)
-	if b != nil && maybe && f.chosen(l, how.Encoding, accept, accepts, h) && compressible {
+	if b != nil && maybe && f.chosen(l, how.encoding, accept, accepts, h) && compressible {
 		weakenETag(h)
 		length, _ := h.Get("content-length")
-		h.Set("content-encoding", how.Encoding)
+		h.Set("content-encoding", how.encoding)
 		c.compressed++
 		if f.cfg.StatusHeader {
-			f.status(h, how.Encoding, "Compressed", string(length))
+			f.status(h, how.encoding, "Compressed", string(length))
 		}
 		r.SetAnswerBody(start(r, l, how, b, c), filter.Unknown)
 	} else {
 		c.not++
 		if f.cfg.StatusHeader && b != nil && enabled && !r.Upgrade && !noTransform(h) && !h.Has("content-encoding") {
-			f.why(r, d, how.Encoding)
+			f.why(r, d, how.encoding)
 		}
 	}
 	if compressible {
@@ -239,14 +251,14 @@ func (f *Filter) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 // reading is a body that is compressed as it is read.
 type reading struct {
 	of  filter.Body
-	how config.Compression
+	how library
 	l   *local
 	c   *counters
 	w   writer
 	out bytes.Buffer
 }
 
-func start(r *filter.Request, l *local, how config.Compression, b filter.Body, c *counters) *reading {
+func start(r *filter.Request, l *local, how library, b filter.Body, c *counters) *reading {
 	z := &reading{of: b, how: how, l: l, c: c}
 	z.w = l.writer(how, &z.out)
 	r.Defer(z)

@@ -4,6 +4,7 @@ package compress
 
 import (
 	"io"
+	"unique"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -19,8 +20,20 @@ type writer interface {
 	Reset(w io.Writer)
 }
 
+// library is config.Compression in a form that is quick to look up.
+type library struct {
+	encoding   string
+	level      int
+	checksum   bool
+	dictionary unique.Handle[string]
+}
+
+func libraryOf(c *config.Compression) library {
+	return library{encoding: c.Encoding, level: c.Level, checksum: c.Checksum, dictionary: unique.Make(c.Dictionary)}
+}
+
 // writer gives one that writes to w: one that was used before, if there is one.
-func (l *local) writer(how config.Compression, w io.Writer) writer {
+func (l *local) writer(how library, w io.Writer) writer {
 	if list := l.free[how]; len(list) > 0 {
 		z := list[len(list)-1]
 		l.free[how] = list[:len(list)-1]
@@ -28,26 +41,31 @@ func (l *local) writer(how config.Compression, w io.Writer) writer {
 		return z
 	}
 	if l.free == nil {
-		l.free = map[config.Compression][]writer{}
+		l.free = map[library][]writer{}
 	}
 	return newWriter(how, w)
 }
 
-// newWriter makes one. Levels were checked when they were read, so that none of
-// the libraries refuses one.
-func newWriter(how config.Compression, w io.Writer) writer {
-	switch how.Encoding {
+// newWriter makes one. Levels and dictionaries were checked when they were read, so that
+// none of the libraries refuses one.
+func newWriter(how library, w io.Writer) writer {
+	switch how.encoding {
 	case "br":
-		return brotli.NewWriterLevel(w, how.Level)
+		return brotli.NewWriterLevel(w, how.level)
 	case "zstd":
-		level := zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(how.Level))
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), level)
+		options := []zstd.EOption{
+			zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(how.level)), zstd.WithEncoderCRC(how.checksum),
+		}
+		if d := how.dictionary.Value(); d != "" {
+			options = append(options, zstd.WithEncoderDict([]byte(d)))
+		}
+		z, err := zstd.NewWriter(w, options...)
 		if err != nil {
 			panic(err)
 		}
 		return z
 	}
-	z, err := gzip.NewWriterLevel(w, how.Level)
+	z, err := gzip.NewWriterLevel(w, how.level)
 	if err != nil {
 		panic(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/attache-mesh/attache/proxy/config"
 )
 
 // maxWindow is the most memory, in bytes, that a zstd frame may ask for (RFC 9659, 3).
@@ -24,18 +26,24 @@ type reader interface {
 }
 
 // reader gives one: one that was used before, if there is one.
-func (l *local) reader(encoding string) reader {
+func (l *local) reader(cfg *config.Decompressor) reader {
 	if n := len(l.free); n > 0 {
 		z := l.free[n-1]
 		l.free = l.free[:n-1]
 		return z
 	}
-	switch encoding {
+	switch cfg.Encoding {
 	case "br":
 		return &brotliReader{}
 	case "zstd":
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(1<<63-1))
+		options := []zstd.DOption{
+			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow),
+			zstd.WithDecoderMaxMemory(1<<63 - 1),
+		}
+		for _, d := range cfg.Dictionaries {
+			options = append(options, zstd.WithDecoderDicts([]byte(d)))
+		}
+		z, err := zstd.NewReader(nil, options...)
 		if err != nil {
 			panic(err)
 		}
