@@ -409,3 +409,31 @@ func TestLosersEndAtOnce(t *testing.T) {
 	x.count.Connections-- // the loser is counted as tried, as in Envoy, and as nothing else
 	x.end()
 }
+
+// An attempt whose socket is still being made, in another network namespace, when another
+// address wins ends with that as well.
+func TestLosersInNamespacesEndAtOnce(t *testing.T) {
+	for seed := range uint64(30) {
+		x := newTown(t, seed)
+		hole := config.Address{IP: netip.MustParseAddrPort("[2001:db8::2]:80")}
+		there := hole
+		there.Namespace = "/run/netns/a"
+		x.Blackhole(there, true)
+		x.SetLink(x.target.Address, loop.Link{Latency: 150_500 * time.Microsecond}) // it has answered a millisecond after the other is begun
+		x.target.From = &config.LocalAddresses{
+			{Address: netip.MustParseAddrPort("10.0.0.7:0")}, {Address: netip.MustParseAddrPort("[2001:db8::7]:0"), Namespace: there.Namespace},
+		}
+		x.target.Others = &Addresses{All: []config.Address{x.target.Address, hole}}
+		x.do(func() {
+			l := x.get(&x.breaker, false)
+			x.w.Sleep(10 * time.Millisecond) // the other's socket is made within two
+			if n := x.w.Counters().Conns; n != 1 {
+				t.Errorf("seed %d: there are %d connections", seed, n)
+			}
+			l.Put()
+		})
+		x.wait()
+		x.count.Connections--
+		x.end()
+	}
+}

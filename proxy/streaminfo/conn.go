@@ -89,7 +89,9 @@ func (c *Conn) SetDirect(a netip.AddrPort) {
 	c.socket.direct = a
 }
 
-// Namespace is that of the listener, as loop.Conn.Namespace.
+// Namespace is that of the listener, as loop.Conn.Namespace: whatever address it listens on and
+// whatever a proxy or the kernel has said of the destination, as Envoy's documentation of
+// NetworkNamespaceInput has it (in its source a listener on all addresses has none).
 func (c *Conn) Namespace() string {
 	if c.socket == nil {
 		return ""
