@@ -70,7 +70,8 @@ func signed(v int) (b []byte) {
 	}
 }
 
-// Words of the module's memory: where a value is, how long; the plugin's configuration; a token; a figure's number.
+// Words of the module's memory: where a value is, how long; the plugin's configuration; a token; a figure's number; the
+// machine's configuration; its environment.
 const (
 	wordValue  = 8
 	wordLength = 12
@@ -79,7 +80,13 @@ const (
 	wordToken  = 24
 	wordMetric = 28
 	wordQueue  = 32
+	wordVM     = 36
+	wordVMSize = 40
+	wordCount  = 44 // of variables of the environment
+	wordLong   = 48 // how long they are
 	firstText  = 64
+	variables  = 2048
+	pointers   = 3072 // to them
 	firstFree  = 4096
 )
 
@@ -119,7 +126,11 @@ func (m *module) kind(params, wide, results int) []byte {
 
 // imported gives the calls of a function of the host's: arguments, then whether its status stays.
 func (m *module) imported(name string, params, wide int) code {
-	m.imports = append(m.imports, append(append(append(named("env"), named(name)...), 0), m.kind(params, wide, 1)...))
+	return m.importedOf("env", name, params, wide)
+}
+
+func (m *module) importedOf(from, name string, params, wide int) code {
+	m.imports = append(m.imports, append(append(append(named(from), named(name)...), 0), m.kind(params, wide, 1)...))
 	return code{opCall, byte(len(m.imports) - 1)}
 }
 
@@ -190,6 +201,8 @@ func wasmModule() string {
 	enqueue, dequeue := m.imported("proxy_enqueue_shared_queue", 3, -1), m.imported("proxy_dequeue_shared_queue", 3, -1)
 	foreign := m.imported("proxy_call_foreign_function", 6, -1)
 
+	environ, sizes := m.importedOf("wasi_snapshot_preview1", "environ_get", 2, -1), m.importedOf("wasi_snapshot_preview1", "environ_sizes_get", 2, -1)
+
 	n := code{}.number
 	pair := join(n(wordValue), n(wordLength))
 	value := join(code{}.word(wordValue), code{}.word(wordLength))
@@ -203,7 +216,7 @@ func wasmModule() string {
 	m.function("proxy_abi_version_0_2_1", 0, 0, nil)
 	m.function("malloc", 1, 1, code{opGlobal, 0, opGlobal, 0, opLocal, 0, opAdd, opSetGlobal, 0})
 	m.function("proxy_on_context_create", 2, 0, nil)
-	m.function("proxy_on_vm_start", 2, 1, n(1))
+	m.function("proxy_on_vm_start", 2, 1, join(n(6), n(0), code{}.local(1), n(wordVM), n(wordVMSize), buffer, drop, n(1)))
 	m.function("proxy_on_configure", 2, 1, join(
 		n(7), n(0), code{}.local(1), n(wordConfig), n(wordSize), buffer, drop,
 		n(0), m.text("asked"), n(wordMetric), define, drop,
@@ -227,6 +240,13 @@ func wasmModule() string {
 		code{}.on('p', join(m.text("request\x00path"), pair, property, drop, n(0), m.text("x-property"), value, add, drop)),
 		code{}.on('m', join(code{}.word(wordMetric), code{opLong, 5}, count, drop)),
 		code{}.on('r', join(n(0), m.text("x-sub"), m.text("joe"), add, drop, m.text("clear_route_cache"), n(0), n(0), pair, foreign, drop)),
+		code{}.on('v', join(n(0), m.text("x-machine"), code{}.word(wordVM), code{}.word(wordVMSize), add, drop)),
+		code{}.on('i', join(
+			m.text("plugin_root_id"), pair, property, drop, n(0), m.text("x-root"), value, add, drop,
+			m.text("plugin_vm_id"), pair, property, drop, n(0), m.text("x-vm"), value, add, drop)),
+		code{}.on('e', join(
+			n(wordCount), n(wordLong), sizes, drop, n(pointers), n(variables), environ, drop,
+			n(0), m.text("x-variable"), n(variables), code{}.word(wordLong), n(-1), code{opAdd}, add, drop)),
 		code{}.on('s', join(n(0), m.text("x-bad"), m.text("a\r\nb: c"), add, drop)),
 		giveZero))
 	m.function("proxy_on_request_body", 3, 1, join(
