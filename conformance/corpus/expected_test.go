@@ -94,15 +94,12 @@ type need struct {
 func elsewhere() map[string]need {
 	redis := need{"redis_proxy, a protocol of a later issue", []string{"redis_proxy"}}
 	udp := need{"udp_proxy over UDP: TCP alone is served", []string{"udp_proxy", "TCP only", "only TCP and unix sockets"}}
-	rest := need{"xDS by REST polling: gRPC and files are read", []string{"REST: only GRPC", "only with REST"}}
 	return map[string]need{
 		"docs__root__configuration__listeners__network_filters___include__redis-aws-iam-auth.yaml":    redis,
 		"docs__root__configuration__listeners__network_filters___include__redis-dns-lookups.yaml":     redis,
 		"docs__root__configuration__listeners__network_filters___include__redis-fault-injection.yaml": redis,
 		"docs__root__configuration__listeners__udp_filters___include__udp-proxy-router.yaml":          udp,
 		"docs__root__configuration__listeners__udp_filters___include__udp-proxy.yaml":                 udp,
-		"configs__rendered__envoy_front_proxy.yaml":                                                   rest,
-		"configs__rendered__envoy_service_to_service.yaml":                                            rest,
 	}
 }
 

@@ -90,19 +90,17 @@ func (l *loopback) stand(a *yaml.Node, to string) {
 	}
 }
 
-// standing are the listeners of a bootstrap that can be bound: of two with one name the
-// later takes the other's place, and an internal one has no address.
+// standing are the listeners of a bootstrap that can be bound: of those with one name
+// the first alone, for a static listener is not updated (Envoy's listener_impl.h,
+// blockLdsUpdate), and no internal one, which has no address.
 func standing(top *yaml.Node) (all []*yaml.Node) {
-	last := map[string]*yaml.Node{}
-	listeners := items(at(top, "static_resources", "listeners"))
-	for _, n := range listeners {
-		last[text(at(n, "name"))] = n
-	}
-	for _, n := range listeners {
+	taken := map[string]bool{}
+	for _, n := range items(at(top, "static_resources", "listeners")) {
 		name := text(at(n, "name"))
-		if at(n, "internal_listener") == nil && (name == "" || last[name] == n) {
+		if !taken[name] && at(n, "internal_listener") == nil {
 			all = append(all, n)
 		}
+		taken[name] = name != ""
 	}
 	return all
 }

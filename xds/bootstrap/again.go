@@ -29,6 +29,7 @@ func (b *Bootstrap) ResourcesWith(r envoyv3.Runtime) config.Resources {
 	all := b.proto.GetStaticResources().GetListeners()
 	for at, i := range b.static.listeners {
 		l, problems := envoyv3.Listener(listenerPath(i), all[i], o)
+		l.Name = b.Resources.Listeners[at].Name // see addListener
 		if load.Refused(problems) {
 			l = nil
 		}

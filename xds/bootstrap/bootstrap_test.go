@@ -135,12 +135,12 @@ func TestResourcesWithRuntime(t *testing.T) {
 	listener := func(name, port string) string {
 		return "{name: " + name + ", address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}, filter_chains: [{filters: []}]}"
 	}
-	b, problems := Load([]byte("static_resources: {listeners: ["+listener("a", "1")+", "+listener("b", "2")+"]}"), "b.yaml", Options{})
+	b, problems := Load([]byte("static_resources: {listeners: ["+listener("a", "1")+", "+listener("''", "0")+", "+listener("''", "0")+"]}"), "b.yaml", Options{})
 	if load.Refused(problems) {
 		t.Fatal(problems)
 	}
 	again := b.ResourcesWith(b.Runtime)
-	if !slices.Equal(again.Listeners, b.Resources.Listeners) || len(again.Listeners) != 2 {
+	if !slices.Equal(again.Listeners, b.Resources.Listeners) || len(again.Listeners) != 3 {
 		t.Errorf("read again: %d listeners of %d", len(again.Listeners), len(b.Resources.Listeners))
 	}
 }

@@ -3,6 +3,7 @@ package bootstrap
 // From the proto to config values.
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	}
 	for i, l := range m.GetStaticResources().GetListeners() {
 		listener, found := envoyv3.Listener(listenerPath(i), l, o)
-		problems = append(append(problems, found...), b.addListener(i, listener)...)
+		problems = append(problems, b.addListener(i, listener, found)...)
 	}
 	named, found := b.unreachable()
 	problems = append(problems, found...)
@@ -46,18 +47,24 @@ func (b *Bootstrap) decode(o envoyv3.Options) []Problem {
 	return unique(append(problems, b.unassembled()...))
 }
 
-// addListener adds static listener number i. As in Envoy it takes the place of one that
-// had its name before (listener_manager_impl.cc, addOrUpdateListenerInternal).
-func (b *Bootstrap) addListener(i int, l *config.Listener) []Problem {
-	for at, before := range b.Resources.Listeners {
-		if before.Name == l.Name && l.Name != "" {
-			first := b.static.listeners[at]
-			b.Resources.Listeners[at], b.static.listeners[at] = l, i
-			return []Problem{{Path: listenerPath(first), Warning: true, Text: "has no effect: " + listenerPath(i) + " has its name and takes its place"}}
+// addListener adds static listener number i, of which problems are known. As in Envoy a
+// static one changes no more: another one of its name is not added, and nothing but its
+// address is looked at (listener_manager_impl.cc, addOrUpdateListener; listener_impl.h,
+// blockLdsUpdate; its test UpdateRemoveNotModifiableListener).
+func (b *Bootstrap) addListener(i int, l *config.Listener, problems []Problem) []Problem {
+	all := b.proto.GetStaticResources().GetListeners()
+	for _, first := range b.static.listeners {
+		if name := all[i].GetName(); name != "" && name == all[first].GetName() {
+			address := listenerPath(i) + ".address"
+			problems = slices.DeleteFunc(problems, func(p Problem) bool { return p.Path != address })
+			return append(problems, Problem{Path: listenerPath(i), Warning: true, Text: "has no effect: " + listenerPath(first) + " has its name"})
 		}
 	}
+	if all[i].GetName() == "" && slices.ContainsFunc(b.Resources.Listeners, func(o *config.Listener) bool { return o.Name == l.Name }) {
+		l.Name += " (" + strconv.Itoa(i) + ")" // it is called by its address, of which several may have port 0
+	}
 	b.Resources.Listeners, b.static.listeners = append(b.Resources.Listeners, l), append(b.static.listeners, i)
-	return nil
+	return problems
 }
 
 func clusterPath(i int) string  { return "static_resources.clusters[" + strconv.Itoa(i) + "]" }

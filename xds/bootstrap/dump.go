@@ -36,6 +36,10 @@ func (b *Bootstrap) Dump(loaded time.Time) (Dump, error) {
 	m := proto.CloneOf(b.proto)
 	redact.Redact(m)
 	at := timestamppb.New(loaded)
+	var listeners []*listenerv3.Listener // those that have an effect
+	for _, i := range b.static.listeners {
+		listeners = append(listeners, m.GetStaticResources().GetListeners()[i])
+	}
 	var d Dump
 	for _, part := range []struct {
 		to   *[]byte
@@ -43,8 +47,8 @@ func (b *Bootstrap) Dump(loaded time.Time) (Dump, error) {
 	}{
 		{&d.Bootstrap, &adminv3.BootstrapConfigDump{Bootstrap: m, LastUpdated: at}},
 		{&d.Clusters, clustersDump(m, at)},
-		{&d.Listeners, listenersDump(m, at)},
-		{&d.Routes, routesDump(m, at)},
+		{&d.Listeners, listenersDump(listeners, at)},
+		{&d.Routes, routesDump(listeners, at)},
 		{&d.Secrets, secretsDump(m, at)},
 	} {
 		if part.to == &d.Secrets && len(m.GetStaticResources().GetSecrets()) == 0 {
@@ -84,17 +88,17 @@ func clustersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.
 	return d
 }
 
-func listenersDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.ListenersConfigDump {
+func listenersDump(all []*listenerv3.Listener, at *timestamppb.Timestamp) *adminv3.ListenersConfigDump {
 	d := &adminv3.ListenersConfigDump{}
-	for _, l := range m.GetStaticResources().GetListeners() {
+	for _, l := range all {
 		d.StaticListeners = append(d.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: redact.Pack(l), LastUpdated: at})
 	}
 	return d
 }
 
-func routesDump(m *bootstrapv3.Bootstrap, at *timestamppb.Timestamp) *adminv3.RoutesConfigDump {
+func routesDump(all []*listenerv3.Listener, at *timestamppb.Timestamp) *adminv3.RoutesConfigDump {
 	d := &adminv3.RoutesConfigDump{}
-	for _, l := range m.GetStaticResources().GetListeners() {
+	for _, l := range all {
 		for _, c := range append(l.GetFilterChains(), l.GetDefaultFilterChain()) {
 			for _, h := range connectionManagers(c) {
 				if r := h.GetRouteConfig(); r != nil {

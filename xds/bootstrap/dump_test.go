@@ -103,3 +103,24 @@ func TestDumpIsEnvoysShape(t *testing.T) {
 		t.Errorf("two dumps differ: %v", err)
 	}
 }
+
+// A static listener that another one of its name keeps out is shown as what the file
+// says, and not as a listener, as in Envoy.
+func TestDumpOfSameName(t *testing.T) {
+	listener := func(prefix string) string {
+		return `{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, filter_chains: [{filters: [{name: h, typed_config: {
+			"@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: ` + prefix + `,
+			route_config: {name: table-` + prefix + `}, http_filters: [{name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]}]}`
+	}
+	b, _ := Load([]byte("static_resources: {listeners: ["+listener("first")+", "+listener("second")+"]}"), "x.yaml", Options{})
+	d, err := b.Dump(time.Unix(1700000000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(d.Listeners) + string(d.Routes); !strings.Contains(s, "table-first") || strings.Contains(s, "second") {
+		t.Errorf("the dump is\n%s", s)
+	}
+	if s := string(d.Bootstrap); !strings.Contains(s, "table-second") {
+		t.Errorf("the file is\n%s", s)
+	}
+}
