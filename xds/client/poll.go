@@ -82,6 +82,7 @@ func (p poller) Unreadable(server string, err error) {
 	p.f.c.report(p.ctx, func(now time.Time) {
 		p.f.reached(server, now)
 		p.f.refusedWhole(p.f.only, err)
+		p.f.waitNoMore()
 	})
 }
 
@@ -133,6 +134,19 @@ func (f *feed) unreached(err error, now time.Time) {
 	}
 }
 
+// waitNoMore ends the wait for a first answer when one was refused: the start goes on
+// without (http_subscription_impl.cc, handleFailure), unless there is something on disk.
+func (f *feed) waitNoMore() {
+	c, s, e := f.c, &f.c.world[f.only], f.own()
+	switch {
+	case c.disk.found != nil:
+	case f.single == "" && !s.answered:
+		s.timedOut, s.deadline = true, time.Time{}
+	case e != nil && e.now == nil && !e.timedOut:
+		c.dirty = c.giveUp(f.only, e) || c.dirty
+	}
+}
+
 // answered takes a response.
 func (f *feed) answered(a *rest.Answer, now time.Time) {
 	if a.Warning != "" && a.Warning != f.warned {
@@ -142,6 +156,7 @@ func (f *feed) answered(a *rest.Answer, now time.Time) {
 	u, err := f.machine.Receive(a.Response)
 	if err != nil {
 		f.refusedWhole(f.only, err)
+		f.waitNoMore()
 		return
 	}
 	for i, text := range a.Bad {

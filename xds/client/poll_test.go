@@ -308,6 +308,37 @@ func TestPolledFirstFetch(t *testing.T) {
 	r.until(t, "a", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1001) })
 }
 
+// A first answer that is none ends the wait, as in Envoy: for all of a kind, and for one
+// resource.
+func TestPolledFirstRefused(t *testing.T) {
+	g, r := newGateway(t), newRecorder()
+	static := func(envoyv3.Runtime) config.Resources {
+		o := g.options(r)
+		return config.Resources{Clusters: []*config.Cluster{{Name: "a", Discovery: config.DiscoveryEDS, EDSName: "a", EDSSource: o.CDS}}}
+	}
+	g.answers(func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = io.WriteString(w, "ok\n")
+		return true
+	})
+	o := g.options(r)
+	o.Static = static
+	begin := time.Now()
+	c := run(t, o)
+	readySoon(t, c)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("ready after %s", took)
+	}
+	got := rows(c)
+	for _, scope := range []string{"cluster_manager.cds", "listener_manager.lds", "cluster.a"} {
+		if got[scope+".update_rejected"] == "0" || got[scope+".init_fetch_timeout"] != "0" {
+			t.Errorf("%s: %s rejected, %s time-outs", scope, got[scope+".update_rejected"], got[scope+".init_fetch_timeout"])
+		}
+	}
+	g.answers(nil)
+	g.stock.set(t, endpoints("a", 1001))
+	r.until(t, "a", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1001) })
+}
+
 // With a cache on disk a start does not wait for a server that is away.
 func TestPolledFromDisk(t *testing.T) {
 	g, r := newGateway(t), newRecorder()

@@ -68,6 +68,7 @@ func (c *Client) expire(now time.Time) (some bool) {
 		for _, e := range s.late {
 			if over(e.deadline, now) {
 				some = true
+				e.figures.timeouts++
 				c.dirty = c.giveUp(kind(k), e) || c.dirty
 				c.log.Warn("xds: no resource in initial_fetch_timeout: going on without", "type", kinds[k].name, "name", wireName(kind(k), e.name))
 			}
@@ -82,7 +83,6 @@ func over(deadline, now time.Time) bool { return !deadline.IsZero() && !now.Befo
 // table to be empty, a secret or a filter's configuration to be missing. But not where that would replace what is in use.
 func (c *Client) giveUp(k kind, e *entry) (changed bool) {
 	e.timedOut, e.deadline = true, time.Time{}
-	e.figures.timeouts++
 	if c.standsFor(k, e.name) {
 		return false
 	}

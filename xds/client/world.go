@@ -307,6 +307,7 @@ func (c *Client) remove(k kind, name string) (changed bool) {
 	e.gone = true
 	switch {
 	case e.now == nil && !e.timedOut:
+		e.figures.timeouts++
 		return c.giveUp(k, e)
 	case k == ecds && e.now != nil:
 		s.clear(e, &config.Extension{Name: name, Missing: true})
