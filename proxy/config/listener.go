@@ -111,7 +111,7 @@ type ChainMatch struct {
 	// ServerNames are in lower case, and "*.example.com" takes names below
 	// example.com; they match the SNI that the TLS inspector found.
 	ServerNames []string
-	// TransportProtocol is "tls", "raw_buffer" or "" for any.
+	// TransportProtocol is "tls", "raw_buffer", "" for any, or what no connection has.
 	TransportProtocol string
 	// ApplicationProtocols match one that ALPN offered, "http/1.1" or "h2" say.
 	ApplicationProtocols []string

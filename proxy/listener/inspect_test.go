@@ -106,11 +106,12 @@ func TestSimInspected(t *testing.T) {
 	source, destination := netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("198.51.100.9:8443")
 	header := proxyproto.Append(nil, &proxyproto.Header{Version: 2, Source: source, Destination: destination})
 	for seed := range loop.Seeds(t, 100) {
-		a, b, plain, port := &names{}, &names{}, &names{}, &names{}
+		a, b, plain, port, none := &names{}, &names{}, &names{}, &names{}, &names{}
 		plan := &Plan{
 			Chains: []Chain{
 				{Match: config.ChainMatch{ServerNames: []string{"a.test"}, ApplicationProtocols: []string{"h2"}}, Room: a},
 				{Match: config.ChainMatch{ServerNames: []string{"*.test"}}, Room: b},
+				{Match: config.ChainMatch{TransportProtocol: "alts"}, Room: none},
 				{Match: config.ChainMatch{TransportProtocol: "raw_buffer"}, Room: plain},
 				{Match: config.ChainMatch{DestinationPort: 8443, TransportProtocol: "tls"}, Room: port},
 			},

@@ -190,7 +190,7 @@ func transportScore(want string, tls bool) int {
 	switch {
 	case want == "":
 		return 0
-	case tls == (want == "tls"):
+	case want == "tls" && tls, want == "raw_buffer" && !tls:
 		return 1
 	}
 	return -1

@@ -141,7 +141,7 @@ func (d *decoder) transportProtocol(p path, name string) string {
 			d.never(p, "raw_buffer only: "+hintTLS)
 		}
 	default:
-		d.never(p, "tls and raw_buffer only")
+		d.warn(p, "connections are tls or raw_buffer: none has this one, and the chain takes none")
 	}
 	return name
 }

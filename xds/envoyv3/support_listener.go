@@ -45,8 +45,7 @@ func listenerTables() []table {
 		{
 			of: &listenerv3.FilterChainMatch{},
 			honoured: "destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges " +
-				"source_ports server_names application_protocols",
-			partly: notes{"transport_protocol": "tls and raw_buffer only; tls when it is served"},
+				"source_ports server_names application_protocols transport_protocol",
 			strict: true,
 			never: notes{
 				"address_suffix": "Envoy does not implement it either",
