@@ -24,7 +24,7 @@ import (
 func (s *Server) Apply(snap *config.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := &update{Server: s, snap: snap, first: s.snapshot == nil}
+	a := &update{Server: s, snap: snap, first: s.applied.Load() == nil}
 	s.applying.Store(snap)
 	a.openClusters()
 	a.compileTables()
@@ -37,7 +37,7 @@ func (s *Server) Apply(snap *config.Snapshot) error {
 	a.retireClusters()
 	s.meet()
 	s.listListeners()
-	s.snapshot = snap
+	s.applied.Store(snap)
 	s.tidyLater()
 	var failed []error
 	for _, p := range a.problems {
@@ -121,10 +121,10 @@ func (a *update) serve(asked *config.Listener) {
 	if p.plan.Logs != logs {
 		logs.Close()
 	}
-	p.commit()
+	a.commit(p)
 	l := a.listeners[asked.Name]
 	l.asked, l.rooms, l.contexts, l.tally = asked, p.rooms, p.contexts, p.tally
-	a.retire(without(old, p.rooms))
+	a.leave(without(old, p.rooms), p.followed)
 }
 
 // listListeners tells those that hand connections on which listeners there are.

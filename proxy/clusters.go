@@ -82,7 +82,7 @@ func (a *update) linkClusters(living map[string]*upstream.Cluster) {
 // sameClusters reports whether the last update has left nothing to do: most are of
 // a route or of an endpoint, and there may be 10,000 clusters.
 func (a *update) sameClusters() bool {
-	return !a.first && !a.unopened && slices.Equal(a.snap.Clusters, a.snapshot.Clusters) && a.snap.SameMaterials(a.snapshot)
+	return !a.first && !a.unopened && slices.Equal(a.snap.Clusters, a.applied.Load().Clusters) && a.snap.SameMaterials(a.applied.Load())
 }
 
 // How long an update waits for the names of new clusters: at the start nobody

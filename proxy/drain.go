@@ -115,8 +115,14 @@ func (s *Server) rooms(which Which) (all []*room) {
 		return s.allRooms()
 	}
 	for _, l := range s.listeners {
-		if which.means(l.asked) {
-			all = append(all, l.rooms...)
+		if !which.means(l.asked) {
+			continue
+		}
+		all = append(all, l.rooms...)
+		for _, r := range s.retired {
+			if r.outlives && r.place.Listener == l.Name {
+				all = append(all, r)
+			}
 		}
 	}
 	return all

@@ -89,6 +89,8 @@ func addListener(l serving, w *loop.Worker, add func(string, uint64)) {
 	n := l.On(w).Counters()
 	add(prefix+"downstream_cx_total", n.CxTotal)
 	add(prefix+"no_filter_chain_match", n.NoChain)
+	add(prefix+"extension_config_missing", n.Unconfigured)
+	add(prefix+"network_extension_config_missing", n.ChainUnconfigured)
 	add(prefix+"accept_paused", n.AcceptPaused)
 	add(prefix+"downstream_pre_cx_timeout", l.On(w).Inspected.PreCxTimeout)
 	for i, on := 0, l.Plan().Inspect.Limits; i < len(on); i++ {

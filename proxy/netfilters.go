@@ -20,10 +20,12 @@ import (
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 )
 
-// netFilters compiles what connections pass before their room; nil for nothing.
-func (a *update) netFilters(all []config.NetworkFilter, place *streaminfo.Place) (*netfilter.Chain, error) {
+// netFilters compiles what connections pass before their room; nil for nothing. Those stay that
+// are the same at the same place of the chain before, was, which was compiled from were. What
+// last have counted is to be remembered.
+func (a *update) netFilters(all []config.NetworkFilter, place *streaminfo.Place, were []config.NetworkFilter, was *netfilter.Chain) (c *netfilter.Chain, last []netfilter.Counter, err error) {
 	if len(all) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	env := netfilter.Env{Workers: len(a.workers), Cluster: a.Cluster, Wall: a.o.Wall}
 	if env.Wall == nil {
@@ -31,18 +33,23 @@ func (a *update) netFilters(all []config.NetworkFilter, place *streaminfo.Place)
 	}
 	var filters []netfilter.Filter
 	for i := range all {
-		f, err := a.netFilter(all[i].Config, env)
-		if err != nil {
-			return nil, fmt.Errorf("network filter %s: %w", all[i].Name, err)
+		f := was.At(i)
+		if f == nil || i >= len(were) || were[i].Config != all[i].Config {
+			if f, err = a.netFilter(all[i].Config, env); err != nil {
+				return nil, nil, fmt.Errorf("network filter %s: %w", all[i].Name, err)
+			}
 		}
 		filters = append(filters, f)
 	}
-	return netfilter.New(filters, place), nil
+	c, last = was.Follow(filters, place)
+	return c, last, nil
 }
 
 // netFilter compiles one. The one switch over the kinds of network filter.
 func (a *update) netFilter(cfg any, env netfilter.Env) (netfilter.Filter, error) {
 	switch cfg := cfg.(type) {
+	case *config.NoFilterConfig:
+		return unconfigured{}, nil
 	case *config.ConnectionLimit:
 		return connectionlimit.New(cfg, env), nil
 	case *config.ConnectionRateLimit:
@@ -60,6 +67,10 @@ func (a *update) netFilter(cfg any, env netfilter.Env) (netfilter.Filter, error)
 	}
 	return nil, fmt.Errorf("no network filter is made of %T", cfg)
 }
+
+// unconfigured keeps the place of a filter without a configuration: no connection comes to it
+// (listener.Chain.Unconfigured).
+type unconfigured struct{}
 
 // buckets are those that filters share by a key, as long as one of them stands
 // (SharedRateLimitSingleton). Server.mu guards them.

@@ -3,12 +3,15 @@ package proxy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
 	"github.com/attache-mesh/attache/proxy/listener"
+	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/match/tree"
+	"github.com/attache-mesh/attache/proxy/netfilter"
 	"github.com/attache-mesh/attache/proxy/streaminfo"
 	"github.com/attache-mesh/attache/proxy/transport"
 )
@@ -21,6 +24,12 @@ type plan struct {
 	rebuilt bool // a room is new
 	// swaps are the tables that old rooms take when the plan is carried out.
 	swaps []swap
+	// refiltered are the old rooms whose network filters are others now; followed are those
+	// that new ones follow because something came by discovery.
+	refiltered []refiltered
+	followed   map[*room]bool
+	// by is where what old rooms serve comes from now.
+	by map[*room]*config.FilterDiscovery
 	// contexts are those of TLS by chain; what happens in them is counted in tally.
 	contexts map[string]*tlsContext
 	tally    *transport.Tally
@@ -33,8 +42,28 @@ type swap struct {
 	chains *httpproxy.Chains // nil: its filters stay
 }
 
-// commit gives the rooms that stay their new tables.
-func (p *plan) commit() {
+// refiltered is a room that is passed by connections of other network filters.
+type refiltered struct {
+	room    *room
+	filters *netfilter.Chain
+	asked   []config.NetworkFilter
+	last    []netfilter.Counter // that are to be remembered
+}
+
+// commit gives the rooms that stay their new tables and filters. s.mu is held.
+func (s *Server) commit(p *plan) {
+	for _, f := range p.refiltered {
+		s.each(func(w *loop.Worker) {
+			for _, n := range f.last {
+				n.Stats(w, s.remember)
+			}
+		})
+		f.room.before = f.asked
+		f.room.filters.Store(f.filters)
+	}
+	for r, d := range p.by {
+		r.by = d
+	}
 	for _, s := range p.swaps {
 		s.room.asked = s.asked
 		if s.chains != nil {
@@ -48,7 +77,7 @@ func (p *plan) commit() {
 // plan builds what the chains of a listener need. Nothing that lives is changed
 // before commit.
 func (a *update) plan(asked *config.Listener, before *serving) (*plan, error) {
-	p := &plan{plan: &listener.Plan{BufferLimit: int(asked.BufferLimit), OriginalDst: asked.OriginalDst, Inspect: listener.Inspect{
+	p := &plan{followed: map[*room]bool{}, by: map[*room]*config.FilterDiscovery{}, plan: &listener.Plan{BufferLimit: int(asked.BufferLimit), OriginalDst: asked.OriginalDst, Unconfigured: asked.Unconfigured, Inspect: listener.Inspect{
 		Proxy: asked.ProxyProtocol, TLS: asked.TLSInspector,
 		Timeout: asked.FiltersTimeout, Continue: asked.ContinueOnTimeout,
 	}}}
@@ -107,20 +136,45 @@ func (a *update) chain(p *plan, asked *config.Listener, key string, c *config.Fi
 	if err != nil {
 		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
 	}
+	filters, err := a.filtersFor(p, c, place, r)
+	if err != nil {
+		return listener.Chain{}, fmt.Errorf("filter chain %q: %w", c.Name, err)
+	}
 	r.chain = key
 	delete(old, key) // of two with one name only one is known again
 	p.rooms = append(p.rooms, r)
-	return listener.Chain{Match: c.Match, Room: r.serves, Filters: r.filters, TLS: server, HandshakeTimeout: c.HandshakeTimeout}, nil
+	return listener.Chain{
+		Match: c.Match, Room: r.serves, Filters: filters, TLS: server, HandshakeTimeout: c.HandshakeTimeout, Unconfigured: c.Unconfigured(),
+	}, nil
+}
+
+// filtersFor are the network filters of a chain whose room is r, which may be an old one.
+func (a *update) filtersFor(p *plan, c *config.FilterChain, place *streaminfo.Place, r *room) (*netfilter.Chain, error) {
+	if reflect.DeepEqual(r.before, c.Filters) {
+		return r.filters.Load(), nil
+	}
+	f, last, err := a.netFilters(c.Filters, place, r.before, r.filters.Load())
+	if err == nil {
+		p.rebuilt = true
+		p.refiltered = append(p.refiltered, refiltered{r, f, c.Filters, last})
+	}
+	return f, err
 }
 
 // roomFor gives the old room, which may be nil, if it serves as c says but maybe
 // for its routes; else it builds one. secure says that clients come over TLS.
 func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *streaminfo.Place, old *room) (*room, error) {
 	h := c.Handler
-	if old == nil || old.secure != secure || !reflect.DeepEqual(old.before, c.Filters) || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) || !sameButFilters(old.asked, h) {
+	if old == nil || old.secure != secure || !sameButDiscovered(old.before, c.Filters) || !reflect.DeepEqual(old.place, place) || !a.living(old.clusters) {
 		p.rebuilt = true
 		return a.filteredRoom(c, secure, place)
 	}
+	if !sameButFilters(old.asked, h) {
+		p.rebuilt = true
+		p.followed[old] = old.by != nil && reflect.DeepEqual(old.by, c.Discovery)
+		return a.filteredRoom(c, secure, place)
+	}
+	p.by[old] = c.Discovery
 	if h, ok := h.(*config.HTTP); ok {
 		t, err := a.routesOf(h, old.routes)
 		if err != nil {
@@ -161,6 +215,17 @@ func sameButFilters(a, b config.Handler) bool {
 	x, isHTTP := a.(*config.HTTP)
 	y, too := b.(*config.HTTP)
 	return isHTTP && too && sameButRoutes(x.WithoutDiscovered(), y.WithoutDiscovered())
+}
+
+// sameButDiscovered reports whether two chains of network filters differ in nothing but what came
+// by discovery.
+func sameButDiscovered(a, b []config.NetworkFilter) bool {
+	return slices.EqualFunc(a, b, func(x, y config.NetworkFilter) bool {
+		if x.Discovery != nil && y.Discovery != nil {
+			x.Config, y.Config = nil, nil
+		}
+		return reflect.DeepEqual(x, y)
+	})
 }
 
 // bare is h without its routes.

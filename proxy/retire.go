@@ -27,12 +27,37 @@ type leaving struct {
 }
 
 // retire tells rooms that no new connection comes: they end theirs when it is
-// polite.
+// polite, and so do those that they have followed.
 func (s *Server) retire(rooms []*room) {
+	for _, r := range s.retired {
+		if r.outlives && slices.ContainsFunc(rooms, r.sameChain) {
+			r.outlives = false
+			s.each(r.serves.Drain)
+		}
+	}
 	s.retired = append(s.retired, rooms...)
 	for _, r := range rooms {
 		s.each(r.serves.Drain)
 	}
+}
+
+// leave retires rooms, but for those that others follow because something came by discovery:
+// the connections of these stay (docs/root/configuration/overview/extension.rst).
+func (s *Server) leave(rooms []*room, followed map[*room]bool) {
+	var ends []*room
+	for _, r := range rooms {
+		if r.outlives = followed[r]; r.outlives {
+			s.retired = append(s.retired, r)
+		} else {
+			ends = append(ends, r)
+		}
+	}
+	s.retire(ends)
+}
+
+// sameChain reports whether both are, or were, of one chain.
+func (r *room) sameChain(other *room) bool {
+	return r.chain == other.chain && r.place.Listener == other.place.Listener
 }
 
 // retireClusters closes the clusters that are gone, as soon as no table points

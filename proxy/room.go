@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"sync/atomic"
+
 	"github.com/attache-mesh/attache/proxy/accesslog"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/httpproxy"
@@ -41,15 +43,19 @@ type room struct {
 	logs     *accesslog.Log
 	// upstreamLogs are the router's, of an HTTP room.
 	upstreamLogs *accesslog.Log
-	before       []config.NetworkFilter // that filters were compiled from
-	filters      *netfilter.Chain       // nil: none
+	before       []config.NetworkFilter          // that filters were compiled from
+	filters      atomic.Pointer[netfilter.Chain] // nil: none
+	by           *config.FilterDiscovery         // where asked comes from; nil: from its listener
+	// outlives says that what came by discovery has another room now: connections that are
+	// there stay as long as they like.
+	outlives bool
 }
 
 // stats yields what the room and the filters before it have counted on worker w.
 func (r *room) stats(w *loop.Worker, yield func(name string, value uint64)) {
 	r.serves.Stats(w, yield)
-	if r.filters != nil {
-		r.filters.Stats(w, yield)
+	if f := r.filters.Load(); f != nil {
+		f.Stats(w, yield)
 	}
 }
 
@@ -71,10 +77,12 @@ func (r *room) refilter(c httpproxy.Chains, t *routes) {
 // filteredRoom builds what serves a filter chain, and the filters before that.
 func (a *update) filteredRoom(c *config.FilterChain, secure bool, place *streaminfo.Place) (*room, error) {
 	r, err := a.room(c.Handler, secure, place)
-	if err == nil {
-		r.before = c.Filters
-		r.filters, err = a.netFilters(c.Filters, place)
+	if err != nil {
+		return nil, err
 	}
+	r.before, r.by = c.Filters, c.Discovery
+	f, _, err := a.netFilters(c.Filters, place, nil, nil)
+	r.filters.Store(f)
 	return r, err
 }
 
@@ -122,6 +130,8 @@ func (a *update) room(h config.Handler, secure bool, place *streaminfo.Place) (*
 		r.serves = standalone.NewEcho(len(a.workers))
 	case *config.DirectBytes:
 		r.serves = standalone.NewDirect(h.Text, len(a.workers))
+	case *config.NoFilterConfig: // no connection comes here
+		r.serves = standalone.NewDirect("", len(a.workers))
 	}
 	return r, err
 }

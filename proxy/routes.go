@@ -113,19 +113,31 @@ func (a *update) swapTables() {
 	}
 	for _, r := range a.retired {
 		a.swapTable(r)
+		if r.outlives && !a.living(r.clusters) { // what its connections ask is gone
+			r.outlives = false
+			a.each(r.serves.Drain)
+		}
 	}
 }
 
 func (a *update) swapTable(r *room) {
 	h, ok := r.asked.(*config.HTTP)
 	switch {
-	case !ok || h.Routes != nil:
+	case !ok || h.Routes != nil && !r.outlives:
+	case h.Routes != nil:
+		if t, err := a.compile(h.Routes, r.routes); err == nil {
+			r.take(t)
+		}
 	case h.Scopes != nil:
 		if t, err := a.scoped(h, r.routes); err == nil { // what was good for an update of its listener is
 			r.take(t)
 		}
 	default:
-		if t := a.tables[h.RouteTableName]; t != nil {
+		t := a.tables[h.RouteTableName]
+		if t == nil && r.outlives { // nobody else names it any more
+			t, _ = a.compile(r.routes.asked, r.routes)
+		}
+		if t != nil && t.table != nil {
 			r.take(t)
 		}
 	}

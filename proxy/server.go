@@ -60,6 +60,7 @@ type Server struct {
 	// applying is the snapshot that is, or was last, made live: contexts find their
 	// secrets in it.
 	applying atomic.Pointer[config.Snapshot]
+	applied  atomic.Pointer[config.Snapshot] // the last one whose Apply has ended
 	env      *transport.Env
 	security *upstream.Security
 	logs     *accesslog.Files
@@ -67,8 +68,7 @@ type Server struct {
 	// directory finds listeners by address, for those that hand connections on.
 	directory listener.Directory
 
-	mu        sync.Mutex // guards what follows; one update at a time
-	snapshot  *config.Snapshot
+	mu        turn // guards what follows; one update at a time
 	listeners map[string]*serving
 	tables    map[string]*routes // those that listeners name
 	retired   []*room            // no new connection comes to them
@@ -85,6 +85,16 @@ type Server struct {
 	stopped     bool
 }
 
+// turn is a lock. Whoever has it may wait for workers, and in a world whose owner turns them
+// (testing/synctest) it is seen that the others wait: of a sync.Mutex it is not.
+type turn chan struct{}
+
+// Lock waits for its turn.
+func (t turn) Lock() { t <- struct{}{} }
+
+// Unlock gives it to the next one.
+func (t turn) Unlock() { <-t }
+
 // serving is a listener and what it was built from.
 type serving struct {
 	*listener.Listener
@@ -98,7 +108,7 @@ type serving struct {
 
 // New makes a server and starts its workers; nothing is served yet.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o, listeners: map[string]*serving{}, past: map[string]uint64{}}
+	s := &Server{o: o, mu: make(turn, 1), listeners: map[string]*serving{}, past: map[string]uint64{}}
 	s.clusters.Store(&map[string]*upstream.Cluster{})
 	if err := s.hire(); err != nil {
 		return nil, err
@@ -141,12 +151,8 @@ func (s *Server) Cluster(name string) *upstream.Cluster { return (*s.clusters.Lo
 // Workers are the event loops.
 func (s *Server) Workers() []*loop.Worker { return s.workers }
 
-// Snapshot is what was last applied; nil before the first.
-func (s *Server) Snapshot() *config.Snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.snapshot
-}
+// Snapshot is what was last applied; nil before the first. It waits for nothing.
+func (s *Server) Snapshot() *config.Snapshot { return s.applied.Load() }
 
 // each runs f on every worker, one after the other, and waits for it.
 func (s *Server) each(f func(w *loop.Worker)) {

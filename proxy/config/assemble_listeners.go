@@ -54,7 +54,9 @@ func (a *assembly) listener(l *Listener, old *standing[Listener], addresses map[
 		text = twins(l)
 	}
 	if text == "" {
-		text = a.otherScopes(l)
+		if text = a.otherScopes(l); text != "" {
+			a.blameDiscovered(l, text)
+		}
 	}
 	switch {
 	case text != "":
@@ -108,6 +110,16 @@ func (a *assembly) otherScopes(l *Listener) string {
 		}
 	}
 	return ""
+}
+
+// blameDiscovered says of the connection managers of l that came by discovery what is wrong with
+// l: it may be theirs, and who sent them is to know.
+func (a *assembly) blameDiscovered(l *Listener, text string) {
+	for c := range l.AllChains {
+		if h, ok := c.Handler.(*HTTP); ok && c.Discovery != nil && h.Scopes != nil {
+			a.refuse(extensionName(c.Discovery.Name), "%s", text)
+		}
+	}
 }
 
 // contextsStand reports whether every secret that l names is there.

@@ -51,6 +51,11 @@ type Listener struct {
 	// Limits bound how many connections come in a time, before all of that or, if they
 	// are Late, after it.
 	Limits []AcceptLimit
+	// Unconfigured says that one of them has no configuration: connections are closed.
+	Unconfigured bool
+	// Filters are what they were read from, in their order, if one of them comes by
+	// discovery, and nil if none does.
+	Filters []ListenerFilter
 	// FiltersTimeout bounds what they may take; 0 does not; default 15 s. Then the
 	// connection is closed, or goes on without if ContinueOnTimeout.
 	FiltersTimeout    time.Duration
@@ -98,8 +103,10 @@ type FilterChain struct {
 	HandshakeTimeout time.Duration
 	// Filters are passed before it, in their order.
 	Filters []NetworkFilter
-	// Handler is never nil.
+	// Handler is nil in a listener that is asked for with a Discovery, and nowhere else.
 	Handler Handler
+	// Discovery is where Handler comes from; nil: it stands here.
+	Discovery *FilterDiscovery
 }
 
 // ChainMatch says which connections a chain takes (Envoy FilterChainMatch).
@@ -131,8 +138,8 @@ const (
 	SourceExternal
 )
 
-// Handler is what serves a connection: one of *HTTP, *TCP, *Memcached, *Echo and *DirectBytes. The set
-// is closed: every switch over it is complete.
+// Handler is what serves a connection: one of *HTTP, *TCP, *Memcached, *Echo and *DirectBytes, or
+// *NoFilterConfig, which closes it. The set is closed: every switch over it is complete.
 type Handler interface{ handler() }
 
 func (*HTTP) handler()        {}

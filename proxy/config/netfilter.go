@@ -7,8 +7,10 @@ import "time"
 type NetworkFilter struct {
 	Name string
 	// Config is a pointer to the value of its kind: *ConnectionLimit,
-	// *ConnectionRateLimit, *SNICluster and so on.
+	// *ConnectionRateLimit, *SNICluster and so on, *NoFilterConfig if there is none.
 	Config any
+	// Discovery is where Config comes from; nil: it stands here.
+	Discovery *FilterDiscovery
 }
 
 // ConnectionLimit bounds how many connections there are

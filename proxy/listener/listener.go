@@ -47,6 +47,9 @@ type Local struct {
 // Counters are what one worker counted of a listener (Envoy listener.<address>).
 type Counters struct {
 	CxTotal, NoChain, AcceptPaused uint64
+	// Unconfigured and ChainUnconfigured were closed because a listener filter, or a filter
+	// of their chain, has no configuration.
+	Unconfigured, ChainUnconfigured uint64
 }
 
 // Open listens on every worker, with the sockets of the process before where there
@@ -171,6 +174,11 @@ func (l *Listener) take(local *Local, plan *Plan, c *loop.Conn, handed bool) {
 	if plan.Logs != nil {
 		plan.Logs.note(c)
 	}
+	if plan.Unconfigured {
+		local.Count.Unconfigured++
+		c.Close()
+		return
+	}
 	if !plan.Inspect.takes(c, false) {
 		return
 	}
@@ -194,6 +202,9 @@ func (l *Listener) serve(local *Local, plan *Plan, chain *Chain, c *loop.Conn) {
 	case chain == nil:
 		local.Count.NoChain++
 		unmatched(c)
+		c.Close()
+	case chain.Unconfigured:
+		local.Count.ChainUnconfigured++
 		c.Close()
 	case chain.Filters != nil:
 		chain.Filters.Greet(c, func() { chain.secure(c, plan.BufferLimit) })

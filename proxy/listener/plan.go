@@ -23,6 +23,8 @@ type Plan struct {
 	Default     *Chain
 	BufferLimit int
 	Inspect     Inspect
+	// Unconfigured: a listener filter has no configuration, and connections are closed.
+	Unconfigured bool
 	// OriginalDst asks the kernel where a redirected connection was going
 	// (envoy.filters.listener.original_dst).
 	OriginalDst bool
@@ -42,6 +44,8 @@ type Chain struct {
 	// TLS is nil for plaintext. HandshakeTimeout is as of Server.Accept.
 	TLS              *transport.Server
 	HandshakeTimeout time.Duration
+	// Unconfigured: a filter has no configuration, and connections are closed.
+	Unconfigured bool
 }
 
 // origin is what a connection says of itself, asked for once.

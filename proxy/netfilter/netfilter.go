@@ -15,6 +15,7 @@
 package netfilter
 
 import (
+	"slices"
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/loop"
@@ -94,12 +95,17 @@ type Room interface {
 // Chain is the filters of a filter chain in the order in which connections pass
 // them. Immutable.
 type Chain struct {
+	filters  []Filter
 	greet    []Greeter
 	secured  []Securer
 	hear     []Hearer
 	counters []Counter
+	gone     []Counter // of filters that others have followed; oldest first
 	place    *streaminfo.Place
 }
+
+// maxGone bounds how many filters that others have followed are asked what they have counted.
+const maxGone = 32
 
 // New makes a chain; nil if there are no filters. place is where its connections
 // come in.
@@ -107,7 +113,7 @@ func New(filters []Filter, place *streaminfo.Place) *Chain {
 	if len(filters) == 0 {
 		return nil
 	}
-	c := &Chain{place: place}
+	c := &Chain{filters: filters, place: place}
 	for _, f := range filters {
 		if g, ok := f.(Greeter); ok {
 			c.greet = append(c.greet, g)
@@ -125,9 +131,42 @@ func New(filters []Filter, place *streaminfo.Place) *Chain {
 	return c
 }
 
+// Follow makes the chain of other filters that connections pass from now on; some may be those
+// of c. Those that are not in it any more go on counting for the connections that have passed
+// them, but for the last ones: what they have counted is to be remembered. place is as of New.
+func (c *Chain) Follow(filters []Filter, place *streaminfo.Place) (next *Chain, last []Counter) {
+	next = New(filters, place)
+	if c == nil {
+		return next, nil
+	}
+	if next == nil {
+		next = &Chain{place: place}
+	}
+	next.gone = slices.Clone(c.gone)
+	for _, f := range c.filters {
+		if n, ok := f.(Counter); ok && !slices.Contains(filters, f) {
+			next.gone = append(next.gone, n)
+		}
+	}
+	over := max(0, len(next.gone)-maxGone)
+	last, next.gone = next.gone[:over], next.gone[over:]
+	return next, last
+}
+
+// At is the filter at a place of c; nil if there is none. c may be nil.
+func (c *Chain) At(i int) Filter {
+	if c == nil || i >= len(c.filters) {
+		return nil
+	}
+	return c.filters[i]
+}
+
 // Stats yields what worker w has counted. On w only.
 func (c *Chain) Stats(w *loop.Worker, yield func(name string, v uint64)) {
 	for _, f := range c.counters {
+		f.Stats(w, yield)
+	}
+	for _, f := range c.gone {
 		f.Stats(w, yield)
 	}
 }

@@ -219,19 +219,28 @@ func (b *Bootstrap) sources(yield func(path string, s *config.Source)) {
 				yield(listenerPath(b.static.listeners[i])+": secret "+r.Name, &r.Source)
 			}
 		}
-		for s := range l.DemandSources {
-			yield(listenerPath(b.static.listeners[i]), s)
+		sourcesOf(listenerPath(b.static.listeners[i]), l, yield)
+	}
+}
+
+// sourcesOf yields those of what a listener serves, and of what stands in for what comes by
+// discovery.
+func sourcesOf(path string, l *config.Listener, yield func(path string, s *config.Source)) {
+	for s := range l.DemandSources {
+		yield(path, s)
+	}
+	for d := range l.Discoveries {
+		yield(path+": filter "+d.Name, &d.Source)
+		if h, ok := d.Default.(config.Handler); ok {
+			sourcesOf(path+": filter "+d.Name, config.Serving(h), yield)
 		}
-		for d := range l.Discoveries {
-			yield(listenerPath(b.static.listeners[i])+": filter "+d.Name, &d.Source)
-		}
-		for h := range l.Handlers {
-			if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {
-				yield(listenerPath(b.static.listeners[i]), &h.RouteSource)
-			} else if ok && h.Scopes != nil && h.Scopes.Inline == nil {
-				yield(listenerPath(b.static.listeners[i]), &h.Scopes.Source)
-				yield(listenerPath(b.static.listeners[i]), &h.Scopes.RouteSource)
-			}
+	}
+	for h := range l.Handlers {
+		if h, ok := h.(*config.HTTP); ok && h.Routes == nil && h.RouteTableName != "" {
+			yield(path, &h.RouteSource)
+		} else if ok && h.Scopes != nil && h.Scopes.Inline == nil {
+			yield(path, &h.Scopes.Source)
+			yield(path, &h.Scopes.RouteSource)
 		}
 	}
 }

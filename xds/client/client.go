@@ -117,9 +117,9 @@ type Client struct {
 	troubles map[string]string
 	started  time.Time
 	isReady  bool
-	// standIns names the configurations of filters that nobody waits for.
-	standIns map[string]bool
-	count    counts
+	// filters says what names the configurations of filters.
+	filters map[string]filterNaming
+	count   counts
 }
 
 // New checks what can be checked before anything is dialled: that every server

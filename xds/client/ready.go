@@ -36,7 +36,7 @@ func (c *Client) complete(k kind) bool {
 		return c.sourceOf(k).Kind == config.SourceInline || s.answered || s.timedOut
 	}
 	for _, e := range s.named {
-		if e.wanted && e.now == nil && !e.timedOut && !(k == ecds && (e.refused != nil || c.standIns[e.name])) {
+		if e.wanted && e.now == nil && !e.timedOut && !(k == ecds && (e.refused != nil || !c.filters[e.name].waiting)) {
 			return false
 		}
 	}
@@ -108,7 +108,7 @@ func (c *Client) standsFor(k kind, name string) bool {
 	if c.snapshot == nil {
 		return false
 	}
-	for _, by := range map[kind][]kind{eds: {cds}, rds: {lds, srds}, sds: {cds, lds}}[k] {
+	for _, by := range map[kind][]kind{eds: {cds}, rds: {lds, srds, ecds}, sds: {cds, lds}}[k] {
 		for _, e := range c.world[by].entries {
 			if e.now == nil || e.used == nil || e.now == e.used {
 				continue
@@ -119,6 +119,8 @@ func (c *Client) standsFor(k kind, name string) bool {
 				n.addCluster(c, v)
 			case *config.Listener:
 				n.addListener(c, v)
+			case *config.Extension:
+				n.addServing(c, v.Config)
 			case *config.Scope:
 				n.addScope(c, v, &c.scopedRoutes)
 			}

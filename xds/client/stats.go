@@ -136,11 +136,16 @@ func (c *Client) resourceStats(sum *stats.Sum) {
 		}
 	}
 	for name, e := range c.world[ecds].entries {
-		scope := "extension_config_discovery.http_filter." + stats.Clean(name)
-		e.add(sum, scope)
-		sum.Add(scope+".config_reload", stats.Counter, e.figures.success)
-		sum.Add(scope+".config_fail", stats.Counter, e.figures.rejected+e.figures.timeouts)
-		sum.Add(scope+".config_conflict", stats.Counter, e.figures.conflicts)
+		for k, named := range c.filters[name].kinds {
+			if !named {
+				continue
+			}
+			scope := "extension_config_discovery." + config.FilterKinds[k] + "." + stats.Clean(name)
+			e.add(sum, scope)
+			sum.Add(scope+".config_reload", stats.Counter, e.figures.success)
+			sum.Add(scope+".config_fail", stats.Counter, e.figures.rejected+e.figures.timeouts)
+			sum.Add(scope+".config_conflict", stats.Counter, e.figures.conflicts)
+		}
 	}
 	for _, l := range c.snapshot.Listeners {
 		for h := range l.Handlers {

@@ -18,9 +18,14 @@ type naming struct {
 	of  [kindCount]map[string]*config.Source
 	own map[string]*config.SecretSpec // secrets that do not come by SDS
 	// scopes are those of the first connection manager that has them by SRDS.
-	scopes *config.Scopes
-	// standIns: whether all that name a filter's configuration do without until it comes.
-	standIns map[string]bool
+	scopes  *config.Scopes
+	filters map[string]filterNaming
+}
+
+// filterNaming is what names the configuration of a filter.
+type filterNaming struct {
+	kinds   [len(config.FilterKinds)]bool
+	waiting bool // some do not do without until it comes
 }
 
 func (n *naming) add(k kind, name string, s *config.Source) {
@@ -47,12 +52,14 @@ func (n *naming) addListener(by *Client, l *config.Listener) {
 	}
 	for d := range l.Discoveries {
 		n.add(ecds, d.Name, &d.Source)
-		if n.standIns == nil {
-			n.standIns = map[string]bool{}
+		if n.filters == nil {
+			n.filters = map[string]filterNaming{}
 		}
-		if others, known := n.standIns[d.Name]; !known || others {
-			n.standIns[d.Name] = d.AtOnce
-		}
+		f := n.filters[d.Name]
+		f.kinds[d.Of] = true
+		f.waiting = f.waiting || !d.AtOnce
+		n.filters[d.Name] = f
+		n.addServing(by, d.Default)
 	}
 	for h := range l.Handlers {
 		h, ok := h.(*config.HTTP)
@@ -63,6 +70,13 @@ func (n *naming) addListener(by *Client, l *config.Listener) {
 		case h.Scopes.Inline == nil && n.scopes == nil:
 			n.scopes = h.Scopes
 		}
+	}
+}
+
+// addServing adds what a filter's configuration names, if it serves connections.
+func (n *naming) addServing(by *Client, cfg any) {
+	if h, ok := cfg.(config.Handler); ok {
+		n.addListener(by, config.Serving(h))
 	}
 }
 
@@ -102,6 +116,13 @@ func (c *Client) named() *naming {
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
 				n.addListener(c, v.value.(*config.Listener))
+			}
+		}
+	}
+	for _, e := range c.world[ecds].sorted() {
+		for _, v := range []*version{e.now, e.used} {
+			if v != nil {
+				n.addServing(c, v.value.(*config.Extension).Config)
 			}
 		}
 	}
@@ -159,7 +180,7 @@ func (c *Client) subscribe(ctx context.Context, now time.Time) {
 	}
 	n := c.named()
 	c.useScopes(n.scopes)
-	c.standIns = n.standIns
+	c.filters = n.filters
 	for k := range kindCount { // in this order: whether lds may be asked for depends on eds
 		if !c.may(k) {
 			continue

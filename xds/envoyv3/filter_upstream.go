@@ -51,6 +51,12 @@ func (d *decoder) clusterFilters(p path, filters []*hcmv3.HttpFilter) []config.H
 			return nil
 		}
 	}
+	for i, f := range filters {
+		if f.GetConfigDiscovery() != nil {
+			d.never(p.at(i).dot("config_discovery"), "give typed_config: a cluster's filters stand where it does")
+			return nil
+		}
+	}
 	return d.upstreamFilters(p, filters, "upstream http", "")
 }
 
@@ -65,7 +71,12 @@ func (d *decoder) routerFilters(p path, filters []*hcmv3.HttpFilter) []config.HT
 func (d *decoder) upstreamFilters(p path, filters []*hcmv3.HttpFilter, sort, hint string) (all []config.HTTPFilter) {
 	for i, f := range filters {
 		if f.GetConfigDiscovery() != nil {
-			d.never(p.at(i).dot("config_discovery"), "give typed_config: the filters that each attempt passes stand where they are used")
+			pd := p.at(i).dot("config_discovery")
+			if i == len(filters)-1 {
+				d.never(pd, codecByECDS)
+			}
+			at := place{kind: upstreamFilter, of: config.UpstreamFilters}
+			all = append(all, config.HTTPFilter{Name: f.GetName(), Disabled: f.GetDisabled(), Discovery: d.discoveredAt(at, pd, f.GetName(), f.GetConfigDiscovery())})
 			continue
 		}
 		typeName, _, _ := unwrap(f.GetTypedConfig())

@@ -166,7 +166,7 @@ func (d *decoder) chain(p path, m *listenerv3.FilterChain) config.FilterChain {
 		Name:  m.GetName(),
 		Match: d.chainMatch(p.dot("filter_chain_match"), m.GetFilterChainMatch()),
 	}
-	c.Filters, c.Handler = d.filters(p.dot("filters"), m.GetFilters())
+	d.filters(p.dot("filters"), m.GetFilters(), &c)
 	d.chainTransport(p, m, &c)
 	if len(m.GetFilters()) == 0 { // nobody reads what a handshake would give
 		c.TLS, c.StartTLS = nil, false
@@ -195,35 +195,39 @@ func (d *decoder) chainMatch(p path, m *listenerv3.FilterChainMatch) config.Chai
 }
 
 // filters reads a chain of network filters, of which the last one, and no other,
-// serves the connection. The texts are Envoy's (config/utility.cc,
-// validateTerminalFilters).
-func (d *decoder) filters(p path, filters []*listenerv3.Filter) (before []config.NetworkFilter, last config.Handler) {
+// serves the connection.
+func (d *decoder) filters(p path, filters []*listenerv3.Filter, c *config.FilterChain) {
 	if len(filters) == 0 { // active_stream_listener_base.cc, newConnection
 		d.warn(p, "no filters: connections that come here are closed")
-		return nil, &config.DirectBytes{}
+		c.Handler = &config.NoFilterConfig{}
 	}
 	for i, f := range filters {
+		end := i == len(filters)-1
 		if f.GetConfigDiscovery() != nil {
-			continue // the walk has refused it
+			at := place{kind: networkFilter, of: config.NetworkFilters, last: end}
+			by := d.discoveredAt(at, p.at(i).dot("config_discovery"), f.GetName(), f.GetConfigDiscovery())
+			if end {
+				c.Discovery = by
+			} else {
+				c.Filters = append(c.Filters, config.NetworkFilter{Name: f.GetName(), Discovery: by})
+			}
+			continue
 		}
-		pc, end := p.at(i).dot("typed_config"), i == len(filters)-1
+		pc := p.at(i).dot("typed_config")
 		m := d.extension(pc, networkFilter, f.GetName(), f.GetTypedConfig())
 		if m == nil {
 			continue
 		}
 		h := d.handler(pc, m)
 		switch {
-		case h != nil && !end:
-			d.refuse(p.at(i), "Error: terminal filter named %s of type %s must be the last filter in a network filter chain.", f.GetName(), extensionName(m))
-		case h != nil:
-			last = h
+		case (h != nil) != end:
+			d.refuse(p.at(i), "%s", config.Misplaced(f.GetName(), extensionName(m), h != nil))
 		case end:
-			d.refuse(p.at(i), "Error: non-terminal filter named %s of type %s is the last filter in a network filter chain.", f.GetName(), extensionName(m))
+			c.Handler = h
 		default:
-			before = append(before, config.NetworkFilter{Name: f.GetName(), Config: d.networkFilter(pc, m)})
+			c.Filters = append(c.Filters, config.NetworkFilter{Name: f.GetName(), Config: d.networkFilter(pc, m)})
 		}
 	}
-	return before, last
 }
 
 // handler reads what serves a connection; nil if m is another kind of filter.

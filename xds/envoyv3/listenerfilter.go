@@ -17,6 +17,7 @@ import (
 	originalsrcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_src/v3"
 	proxyfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/attache-mesh/attache/proxy/config"
 )
@@ -26,63 +27,89 @@ import (
 func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.Listener) {
 	l.FiltersTimeout = d.duration(p.dot("listener_filters_timeout"), m.GetListenerFiltersTimeout(), config.DefaultFiltersTimeout)
 	l.ContinueOnTimeout = m.GetContinueOnListenerFiltersTimeout()
+	var all []config.ListenerFilter
+	if m.GetUseOriginalDst().GetValue() { // Envoy puts the filter first
+		l.HandOff = true
+		all = append(all, config.ListenerFilter{Config: &config.OriginalDstFilter{}})
+	}
+	o := &filterOrder{}
+	discovers := false
 	for i, f := range m.GetListenerFilters() {
-		if f.GetTypedConfig() == nil {
-			d.refuse(p.dot("listener_filters").at(i), "typed_config is required")
+		p := p.dot("listener_filters").at(i)
+		if f.GetConfigDiscovery() != nil {
+			at := place{kind: listenerFilter, of: config.ListenerFilters}
+			by := d.discoveredAt(at, p.dot("config_discovery"), f.GetName(), f.GetConfigDiscovery())
+			discovers = true
+			d.inOrder(o, p.dot("config_discovery"), by.Types)
+			all = append(all, config.ListenerFilter{Discovery: by})
 			continue
 		}
-		p := p.dot("listener_filters").at(i).dot("typed_config")
-		switch t := d.extension(p, listenerFilter, f.GetName(), f.GetTypedConfig()).(type) {
-		case *tlsinspectorv3.TlsInspector:
-			l.TLSInspector = &config.TLSInspector{CloseOnError: t.GetCloseConnectionOnClientHelloParsingErrors(), JA3: t.GetEnableJa3Fingerprinting().GetValue(), JA4: t.GetEnableJa4Fingerprinting().GetValue()}
-		case *proxyfilterv3.ProxyProtocol:
-			if l.TLSInspector != nil {
-				d.refuse(p, "must come before the TLS inspector: a PROXY header comes before TLS")
-			}
-			if l.ProxyProtocol != nil {
-				d.refuse(p, "the PROXY header is taken once")
-			}
-			l.ProxyProtocol = d.proxyProtocol(p, t)
-		case *originaldstv3.OriginalDst:
-			if l.ProxyProtocol != nil {
-				d.refuse(p, "must come before the PROXY header, which may say otherwise")
-			}
-			l.OriginalDst = true
-		case *listenlimitv3.LocalRateLimit:
-			l.Limits = append(l.Limits, config.AcceptLimit{
-				ConnectionRateLimit: config.ConnectionRateLimit{
-					StatPrefix: t.GetStatPrefix(), Bucket: d.tokenBucket(p.dot("token_bucket"), t.GetTokenBucket()), Off: d.switchedOff(t.GetRuntimeEnabled()),
-				},
-				Late: l.TLSInspector != nil || l.ProxyProtocol != nil,
-			})
-			d.required(p.dot("stat_prefix"), t.GetStatPrefix())
-		case *originalsrcv3.OriginalSrc:
-			d.never(p, "a connection to a host has this machine's address: to have the client's needs CAP_NET_ADMIN and routes of its own")
-		case *httpinspectorv3.HttpInspector: // what it tells is found without it
+		if f.GetTypedConfig() == nil {
+			d.refuse(p, "typed_config is required")
+			continue
 		}
-	}
-	if m.GetUseOriginalDst().GetValue() { // Envoy puts the filter first
-		l.OriginalDst, l.HandOff = true, true
+		p = p.dot("typed_config")
+		if t := d.extension(p, listenerFilter, f.GetName(), f.GetTypedConfig()); t != nil {
+			d.inOrder(o, p, []string{string(t.ProtoReflect().Descriptor().FullName())})
+			all = append(all, config.ListenerFilter{Config: d.listenerFilter(p, t)})
+		}
 	}
 	for i := range m.GetFilterChains() {
-		if m.GetFilterChains()[i].GetUseProxyProto().GetValue() && l.ProxyProtocol == nil {
-			l.ProxyProtocol = &config.ProxyProtocol{}
+		if m.GetFilterChains()[i].GetUseProxyProto().GetValue() && !o.proxy {
+			o.proxy = true
+			all = append(all, config.ListenerFilter{Config: &config.ProxyProtocol{}})
 		}
 	}
-	if l.TLSInspector == nil && needsInspector(l) {
+	if !o.inspector && l.NeedsInspector() {
 		d.warn(p.dot("listener_filters"), "a filter chain match needs the TLS inspector: it is added")
-		l.TLSInspector = &config.TLSInspector{}
+	}
+	l.Arrange(all)
+	if discovers {
+		l.Filters = all
 	}
 }
 
-func needsInspector(l *config.Listener) bool {
-	for c := range l.AllChains {
-		m := &c.Match
-		if m.TransportProtocol == "tls" || m.TransportProtocol == "" && len(m.ServerNames)+len(m.ApplicationProtocols) > 0 {
-			return true
-		}
+// filterOrder is what listener filters may have been before one.
+type filterOrder struct{ inspector, proxy bool }
+
+// inOrder refuses a listener filter that may be one of types where one of them cannot stand.
+func (d *decoder) inOrder(o *filterOrder, p path, types []string) {
+	mayBe := func(m proto.Message) bool {
+		return slices.Contains(types, string(m.ProtoReflect().Descriptor().FullName()))
 	}
-	return false
+	proxy := mayBe(&proxyfilterv3.ProxyProtocol{})
+	switch {
+	case proxy && o.inspector:
+		d.refuse(p, "must come before the TLS inspector: a PROXY header comes before TLS")
+	case proxy && o.proxy:
+		d.refuse(p, "the PROXY header is taken once")
+	case mayBe(&originaldstv3.OriginalDst{}) && o.proxy:
+		d.refuse(p, "must come before the PROXY header, which may say otherwise")
+	}
+	o.proxy = o.proxy || proxy
+	o.inspector = o.inspector || mayBe(&tlsinspectorv3.TlsInspector{})
+}
+
+// listenerFilter reads the configuration of one; nil if it is refused.
+func (d *decoder) listenerFilter(p path, m proto.Message) any {
+	switch m := m.(type) {
+	case *tlsinspectorv3.TlsInspector:
+		return &config.TLSInspector{CloseOnError: m.GetCloseConnectionOnClientHelloParsingErrors(), JA3: m.GetEnableJa3Fingerprinting().GetValue(), JA4: m.GetEnableJa4Fingerprinting().GetValue()}
+	case *proxyfilterv3.ProxyProtocol:
+		return d.proxyProtocol(p, m)
+	case *originaldstv3.OriginalDst:
+		return &config.OriginalDstFilter{}
+	case *listenlimitv3.LocalRateLimit:
+		d.required(p.dot("stat_prefix"), m.GetStatPrefix())
+		return &config.AcceptLimit{ConnectionRateLimit: config.ConnectionRateLimit{
+			StatPrefix: m.GetStatPrefix(), Bucket: d.tokenBucket(p.dot("token_bucket"), m.GetTokenBucket()), Off: d.switchedOff(m.GetRuntimeEnabled()),
+		}}
+	case *originalsrcv3.OriginalSrc:
+		d.never(p, "a connection to a host has this machine's address: to have the client's needs CAP_NET_ADMIN and routes of its own")
+	case *httpinspectorv3.HttpInspector:
+		return &config.HTTPInspector{}
+	}
+	return nil
 }
 
 func (d *decoder) proxyProtocol(p path, m *proxyfilterv3.ProxyProtocol) *config.ProxyProtocol {

@@ -61,7 +61,7 @@ func httpTables() []table {
 			honoured: "name typed_config is_optional",
 			partly: notes{
 				"disabled":         "not for the router",
-				"config_discovery": "of the connection manager's filters, but for the router; not of those that each attempt passes",
+				"config_discovery": "but for the router and the codec, and not of a cluster's filters",
 			},
 		},
 		{of: &routerv3.Router_UpstreamAccessLogOptions{}, honoured: "flush_upstream_log_on_upstream_stream upstream_log_flush_interval"},
@@ -124,9 +124,6 @@ func httpTables() []table {
 		},
 	}
 }
-
-// hintECDS is said of listener filters.
-const hintECDS = "give typed_config: the filters that there are end their chain"
 
 // noSpans is what is said of tracing.
 const noSpans = "no spans are made; headers of tracers are passed on as they come"

@@ -54,8 +54,7 @@ func listenerTables() []table {
 		},
 		{
 			of:       &listenerv3.Filter{},
-			honoured: "name typed_config",
-			never:    notes{"config_discovery": hintECDS},
+			honoured: "name typed_config config_discovery",
 		},
 		{of: &tcpv3.TcpProxy_TcpAccessLogOptions{}, honoured: "access_log_flush_interval flush_access_log_on_connected"},
 		{

@@ -180,13 +180,10 @@ func socketTables() []table {
 		{of: &corev3.PerHostConfig{}, honoured: "added_tlvs", strict: true},
 		{
 			of:       &listenerv3.ListenerFilter{},
-			honoured: "typed_config",
-			noEffect: notes{"name": "an extension is found by its type"},
+			honoured: "typed_config config_discovery",
+			partly:   notes{"name": "of what comes by config_discovery; else an extension is found by its type"},
 			strict:   true,
-			never: notes{
-				"config_discovery": "give typed_config",
-				"filter_disabled":  "a filter is there or is not",
-			},
+			never:    notes{"filter_disabled": "a filter is there or is not"},
 		},
 		{
 			of:       &tlsinspectorv3.TlsInspector{},
