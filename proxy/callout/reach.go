@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/attache-mesh/attache/proxy/codec/http1"
 	"github.com/attache-mesh/attache/proxy/codec/http2"
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/h2"
@@ -201,13 +200,13 @@ func (c *Call) again(o outcome.Outcome) bool {
 	}
 	switch l := c.lease; {
 	case c.stream != nil:
-		if !unprocessed(c.stream.Err()) {
+		if !h2.Unprocessed(c.stream.Err()) {
 			return false
 		}
 	case l == nil:
 		return false
 	default:
-		if !l.Reused || l.Conn.Pending() > 0 || !c.untaken && !l.Conn.Untaken() && !idempotent(c.method) {
+		if !l.Reused || l.Conn.Pending() > 0 || !c.untaken && !l.Conn.Untaken() && !c.method.Idempotent() {
 			return false
 		}
 	}
@@ -216,21 +215,4 @@ func (c *Call) again(o outcome.Outcome) bool {
 	c.err, c.untaken = nil, false
 	c.resp.Reset()
 	return true
-}
-
-// unprocessed says that the host has told that it did nothing for the stream
-// (RFC 9113, 8.7).
-func unprocessed(err error) bool {
-	if e, ok := err.(*http2.Error); ok {
-		return e.Code == http2.RefusedStream
-	}
-	return err == h2.ErrUnprocessed
-}
-
-func idempotent(m http1.MethodID) bool {
-	switch m {
-	case http1.MethodGet, http1.MethodHead, http1.MethodOptions, http1.MethodTrace, http1.MethodPut, http1.MethodDelete:
-		return true
-	}
-	return false
 }

@@ -54,7 +54,7 @@ func (c *Call) lost(err error) outcome.Outcome {
 	if c.cancelled {
 		return outcome.DownstreamGone
 	}
-	if e, ok := err.(*http2.Error); ok && !unprocessed(err) {
+	if e, ok := err.(*http2.Error); ok && !h2.Unprocessed(err) {
 		if e.Reason != h2.ResetByPeer {
 			return c.garbled()
 		}

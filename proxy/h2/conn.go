@@ -188,6 +188,14 @@ var (
 	ErrTimeout = loop.ErrTimeout
 )
 
+// Unprocessed says that err, of a stream, means that the peer has done nothing for it (RFC 9113, 8.7). Any goroutine.
+func Unprocessed(err error) bool {
+	if e, ok := err.(*http2.Error); ok {
+		return e.Code == http2.RefusedStream
+	}
+	return err == ErrUnprocessed
+}
+
 // Serve takes a connection whose peer is the client. What it has sent already is
 // read in this turn. Worker only.
 func Serve(c *loop.Conn, o *Options, owner Owner, count *Counters, spare *Spare) *Conn {

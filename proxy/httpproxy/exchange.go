@@ -423,14 +423,14 @@ func (x *exchange) again(o outcome.Outcome) bool {
 	}
 	switch {
 	case x.up.s != nil:
-		if err := x.up.s.Err(); !x.whole || !unprocessed(err) || x.retry.live && refused(err) {
+		if err := x.up.s.Err(); !x.whole || !h2.Unprocessed(err) || x.retry.live && refused(err) {
 			return false // the policy says what becomes of a stream that was refused
 		}
 	case x.lease == nil:
 		return false
 	default:
 		l := x.lease
-		if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && l.Conn.Untaken()) && !(x.whole && idempotent(x.method)) {
+		if !l.Reused || l.Conn.Pending() > 0 || !x.untaken && !(x.whole && l.Conn.Untaken()) && !(x.whole && x.method.Idempotent()) {
 			return false
 		}
 	}
@@ -442,23 +442,6 @@ func (x *exchange) again(o outcome.Outcome) bool {
 	x.resp.Reset()
 	x.here.count.RqRetryStale++
 	return true
-}
-
-// unprocessed says that the host has told that it did nothing for the stream
-// (RFC 9113, 8.7).
-func unprocessed(err error) bool {
-	if e, ok := err.(*http2.Error); ok {
-		return e.Code == http2.RefusedStream
-	}
-	return err == h2.ErrUnprocessed
-}
-
-func idempotent(m http1.MethodID) bool {
-	switch m {
-	case http1.MethodGet, http1.MethodHead, http1.MethodOptions, http1.MethodTrace, http1.MethodPut, http1.MethodDelete:
-		return true
-	}
-	return false
 }
 
 // drop ends the upstream's side: something about it is in doubt. Whoever waits

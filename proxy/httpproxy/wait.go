@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/attache-mesh/attache/proxy/codec/http2"
+	"github.com/attache-mesh/attache/proxy/h2"
 	"github.com/attache-mesh/attache/proxy/loop"
 	"github.com/attache-mesh/attache/proxy/outcome"
 )
@@ -67,7 +68,7 @@ func (x *exchange) lost(err error) outcome.Outcome {
 	if x.pumpEnd != outcome.OK {
 		return x.pumpEnd
 	}
-	if e, ok := err.(*http2.Error); ok && !unprocessed(err) {
+	if e, ok := err.(*http2.Error); ok && !h2.Unprocessed(err) {
 		if e.Reason != resetByPeer {
 			x.cluster.Count.CxProtocolError++
 			return outcome.ProtocolError

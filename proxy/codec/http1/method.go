@@ -19,6 +19,16 @@ const (
 	MethodPatch
 )
 
+// Idempotent says that a request may be sent once more without harm, though nobody knows what became of it (RFC 9110,
+// 9.2.2). Any goroutine.
+func (m MethodID) Idempotent() bool {
+	switch m {
+	case MethodGet, MethodHead, MethodOptions, MethodTrace, MethodPut, MethodDelete:
+		return true
+	}
+	return false
+}
+
 // LookupMethod finds a method's number. Any goroutine.
 func LookupMethod(m []byte) MethodID {
 	switch string(m) {
