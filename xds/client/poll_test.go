@@ -16,12 +16,11 @@ import (
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/config/pki"
@@ -108,7 +107,7 @@ func down(w http.ResponseWriter, _ *http.Request) bool {
 }
 
 // polling is a way of connecting beside those of modes.
-var polling = mode{"polls", false, true}
+var polling = mode{"polls", false, true, true}
 
 var often = &config.Poll{Delay: 5 * time.Millisecond, Timeout: 5 * time.Second}
 
@@ -118,35 +117,6 @@ func (g *gateway) options(applied *recorder) Options {
 	o.CDS.API = &config.APISource{Servers: []config.XDSServer{{Cluster: "control"}}, Poll: often, Sum: "polls"}
 	o.LDS = o.CDS
 	return o
-}
-
-// restSource says the same in resources that name others.
-func restSource() *corev3.ConfigSource {
-	return &corev3.ConfigSource{
-		ResourceApiVersion: corev3.ApiVersion_V3,
-		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
-			ApiType: corev3.ApiConfigSource_REST, TransportApiVersion: corev3.ApiVersion_V3,
-			ClusterNames: []string{"control"}, RefreshDelay: durationpb.New(often.Delay), RequestTimeout: durationpb.New(often.Timeout),
-		}},
-	}
-}
-
-func polledCluster(name string) *clusterv3.Cluster {
-	c := polling.cluster(name)
-	c.EdsClusterConfig.EdsConfig = restSource()
-	return c
-}
-
-func polledListener(name, routes string) *listenerv3.Listener {
-	h := &hcmv3.HttpConnectionManager{}
-	l := polling.listener(name, 0, routes)
-	packedHTTP := l.FilterChains[0].Filters[0].GetTypedConfig()
-	if err := packedHTTP.UnmarshalTo(h); err != nil {
-		panic(err)
-	}
-	h.GetRds().ConfigSource = restSource()
-	l.FilterChains[0].Filters[0].ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed(h)}
-	return l
 }
 
 // rows are the client's statistics.
@@ -166,7 +136,7 @@ func rows(c *Client) map[string]string {
 // changes alone, what is gone goes, and what has not changed is not sent again.
 func TestPolled(t *testing.T) {
 	g, r := newGateway(t), newRecorder()
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001), polledCluster("b"), endpoints("b", 2001), polledListener("l", "r"), table("r", "a"))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001), polling.cluster("b"), endpoints("b", 2001), polling.listener("l", 0, "r"), table("r", "a"))
 	c := run(t, g.options(r))
 	readySoon(t, c)
 	if snap := r.last(); !is(ports(snap, "a"), 1001) || !is(ports(snap, "b"), 2001) || snap.Listener("l") == nil || snap.RouteTable("r") == nil {
@@ -175,13 +145,13 @@ func TestPolled(t *testing.T) {
 	before := r.last().Listener("l")
 	eventually(t, "nothing new", func() bool { return g.answered(http.StatusNotModified) > 10 })
 
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001, 1002), polledCluster("b"), endpoints("b", 2001), polledListener("l", "r"), table("r", "a"))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001, 1002), polling.cluster("b"), endpoints("b", 2001), polling.listener("l", 0, "r"), table("r", "a"))
 	r.until(t, "the second endpoint", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1001, 1002) })
 	if r.last().Listener("l") != before {
 		t.Error("a change of endpoints made a new listener")
 	}
 
-	g.stock.set(t, polledCluster("b"), endpoints("b", 2001), polledListener("l", "r"), table("r", "b"))
+	g.stock.set(t, polling.cluster("b"), endpoints("b", 2001), polling.listener("l", 0, "r"), table("r", "b"))
 	r.until(t, "a gone", func(s *config.Snapshot) bool { return s.Cluster("a") == nil && s.Cluster("b") != nil })
 	polls := len(g.requests("endpoints[a]"))
 	eventually(t, "b polled on", func() bool { return len(g.requests("endpoints[b]")) > polls+5 })
@@ -200,15 +170,15 @@ func TestPolled(t *testing.T) {
 // that is none, and a server that is away change nothing that is in use.
 func TestPollsThatFail(t *testing.T) {
 	g, r := newGateway(t), newRecorder()
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001), polledCluster("b"), endpoints("b", 2001))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001), polling.cluster("b"), endpoints("b", 2001))
 	o := g.options(r)
 	o.LDS = config.Source{} // the gateway says 304 to the first request for what there is none of
 	c := run(t, o)
 	readySoon(t, c)
 
-	worse := polledCluster("b")
+	worse := polling.cluster("b")
 	worse.LbPolicy = 99
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1002), worse, endpoints("b", 2002))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1002), worse, endpoints("b", 2002))
 	r.until(t, "the others", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1002) && is(ports(s, "b"), 2002) })
 	var state resourceState
 	eventually(t, "b refused", func() bool {
@@ -250,7 +220,7 @@ func TestPollsThatFail(t *testing.T) {
 	}
 
 	g.answers(nil)
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1003), polledCluster("b"), endpoints("b", 2003))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1003), polling.cluster("b"), endpoints("b", 2003))
 	r.until(t, "all mended", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1003) && is(ports(s, "b"), 2003) })
 	eventually(t, "connected", func() bool {
 		got := rows(c)
@@ -295,7 +265,7 @@ func TestPolledOneUnreadable(t *testing.T) {
 // comes later.
 func TestPolledFirstFetch(t *testing.T) {
 	g, r := newGateway(t), newRecorder()
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001))
 	g.answers(down)
 	o := g.options(r)
 	o.CDS.InitialFetchTimeout, o.LDS.InitialFetchTimeout = 100*time.Millisecond, 100*time.Millisecond
@@ -342,7 +312,7 @@ func TestPolledFirstRefused(t *testing.T) {
 // With a cache on disk a start does not wait for a server that is away.
 func TestPolledFromDisk(t *testing.T) {
 	g, r := newGateway(t), newRecorder()
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001))
 	o := g.options(r)
 	o.LDS, o.Cache = config.Source{}, cacheIn(t.TempDir())
 	first, stop := ran(t, o)
@@ -383,6 +353,41 @@ func TestPolledSecrets(t *testing.T) {
 	eventually(t, "statistics", func() bool { return rows(c)["sds.pair.update_success"] != "" })
 }
 
+// The other kinds: a runtime layer, scopes with their tables, and a filter's configuration.
+func TestPolledKinds(t *testing.T) {
+	g, r := newGateway(t), newRecorder()
+	o := g.options(r)
+	from := o.CDS
+	o.Layers = []Layer{{Name: "live", Source: from}}
+	heard := make(chan map[string]*structpb.Struct, 100)
+	o.Runtime = func(layers map[string]*structpb.Struct) (envoyv3.Runtime, []envoyv3.Problem) {
+		heard <- layers
+		return envoyv3.Runtime{}, nil
+	}
+	filtered := limited(from, "envoy.extensions.filters.http.buffer.v3.Buffer")
+	o.Static = func(envoyv3.Runtime) config.Resources {
+		return config.Resources{Listeners: []*config.Listener{filtered}}
+	}
+	layer, err := structpb.NewStruct(map[string]any{"part": 10.0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.stock.set(t, &runtimev3.Runtime{Name: "live", Layer: layer}, polling.cluster("a"), endpoints("a", 1001),
+		scopedListener(polling, "scoped"), scope("one", "x", "r1"), table("r1", "a"), extension(t, "limit", &bufferv3.Buffer{MaxRequestBytes: wrapperspb.UInt32(5)}))
+	readySoon(t, run(t, o))
+	if layers := <-heard; layers["live"].GetFields()["part"].GetNumberValue() != 10 {
+		t.Errorf("the runtime is %v", layers)
+	}
+	if s := r.last(); limit(s) != 5 || s.Listener("scoped") == nil || s.RouteTable("r1") == nil {
+		t.Errorf("ready with %+v", s)
+	}
+	for _, of := range []string{"runtime[live]", "scoped-routes[]", "routes[r1]", "extension_configs[limit]"} {
+		if len(g.requests(of)) == 0 {
+			t.Errorf("not asked for %s", of)
+		}
+	}
+}
+
 // A poll waits for the verdict on the answer before it, however long Apply takes.
 func TestPollWaitsForVerdict(t *testing.T) {
 	g, r := newGateway(t), newRecorder()
@@ -396,7 +401,7 @@ func TestPollWaitsForVerdict(t *testing.T) {
 		}
 		return r.apply(s)
 	}
-	g.stock.set(t, polledCluster("a"), endpoints("a", 1001))
+	g.stock.set(t, polling.cluster("a"), endpoints("a", 1001))
 	c := run(t, o)
 	<-held
 	asked := len(g.requests("clusters[]"))

@@ -160,9 +160,10 @@ type mode struct {
 	name     string
 	delta    bool
 	separate bool
+	polls    bool // a gateway, see poll_test.go
 }
 
-var modes = []mode{{"delta ADS", true, false}, {"state of the world ADS", false, false}, {"delta, a stream each", true, true}, {"state of the world, a stream each", false, true}}
+var modes = []mode{{"delta ADS", true, false, false}, {"state of the world ADS", false, false, false}, {"delta, a stream each", true, true, false}, {"state of the world, a stream each", false, true, false}}
 
 func plane(at netip.AddrPort) map[string]config.ControlPlane {
 	return map[string]config.ControlPlane{"control": {Name: "control", Addresses: []config.Address{{IP: at}}, ConnectTimeout: time.Second}}
@@ -201,6 +202,12 @@ func (m mode) configSource() *corev3.ConfigSource {
 	}
 	if m.delta {
 		api.ApiType = corev3.ApiConfigSource_DELTA_GRPC
+	}
+	if m.polls {
+		api = &corev3.ApiConfigSource{
+			ApiType: corev3.ApiConfigSource_REST, TransportApiVersion: corev3.ApiVersion_V3, ClusterNames: []string{"control"},
+			RefreshDelay: durationpb.New(often.Delay), RequestTimeout: durationpb.New(often.Timeout),
+		}
 	}
 	s.ConfigSourceSpecifier = &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: api}
 	return s
