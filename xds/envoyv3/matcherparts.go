@@ -80,7 +80,7 @@ func matcherTables() []table {
 		strict(&xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{}, "predicate"),
 		strict(&xdsmatcherv3.Matcher_MatcherTree{}, "input exact_match_map prefix_match_map custom_match"),
 		strict(&xdsmatcherv3.Matcher_MatcherTree_MatchMap{}, "map"),
-		strict(&xdsmatcherv3.StringMatcher{}, "exact prefix suffix safe_regex contains ignore_case"),
+		{of: &xdsmatcherv3.StringMatcher{}, honoured: "exact prefix suffix safe_regex contains ignore_case", never: notes{"custom": noMatchers}, strict: true},
 		{of: &xdsmatcherv3.RegexMatcher{}, partly: notes{"regex": noteRegex}, noEffect: notes{"google_re2": noteRE2}, strict: true},
 		{of: &xdscorev3.TypedExtensionConfig{}, honoured: "typed_config", noEffect: extension},
 

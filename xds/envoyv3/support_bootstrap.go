@@ -53,6 +53,8 @@ func bootstrapTables() []table {
 				"xds_delegate_extension":         "use --config-cache",
 				"xds_config_tracker_extension":   "what was accepted and refused is in the admin's config_dump",
 				"certificate_provider_instances": "use SDS",
+				"default_regex_engine":           "expressions are Go's, whose syntax is RE2's",
+				"listener_manager":               "listeners are managed in one way",
 			},
 			never: notes{
 				"header_prefix": "x-envoy- headers keep their names",

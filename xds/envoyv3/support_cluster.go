@@ -48,7 +48,7 @@ func clusterTable() []table {
 			never: notes{
 				"transport_socket_matcher": tooNew + ": use transport_socket_matches",
 				"filters":                  "there are no upstream filters",
-				"upstream_config":          "",
+				"upstream_config":          "pools are attache's own",
 			},
 		},
 		{

@@ -112,7 +112,7 @@ func sharedTables() []table {
 		{of: &accesslogv3.MetadataFilter{}, honoured: "matcher match_if_key_not_found"},
 		{of: &accesslogv3.LogTypeFilter{}, honoured: "types exclude"},
 		{of: &accesslogv3.ExtensionFilter{}, honoured: "typed_config", noEffect: notes{"name": "an extension is found by its type"}},
-		{of: &celfilterv3.ExpressionFilter{}, partly: notes{"expression": noteCEL}, strict: true},
+		{of: &celfilterv3.ExpressionFilter{}, partly: notes{"expression": noteCEL}, never: notes{"cel_config": "expressions have the functions that they have without it"}, strict: true},
 		{of: &corev3.RuntimeUInt32{}, honoured: "default_value runtime_key"},
 		{of: &matcherv3.MetadataMatcher{}, honoured: "filter path value invert", strict: true},
 		{of: &matcherv3.MetadataMatcher_PathSegment{}, honoured: "key", strict: true},
@@ -158,6 +158,9 @@ func sharedTables() []table {
 			strict:   true,
 		},
 		{of: &matcherv3.RegexMatchAndSubstitute{}, honoured: "pattern substitution", strict: true},
-		{of: &matcherv3.StringMatcher{}, honoured: "exact prefix suffix safe_regex contains ignore_case", strict: true},
+		{of: &matcherv3.StringMatcher{}, honoured: "exact prefix suffix safe_regex contains ignore_case", never: notes{"custom": noMatchers}, strict: true},
 	}
 }
+
+// noMatchers is what is said of an extension that matches texts.
+const noMatchers = "no extension that matches texts is built"

@@ -189,6 +189,7 @@ func socketTables() []table {
 			of:       &tlsinspectorv3.TlsInspector{},
 			honoured: "close_connection_on_client_hello_parsing_errors enable_ja3_fingerprinting enable_ja4_fingerprinting",
 			noEffect: notes{"initial_read_buffer_size": "what has arrived is looked at where it lies"},
+			refused:  notes{"max_client_hello_size": "a ClientHello of up to 16 KiB is read, Envoy's default"},
 		},
 		{of: &httpinspectorv3.HttpInspector{}},
 		{

@@ -86,6 +86,11 @@ func controlPlaneTables() []table {
 	const balancing = "the first address that answers is taken"
 	const own = "the client has its own settings"
 	const kept = "a stream, or a connection for polls, is kept"
+	const asSystem = "names are looked up as the system is configured"
+	const spoken = "polls speak HTTP/1.1, gRPC HTTP/2"
+	const unfiltered = "what is said to a control plane passes no filters"
+	const inPEM = "give certificate_chain and private_key in PEM, not locked"
+	const checked = "a control plane's certificate is checked by trusted_ca and exact names alone"
 	return []table{
 		{
 			of: &clusterv3.Cluster{},
@@ -120,6 +125,27 @@ func controlPlaneTables() []table {
 				"preconnect_policy":                 kept,
 				"ignore_health_on_host_removal":     "addresses are those of the file",
 			},
+			refused: notes{
+				"transport_socket_matches":                  "all servers of a control plane are reached in one way: transport_socket",
+				"transport_socket_matcher":                  "all servers of a control plane are reached in one way: transport_socket",
+				"cluster_type":                              "give type",
+				"dns_resolvers":                             asSystem,
+				"use_tcp_for_dns_lookups":                   asSystem,
+				"dns_resolution_config":                     asSystem,
+				"typed_dns_resolver_config":                 asSystem,
+				"upstream_bind_config":                      "the system chooses where the connection comes from",
+				"lb_subset_config":                          balancing,
+				"ring_hash_lb_config":                       balancing,
+				"maglev_lb_config":                          balancing,
+				"original_dst_lb_config":                    "only with ORIGINAL_DST",
+				"protocol_selection":                        spoken,
+				"close_connections_on_host_health_failure":  "the health of a control plane is not checked: a connection that fails is made again",
+				"filters":                                   unfiltered,
+				"lrs_server":                                "no load on a control plane is reported",
+				"lrs_report_endpoint_metrics":               "no load on a control plane is reported",
+				"upstream_config":                           "the connection is made by the client itself",
+				"connection_pool_per_downstream_connection": kept,
+			},
 		},
 		{of: &clusterv3.Cluster_EdsClusterConfig{}, honoured: "eds_config service_name"},
 		{of: &corev3.PathConfigSource{}, honoured: "path", noEffect: notes{"watched_directory": "the file is read whenever a server is dialled"}},
@@ -137,13 +163,22 @@ func controlPlaneTables() []table {
 			of:       &upstreamv3.HttpProtocolOptions{},
 			honoured: "explicit_http_config auto_config",
 			noEffect: notes{
-				"use_downstream_protocol_config": "polls speak HTTP/1.1, gRPC HTTP/2",
+				"use_downstream_protocol_config": spoken,
 				"common_http_protocol_options":   own, "upstream_http_protocol_options": "see transport_socket",
+			},
+			refused: notes{
+				"http_filters":             unfiltered,
+				"header_validation_config": own,
+				"outlier_detection":        "a connection that fails is made again",
+				"request_mirror_policies":  "one server is spoken to at a time",
+				"hash_policy":              balancing,
+				"retry_policy":             "a stream is opened again with full jitter, 500ms to 30s",
 			},
 		},
 		{
 			of: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{}, honoured: "http2_protocol_options",
-			noEffect: notes{"http_protocol_options": "polls speak HTTP/1.1, gRPC HTTP/2; " + own},
+			noEffect: notes{"http_protocol_options": spoken + "; " + own},
+			refused:  notes{"http3_protocol_options": hintHTTP3},
 		},
 		{
 			of: &upstreamv3.HttpProtocolOptions_AutoHttpConfig{}, honoured: "http2_protocol_options",
@@ -166,6 +201,14 @@ func controlPlaneTables() []table {
 				"use_oghttp2_codec":              "gRPC has its own codec",
 				"enable_huffman_encoding":        "gRPC has its own codec",
 			},
+			refused: notes{
+				"max_consecutive_inbound_frames_with_empty_payload":    "gRPC has its own limits",
+				"max_inbound_priority_frames_per_stream":               "gRPC has its own limits",
+				"max_inbound_window_update_frames_per_data_frame_sent": "gRPC has its own limits",
+				"stream_error_on_invalid_http_messaging":               "gRPC ends what it cannot read in its own way",
+				"override_stream_error_on_invalid_http_message":        "gRPC ends what it cannot read in its own way",
+				"custom_settings_parameters":                           "gRPC sends its own SETTINGS",
+			},
 		},
 		{
 			of:       &corev3.KeepaliveSettings{},
@@ -181,6 +224,10 @@ func controlPlaneTables() []table {
 				"enforce_rsa_key_usage": "the key usage is checked",
 			},
 			strict: true,
+			never: notes{
+				"auto_host_sni":           "give sni",
+				"auto_sni_san_validation": "give match_typed_subject_alt_names",
+			},
 		},
 		{
 			of:       &tlsv3.CommonTlsContext{},
@@ -193,9 +240,26 @@ func controlPlaneTables() []table {
 				"combined_validation_context":             "give the files: they are read again when they are replaced",
 				"tls_certificate_provider_instance":       "give the files",
 				"validation_context_certificate_provider": "give the files",
+
+				"tls_certificate_certificate_provider":             "give the files",
+				"tls_certificate_certificate_provider_instance":    "give the files",
+				"validation_context_certificate_provider_instance": "give the files",
+				"custom_tls_certificate_selector":                  "the client shows one certificate",
+				"custom_handshaker":                                "the handshake is that of Go's crypto/tls",
+				"tls_params":                                       "versions and ciphers are those of Go's crypto/tls",
+				"key_log":                                          "keys of a control plane's connection are not written down",
 			},
 		},
-		{of: &tlsv3.TlsCertificate{}, honoured: "certificate_chain private_key watched_directory", strict: true},
+		{
+			of: &tlsv3.TlsCertificate{}, honoured: "certificate_chain private_key watched_directory", strict: true,
+			never: notes{
+				"pkcs12":                       inPEM,
+				"password":                     inPEM,
+				"private_key_provider":         inPEM,
+				"ocsp_staple":                  "a client staples nothing",
+				"signed_certificate_timestamp": "Envoy does not implement it either",
+			},
+		},
 		{
 			of:       &tlsv3.CertificateValidationContext{},
 			honoured: "trusted_ca system_root_certs watched_directory",
@@ -204,9 +268,21 @@ func controlPlaneTables() []table {
 				"match_subject_alt_names":       "exact names only",
 			},
 			strict: true,
+			never: notes{
+				"ca_certificate_provider_instance":     "give trusted_ca",
+				"verify_certificate_spki":              checked,
+				"verify_certificate_hash":              checked,
+				"crl":                                  checked,
+				"only_verify_leaf_cert_crl":            checked,
+				"allow_expired_certificate":            checked,
+				"trust_chain_verification":             checked,
+				"custom_validator_config":              checked,
+				"max_verify_depth":                     checked,
+				"require_signed_certificate_timestamp": "Envoy does not implement it either",
+			},
 		},
 		{of: &tlsv3.CertificateValidationContext_SystemRootCerts{}},
-		{of: &tlsv3.SubjectAltNameMatcher{}, honoured: "matcher", partly: notes{"san_type": "not OTHER_NAME"}, strict: true},
+		{of: &tlsv3.SubjectAltNameMatcher{}, honoured: "matcher", partly: notes{"san_type": "not OTHER_NAME"}, never: notes{"oid": "only with OTHER_NAME"}, strict: true},
 	}
 }
 
