@@ -75,8 +75,10 @@ func (d *decoder) socketOptions(p path, options []*corev3.SocketOption, s *confi
 }
 
 // ofDatagrams reports whether an option is for sockets that are not there: all are streams.
+// A type that says neither is as none, and one that says both is of streams, as in Envoy's
+// source/common/network/socket_option_factory.cc.
 func ofDatagrams(o *corev3.SocketOption) bool {
-	return o.GetType() != nil && o.GetType().GetStream() == nil
+	return o.GetType().GetDatagram() != nil && o.GetType().GetStream() == nil
 }
 
 func (d *decoder) socketOption(p path, o *corev3.SocketOption, s *config.Socket) {
