@@ -106,8 +106,8 @@ func (s *Server) DrainRooms(which Which) {
 	}
 }
 
-// rooms are those that serve, behind listeners that are meant; of every listener also
-// those that are on their way out.
+// rooms are those that serve, behind listeners that are meant, and those behind them that outlive
+// what came by discovery; of every listener also the others that are on their way out.
 func (s *Server) rooms(which Which) (all []*room) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/attache-mesh/attache/proxy/config"
 	"github.com/attache-mesh/attache/proxy/loop"
+	"github.com/attache-mesh/attache/proxy/netfilter"
 )
 
 // Network filters whose configurations come and go while connections are open: whoever was let
@@ -30,7 +31,8 @@ func TestSimDiscovered(t *testing.T) {
 func discoveredLives(w *lives) {
 	hosts := []config.Address{ipAt("10.3.0.1:7"), ipAt("10.3.0.2:7")}
 	clusters := []*config.Cluster{shape("a", hosts[0]), shape("b", hosts[1])}
-	l := frontOf(nil, config.NetworkFilter{Name: "guard", Discovery: &config.FilterDiscovery{
+	fixed := config.NetworkFilter{Name: "fixed", Config: &config.ConnectionLimit{StatPrefix: "f", Max: 1000}}
+	l := frontOf(nil, fixed, config.NetworkFilter{Name: "guard", Discovery: &config.FilterDiscovery{
 		Name: "guard", Of: config.NetworkFilters, Types: []string{"guard"},
 	}})
 	c := l.Chains[0]
@@ -58,6 +60,8 @@ func discoveredLives(w *lives) {
 		return config.Resources{Listeners: []*config.Listener{l}, Clusters: clusters, Extensions: extensions}
 	}
 	w.apply(again())
+	counts := func() netfilter.Filter { return w.server.listeners["in"].rooms[0].filters.Load().At(0) }
+	first := counts()
 	size := w.foul()
 	for _, a := range hosts {
 		w.serve(a, w.echo("host"))
@@ -79,6 +83,9 @@ func discoveredLives(w *lives) {
 		})
 	}
 	w.last = func() {
+		if counts() != first {
+			w.t.Errorf("seed %d: the filter that did not come by discovery is another one", w.seed)
+		}
 		w.pass(10 * time.Second)
 		if n := len(w.server.retired); n != 0 {
 			w.t.Errorf("seed %d: %d rooms are kept, and nobody is in them", w.seed, n)

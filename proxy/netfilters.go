@@ -34,7 +34,7 @@ func (a *update) netFilters(all []config.NetworkFilter, place *streaminfo.Place,
 	var filters []netfilter.Filter
 	for i := range all {
 		f := was.At(i)
-		if f == nil || i >= len(were) || were[i].Config != all[i].Config {
+		if f == nil || i >= len(were) || !reflect.DeepEqual(were[i].Config, all[i].Config) {
 			if f, err = a.netFilter(all[i].Config, env); err != nil {
 				return nil, nil, fmt.Errorf("network filter %s: %w", all[i].Name, err)
 			}

@@ -61,6 +61,9 @@ func (s *Server) commit(p *plan) {
 		f.room.before = f.asked
 		f.room.filters.Store(f.filters)
 	}
+	for r := range p.followed { // its filters are counted with the room that follows it
+		r.filters.Store(nil)
+	}
 	for r, d := range p.by {
 		r.by = d
 	}
@@ -171,8 +174,10 @@ func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *str
 	}
 	if !sameButFilters(old.asked, h) {
 		p.rebuilt = true
-		p.followed[old] = old.by != nil && reflect.DeepEqual(old.by, c.Discovery)
-		return a.filteredRoom(c, secure, place)
+		if old.by == nil || !reflect.DeepEqual(old.by, c.Discovery) {
+			return a.filteredRoom(c, secure, place)
+		}
+		return a.following(p, c, secure, place, old)
 	}
 	p.by[old] = c.Discovery
 	if h, ok := h.(*config.HTTP); ok {
@@ -191,6 +196,24 @@ func (a *update) roomFor(p *plan, c *config.FilterChain, secure bool, place *str
 		p.swaps = append(p.swaps, s)
 	}
 	return old, nil
+}
+
+// following builds the room for another handler that came by discovery, behind the network
+// filters that old has: who stays in old goes on counting there.
+func (a *update) following(p *plan, c *config.FilterChain, secure bool, place *streaminfo.Place, old *room) (*room, error) {
+	f, last, err := a.netFilters(c.Filters, place, old.before, old.filters.Load())
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.room(c.Handler, secure, place)
+	if err != nil {
+		return nil, err
+	}
+	r.before, r.by = c.Filters, c.Discovery
+	r.filters.Store(f)
+	p.followed[old] = true
+	p.refiltered = append(p.refiltered, refiltered{r, f, c.Filters, last})
+	return r, nil
 }
 
 // sameButRoutes reports whether a room for one handler serves the other with no

@@ -134,7 +134,9 @@ func (s *Server) tidy() {
 }
 
 // forgetEmpty drops the retired rooms that have no connection; what they have
-// counted goes on counting.
+// counted goes on counting. A connection may still be on its way to one (its TLS handshake
+// lasts): one that outlives what came is dropped when it is empty for the second time, and who
+// enters later is told to go, as in the other ones.
 func (s *Server) forgetEmpty() {
 	if len(s.retired) == 0 {
 		return
@@ -145,6 +147,17 @@ func (s *Server) forgetEmpty() {
 			open[r] += r.serves.Connections(w)
 		}
 	})
+	for _, r := range s.retired {
+		again := r.empty
+		r.empty = open[r] == 0
+		switch {
+		case !r.empty || !r.outlives:
+		case again:
+			s.each(r.serves.Drain)
+		default:
+			open[r]++ // who is on the way
+		}
+	}
 	s.each(func(w *loop.Worker) {
 		for _, r := range s.retired {
 			if open[r] == 0 {

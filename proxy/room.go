@@ -49,6 +49,7 @@ type room struct {
 	// outlives says that what came by discovery has another room now: connections that are
 	// there stay as long as they like.
 	outlives bool
+	empty    bool // it outlives, and no connection was there when it was last looked at
 }
 
 // stats yields what the room and the filters before it have counted on worker w.

@@ -125,7 +125,7 @@ func (a *update) swapTable(r *room) {
 	switch {
 	case !ok || h.Routes != nil && !r.outlives:
 	case h.Routes != nil:
-		if t, err := a.compile(h.Routes, r.routes); err == nil {
+		if t, err := a.compile(unchecked(r.routes.asked), r.routes); err == nil {
 			r.take(t)
 		}
 	case h.Scopes != nil:
@@ -135,12 +135,23 @@ func (a *update) swapTable(r *room) {
 	default:
 		t := a.tables[h.RouteTableName]
 		if t == nil && r.outlives { // nobody else names it any more
-			t, _ = a.compile(r.routes.asked, r.routes)
+			t, _ = a.compile(unchecked(r.routes.asked), r.routes)
 		}
 		if t != nil && t.table != nil {
 			r.take(t)
 		}
 	}
+}
+
+// unchecked is t for a room that nobody configures any more: a cluster that goes is missed by
+// its routes alone.
+func unchecked(t *config.RouteTable) *config.RouteTable {
+	if !t.ValidateClusters {
+		return t
+	}
+	c := *t
+	c.ValidateClusters = false
+	return &c
 }
 
 // scoped joins the tables of a connection manager's scopes, or gives old, which may

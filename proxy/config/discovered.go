@@ -229,7 +229,7 @@ func (a *assembly) unfit(d *FilterDiscovery, e *Extension) string {
 	case d.Of != NetworkFilters:
 	case serves != d.Last:
 		return Misplaced(d.Name, e.Filter, serves)
-	case serves:
+	case serves && a.before.extensions[d.Name] != e: // what stood stays, as its listener does
 		n := namesOfListener(Serving(h))
 		for _, name := range n.required {
 			if a.s.clusters[name] == nil && !a.waiting[name] {

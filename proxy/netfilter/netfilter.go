@@ -133,7 +133,9 @@ func New(filters []Filter, place *streaminfo.Place) *Chain {
 
 // Follow makes the chain of other filters that connections pass from now on; some may be those
 // of c. Those that are not in it any more go on counting for the connections that have passed
-// them, but for the last ones: what they have counted is to be remembered. place is as of New.
+// them, but for the last ones: what they have counted is to be remembered. That is of counters; a
+// gauge of theirs is lost, with the connections of theirs that are still open: 32 filters are
+// followed before. place is as of New.
 func (c *Chain) Follow(filters []Filter, place *streaminfo.Place) (next *Chain, last []Counter) {
 	next = New(filters, place)
 	if c == nil {
