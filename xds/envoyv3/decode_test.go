@@ -144,3 +144,19 @@ func TestEmptyMessagesAreAnswered(t *testing.T) {
 		t.Errorf("an empty table does not stand: %v", problems)
 	}
 }
+
+// What no network filter is configured by is not among what may come.
+func TestForeignTypeUnderDiscovery(t *testing.T) {
+	d := &decoder{}
+	rbac := "envoy.extensions.filters.network.rbac.v3.RBAC"
+	by := d.discoveredAt(place{kind: networkFilter, of: config.NetworkFilters}, "p", "f", &corev3.ExtensionConfigSource{
+		ConfigSource: &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Ads{}},
+		TypeUrls:     []string{"type.googleapis.com/" + rbac, "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"},
+	})
+	if len(by.Types) != 1 || by.Types[0] != rbac {
+		t.Errorf("these may come: %q", by.Types)
+	}
+	if len(d.problems) != 1 || !d.problems[0].Warning || !strings.Contains(d.problems[0].Text, "if it comes it is refused") {
+		t.Errorf("it is said: %v", d.problems)
+	}
+}

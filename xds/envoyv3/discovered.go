@@ -108,6 +108,7 @@ func (d *decoder) discoveredAt(at place, p path, name string, m *corev3.Extensio
 			known++
 		case at.kind == networkFilter: // Envoy does not look
 			d.warn(pt, "no network filter is configured by %s: if it comes it is refused", typeName)
+			continue
 		case at.kind == listenerFilter:
 			d.refuse(pt, "Error: no listener factory found for a required type URL %s.", typeName)
 		default:

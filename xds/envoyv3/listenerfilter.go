@@ -55,7 +55,11 @@ func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.List
 		}
 	}
 	for i := range m.GetFilterChains() {
-		if m.GetFilterChains()[i].GetUseProxyProto().GetValue() && !o.proxy {
+		switch {
+		case !m.GetFilterChains()[i].GetUseProxyProto().GetValue():
+		case o.maybe:
+			d.never(p.dot("filter_chains").at(i).dot("use_proxy_proto"), "a listener filter that comes by discovery may take the PROXY header, or may not: say it of one type alone")
+		case !o.proxy:
 			o.proxy = true
 			all = append(all, config.ListenerFilter{Config: &config.ProxyProtocol{}})
 		}
@@ -70,7 +74,10 @@ func (d *decoder) listenerFilters(p path, m *listenerv3.Listener, l *config.List
 }
 
 // filterOrder is what listener filters may have been before one.
-type filterOrder struct{ inspector, proxy bool }
+type filterOrder struct {
+	inspector, proxy bool
+	maybe            bool // the one that takes the PROXY header may be another one
+}
 
 // inOrder refuses a listener filter that may be one of types where one of them cannot stand.
 func (d *decoder) inOrder(o *filterOrder, p path, types []string) {
@@ -87,6 +94,7 @@ func (d *decoder) inOrder(o *filterOrder, p path, types []string) {
 		d.refuse(p, "must come before the PROXY header, which may say otherwise")
 	}
 	o.proxy = o.proxy || proxy
+	o.maybe = o.maybe || proxy && len(types) > 1
 	o.inspector = o.inspector || mayBe(&tlsinspectorv3.TlsInspector{})
 }
 
