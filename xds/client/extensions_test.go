@@ -276,6 +276,43 @@ func TestExtensionsOfConnections(t *testing.T) {
 	}
 }
 
+// What came by discovery and names its own name is let go of with the listener that named it.
+func TestExtensionThatNamesItself(t *testing.T) {
+	m := modes[0]
+	s, r := newStock(t, "127.0.0.1:0"), newRecorder()
+	o := m.options(s.address, r)
+	o.CDS, o.LDS = config.Source{}, config.Source{}
+	manager := &hcmv3.HttpConnectionManager{
+		StatPrefix:     "in",
+		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{}},
+		HttpFilters: []*hcmv3.HttpFilter{
+			{Name: "served", ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: &corev3.ExtensionConfigSource{
+				ConfigSource: m.source(), TypeUrls: []string{"type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"},
+			}}},
+			{Name: "router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: extension(t, "", &routerv3.Router{}).GetTypedConfig()}},
+		},
+	}
+	static := config.Resources{Listeners: []*config.Listener{{Name: "l", DefaultChain: &config.FilterChain{Discovery: &config.FilterDiscovery{
+		Name: "served", Source: m.secretSource(15 * time.Second), Of: config.NetworkFilters, Last: true,
+		Types: []string{string(manager.ProtoReflect().Descriptor().FullName())},
+	}}}}}
+	o.Static = func(envoyv3.Runtime) config.Resources { return static }
+	s.set(t, extension(t, "served", manager))
+	c := run(t, o)
+	readySoon(t, c)
+	if h, ok := r.last().Listener("l").DefaultChain.Handler.(*config.HTTP); !ok || len(h.Filters) == 0 {
+		t.Fatalf("served by %+v", r.last().Listener("l").DefaultChain.Handler)
+	}
+	left := make(chan int, 1)
+	c.report(t.Context(), func(time.Time) {
+		c.static.Listeners = nil
+		left <- len(c.named().of[ecds])
+	})
+	if n := <-left; n != 0 {
+		t.Errorf("%d are still named", n)
+	}
+}
+
 // limit1 is limit of a connection manager that came itself.
 func limit1(s *config.Snapshot) int {
 	if _, ok := s.Listener("l").DefaultChain.Handler.(*config.HTTP); !ok {

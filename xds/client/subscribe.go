@@ -119,7 +119,11 @@ func (c *Client) named() *naming {
 			}
 		}
 	}
-	for _, e := range c.world[ecds].sorted() {
+	for _, name := range slices.Sorted(maps.Keys(n.of[ecds])) { // listeners name these; what comes for them names no deeper
+		e := c.world[ecds].entries[name]
+		if e == nil {
+			continue
+		}
 		for _, v := range []*version{e.now, e.used} {
 			if v != nil {
 				n.addServing(c, v.value.(*config.Extension).Config)
