@@ -39,7 +39,8 @@ func listenerTables() []table {
 		},
 		{
 			of:       &listenerv3.FilterChain{},
-			honoured: "name filter_chain_match filters transport_socket transport_socket_connect_timeout use_proxy_proto",
+			honoured: "name filter_chain_match filters transport_socket transport_socket_connect_timeout",
+			partly:   notes{"use_proxy_proto": "not beside a listener filter by discovery that may be the PROXY filter or another one"},
 			noEffect: notes{"metadata": labelOnly},
 		},
 		{
