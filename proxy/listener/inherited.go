@@ -4,6 +4,9 @@ package listener
 // start, and those that it gives on.
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"strconv"
 	"sync"
 
@@ -35,7 +38,8 @@ func (i *Inherited) Add(key string, fds ...int) {
 }
 
 // take gives the sockets of a key away. A network namespace is known by its path: if
-// that is another one's by now, what was opened in the one before is let go.
+// that is another one's by now, what was opened in the one before is let go. If nothing is
+// there any more, what was opened is all that there is of it, and stays.
 func (i *Inherited) take(key, namespace string) []int {
 	if i == nil {
 		return nil
@@ -44,11 +48,16 @@ func (i *Inherited) take(key, namespace string) []int {
 	defer i.mu.Unlock()
 	fds := i.fds[key]
 	delete(i.fds, key)
-	if namespace != "" && len(fds) > 0 && !netns.Has(namespace, fds[0]) {
+	if namespace != "" && len(fds) > 0 && isThere(namespace) && !netns.Has(namespace, fds[0]) {
 		closeAll(fds)
 		return nil
 	}
 	return fds
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Close lets go of what nobody has asked for, and says how many addresses that were.

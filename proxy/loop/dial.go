@@ -21,7 +21,9 @@ func (w *Worker) Dial(a config.Address, timeout time.Duration, o config.Keepaliv
 // taken, or an option not be set, the error is an *os.SyscallError of bind; if its network
 // namespace cannot be entered, a *NamespaceError. Connections to an
 // internal listener, or over a unix socket, have none. begun, unless it is nil, is given the
-// connection before it stands: to close it ends the attempt with ErrClosed.
+// connection before it stands: to close it ends the attempt with ErrClosed. timeout begins
+// when the attempt does: how long the file of a network namespace takes to be opened, on a
+// file system that does not answer say, nothing bounds.
 func (w *Worker) DialFrom(from *config.LocalAddress, a config.Address, timeout time.Duration, o config.Keepalive, begun func(*Conn)) (*Conn, error) {
 	if a.Inside != "" {
 		return w.dialInside(a.Inside)

@@ -31,7 +31,7 @@ type Filter struct {
 type local struct {
 	request, response                                               counters
 	noAccept, identity, used, overshadowed, wildcard, invalid, etag uint64
-	free                                                            map[library][]writer
+	free                                                            map[key][]writer
 }
 
 type counters struct{ compressed, not, tooSmall, in, out uint64 }
@@ -295,7 +295,7 @@ const maxFree = 16
 
 // End gives the writer back.
 func (z *reading) End(*filter.Request, outcome.Outcome) {
-	if list := z.l.free[z.how]; len(list) < maxFree {
-		z.l.free[z.how] = append(list, z.w)
+	if list := z.l.free[z.how.key]; len(list) < maxFree {
+		z.l.free[z.how.key] = append(list, z.w)
 	}
 }

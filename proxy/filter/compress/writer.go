@@ -20,28 +20,34 @@ type writer interface {
 	Reset(w io.Writer)
 }
 
-// library is config.Compression in a form that is quick to look up.
+// library is config.Compression, compiled.
 type library struct {
-	encoding   string
-	level      int
-	checksum   bool
-	dictionary unique.Handle[string]
+	key
+	dictionary []byte // shared by all of its writers, which only read it
+}
+
+// key is what a writer was made for, in a form that is quick to look up.
+type key struct {
+	encoding string
+	level    int
+	checksum bool
+	with     unique.Handle[string] // the dictionary
 }
 
 func libraryOf(c *config.Compression) library {
-	return library{encoding: c.Encoding, level: c.Level, checksum: c.Checksum, dictionary: unique.Make(c.Dictionary)}
+	return library{key{c.Encoding, c.Level, c.Checksum, unique.Make(c.Dictionary)}, []byte(c.Dictionary)}
 }
 
 // writer gives one that writes to w: one that was used before, if there is one.
 func (l *local) writer(how library, w io.Writer) writer {
-	if list := l.free[how]; len(list) > 0 {
+	if list := l.free[how.key]; len(list) > 0 {
 		z := list[len(list)-1]
-		l.free[how] = list[:len(list)-1]
+		l.free[how.key] = list[:len(list)-1]
 		z.Reset(w)
 		return z
 	}
 	if l.free == nil {
-		l.free = map[library][]writer{}
+		l.free = map[key][]writer{}
 	}
 	return newWriter(how, w)
 }
@@ -56,8 +62,8 @@ func newWriter(how library, w io.Writer) writer {
 		options := []zstd.EOption{
 			zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(how.level)), zstd.WithEncoderCRC(how.checksum),
 		}
-		if d := how.dictionary.Value(); d != "" {
-			options = append(options, zstd.WithEncoderDict([]byte(d)))
+		if len(how.dictionary) > 0 {
+			options = append(options, zstd.WithEncoderDict(how.dictionary))
 		}
 		z, err := zstd.NewWriter(w, options...)
 		if err != nil {

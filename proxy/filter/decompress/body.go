@@ -36,7 +36,7 @@ type reading struct {
 
 func (f *Filter) read(r *filter.Request, l *local, of filter.Body, tail filter.Fields, n *direction, request bool) *reading {
 	b := &reading{f: f, l: l, n: n, tail: tail, request: request, source: source{of: of}}
-	b.z = l.reader(f.cfg)
+	b.z = l.reader(f)
 	r.Defer(b)
 	return b
 }

@@ -24,7 +24,8 @@ import (
 type Filter struct {
 	cfg              *config.Decompressor
 	prefix           string
-	compressed, size string // the trailers' names
+	compressed, size string   // the trailers' names
+	dictionaries     [][]byte // shared by all readers, which only read them
 	local            filter.PerWorker[local]
 }
 
@@ -48,11 +49,15 @@ func New(cfg *config.Decompressor, env filter.Env) *Filter {
 		library = "brotli"
 	}
 	trailer := "x-envoy-decompressor-" + strings.ToLower(cfg.Name)
-	return &Filter{
+	f := &Filter{
 		cfg: cfg, local: filter.NewPerWorker[local](env.Workers),
 		prefix:     env.Prefix + "decompressor." + cfg.Name + "." + library + ".",
 		compressed: trailer + "-compressed-bytes", size: trailer + "-uncompressed-bytes",
 	}
+	for _, d := range cfg.Dictionaries {
+		f.dictionaries = append(f.dictionaries, []byte(d))
+	}
+	return f
 }
 
 // Serve decompresses the request and its answer.

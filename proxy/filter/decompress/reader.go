@@ -9,8 +9,6 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/attache-mesh/attache/proxy/config"
 )
 
 // maxWindow is the most memory, in bytes, that a zstd frame may ask for (RFC 9659, 3).
@@ -26,13 +24,13 @@ type reader interface {
 }
 
 // reader gives one: one that was used before, if there is one.
-func (l *local) reader(cfg *config.Decompressor) reader {
+func (l *local) reader(f *Filter) reader {
 	if n := len(l.free); n > 0 {
 		z := l.free[n-1]
 		l.free = l.free[:n-1]
 		return z
 	}
-	switch cfg.Encoding {
+	switch f.cfg.Encoding {
 	case "br":
 		return &brotliReader{}
 	case "zstd":
@@ -40,8 +38,8 @@ func (l *local) reader(cfg *config.Decompressor) reader {
 			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow),
 			zstd.WithDecoderMaxMemory(1<<63 - 1),
 		}
-		for _, d := range cfg.Dictionaries {
-			options = append(options, zstd.WithDecoderDicts([]byte(d)))
+		for _, d := range f.dictionaries {
+			options = append(options, zstd.WithDecoderDicts(d))
 		}
 		z, err := zstd.NewReader(nil, options...)
 		if err != nil {
