@@ -56,7 +56,7 @@ type APISource struct {
 // Poll is how often a control plane is asked by HTTP (Envoy's api_type REST).
 type Poll struct {
 	// Delay lies between an answer and the next request, and up to as much again is
-	// added at random; at least 1 ms.
+	// added at random; at least 1 ms, at most half of what a Duration holds.
 	Delay time.Duration
 	// Timeout bounds one request with its answer; default 1 s.
 	Timeout time.Duration

@@ -134,8 +134,9 @@ func (f *feed) unreached(err error, now time.Time) {
 	}
 }
 
-// waitNoMore ends the wait for a first answer when one was refused: the start goes on
-// without (http_subscription_impl.cc, handleFailure), unless there is something on disk.
+// waitNoMore ends the wait when there was a first answer that does not say what is waited
+// for, refused or not: the start goes on without (http_subscription_impl.cc, parseResponse
+// and handleFailure), unless there is something on disk.
 func (f *feed) waitNoMore() {
 	c, s, e := f.c, &f.c.world[f.only], f.own()
 	switch {
@@ -164,4 +165,5 @@ func (f *feed) answered(a *rest.Answer, now time.Time) {
 	}
 	f.identity = u.ControlPlane
 	f.c.accept(f, f.only, u, now)
+	f.waitNoMore()
 }

@@ -309,6 +309,47 @@ func TestPolledFirstRefused(t *testing.T) {
 	r.until(t, "a", func(s *config.Snapshot) bool { return is(ports(s, "a"), 1001) })
 }
 
+// So does one that does not say what was asked for, or says it so that it cannot be taken,
+// however long the wait would be.
+func TestPolledFirstWithout(t *testing.T) {
+	const (
+		endpoints = `{"version_info": "1", "resources": [{"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", `
+		tables    = `{"version_info": "1", "resources": [{"@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", `
+	)
+	for name, says := range map[string][2]string{
+		"nothing":        {`{"version_info": "1"}`, `{"version_info": "1"}`},
+		"something else": {endpoints + `"cluster_name": "b"}]}`, tables + `"name": "b"}]}`},
+		"refused":        {endpoints + `"cluster_name": "a", "endpoints": [{"priority": 500}]}]}`, tables + `"name": "r", "virtual_hosts": [{"name": "v"}]}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, r := newGateway(t), newRecorder()
+			g.stock.set(t, polling.listener("l", 0, "r"))
+			g.answers(func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case strings.HasSuffix(r.URL.Path, ":endpoints"):
+					_, _ = io.WriteString(w, says[0])
+				case strings.HasSuffix(r.URL.Path, ":routes"):
+					_, _ = io.WriteString(w, says[1])
+				default:
+					return false
+				}
+				return true
+			})
+			o := g.options(r)
+			o.CDS.InitialFetchTimeout, o.LDS.InitialFetchTimeout = 0, 0
+			from := o.CDS
+			o.CDS = config.Source{}
+			o.Static = func(envoyv3.Runtime) config.Resources {
+				return config.Resources{Clusters: []*config.Cluster{{Name: "a", Discovery: config.DiscoveryEDS, EDSName: "a", EDSSource: from}}}
+			}
+			readySoon(t, run(t, o))
+			if s := r.last(); s.Cluster("a") == nil || s.Listener("l") == nil || len(ports(s, "a")) > 0 {
+				t.Errorf("ready with %+v", s)
+			}
+		})
+	}
+}
+
 // With a cache on disk a start does not wait for a server that is away.
 func TestPolledFromDisk(t *testing.T) {
 	g, r := newGateway(t), newRecorder()

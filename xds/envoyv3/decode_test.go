@@ -3,12 +3,14 @@ package envoyv3
 import (
 	"strings"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/attache-mesh/attache/proxy/config"
@@ -158,5 +160,19 @@ func TestForeignTypeUnderDiscovery(t *testing.T) {
 	}
 	if len(d.problems) != 1 || !d.problems[0].Warning || !strings.Contains(d.problems[0].Text, "if it comes it is refused") {
 		t.Errorf("it is said: %v", d.problems)
+	}
+}
+
+// The longest refresh_delay can be doubled, which is what a poll does to it.
+func TestLongestPoll(t *testing.T) {
+	for _, seconds := range []int64{30, 4_611_686_018, 9_200_000_000, 315_576_000_000} {
+		d := &decoder{}
+		s := d.apiSource("p", &corev3.ApiConfigSource{
+			ApiType: corev3.ApiConfigSource_REST, TransportApiVersion: corev3.ApiVersion_V3, ClusterNames: []string{"control"},
+			RefreshDelay: &durationpb.Duration{Seconds: seconds},
+		})
+		if len(d.problems) > 0 || s.Poll.Delay < min(time.Duration(seconds), 100*365*24*3600)*time.Second || s.Poll.Delay+s.Poll.Delay < s.Poll.Delay {
+			t.Errorf("%d s: a pause of %s: %v", seconds, s.Poll.Delay, d.problems)
+		}
 	}
 }

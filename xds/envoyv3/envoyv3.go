@@ -134,8 +134,7 @@ func Source(path string, m *corev3.ConfigSource, o Options) (config.Source, []Pr
 }
 
 // APISource decodes m, which stands at path: a stream to a control plane, and no
-// polls. The
-// value is only meant for use if no problem is more than a warning.
+// polls. The value is only meant for use if no problem is more than a warning.
 func APISource(path string, m *corev3.ApiConfigSource, o Options) (*config.APISource, []Problem) {
 	d := &decoder{opts: o}
 	d.begin(root(path), m)

@@ -5,6 +5,7 @@ package envoyv3
 //lint:file-ignore SA1019 what is deprecated still stands in people's files
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -50,8 +51,13 @@ const (
 	streamsOnly    = "envoy.config.core.v3.ApiConfigSource type must be of non-aggregated gRPC"
 )
 
-// defaultPoll is request_timeout.
-const defaultPoll = time.Second
+const (
+	// defaultPoll is request_timeout.
+	defaultPoll = time.Second
+	// longestPoll is the most of refresh_delay, twice of which is still a duration. Nobody
+	// lives to see that it is shorter than what was asked for: it is 146 years.
+	longestPoll = math.MaxInt64 / 2 * time.Nanosecond
+)
 
 // streamSource is apiSource where Envoy opens a stream and nothing else
 // (config/utility.cc, getGrpcConfigFromApiConfigSource).
@@ -96,7 +102,7 @@ func (d *decoder) apiSource(p path, m *corev3.ApiConfigSource) *config.APISource
 func (d *decoder) poll(p path, m *corev3.ApiConfigSource, s *config.APISource) {
 	s.SetNodeOnFirstMessageOnly = false // of streams only
 	s.Poll = &config.Poll{
-		Delay:   d.duration(p.dot("refresh_delay"), m.GetRefreshDelay(), 0),
+		Delay:   min(d.duration(p.dot("refresh_delay"), m.GetRefreshDelay(), 0), longestPoll),
 		Timeout: d.positive(p.dot("request_timeout"), m.GetRequestTimeout(), defaultPoll),
 	}
 	switch {

@@ -33,7 +33,7 @@ func sourceTables() []table {
 			partly: notes{
 				"api_type":              "the AGGREGATED forms are the same as GRPC and DELTA_GRPC",
 				"transport_api_version": "V3 only",
-				"cluster_names":         "one, with REST; an answer has at most 4 MiB",
+				"cluster_names":         "one, with REST; an answer has at most 4 MiB and at most 500,000 values",
 			},
 			refused: notes{
 				"rate_limit_settings": "requests follow responses; there is nothing to limit",

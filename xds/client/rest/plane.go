@@ -5,6 +5,7 @@ package rest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,11 +16,12 @@ import (
 	"github.com/attache-mesh/attache/xds/client/stream"
 )
 
-// Bounds on connections.
+// Bounds on connections, and on what is read at once.
 const (
 	maxIdle        = 64               // kept to one address
 	idleFor        = 90 * time.Second // until one that is not used is closed
 	maxHeaderBytes = 64 << 10
+	small          = 64 << 10 // bytes of a body that are read without waiting for others
 )
 
 // Plane is a control plane that is polled: one for all sources that name its cluster,
@@ -29,24 +31,30 @@ type Plane struct {
 	plane   config.ControlPlane
 	look    func() ([]stream.Server, error)
 	maxAge  time.Duration
+	reading chan struct{} // holds one: who reads a long answer, or parses any
 
 	mu      sync.Mutex
 	servers []stream.Server
 	at      int                    // the one that is asked
-	used    map[string]*connection // by the name of the server
+	used    map[string]*connection // by server
 }
 
 // connection are those to one address.
 type connection struct {
+	server    string // its name
 	transport *http.Transport
 	since     time.Time
 }
 
 // NewPlane makes one of a static cluster. Its servers are tried in turn: the one that
-// answered is asked again until it fails. look, unless it is nil, lists them anew for each
-// round, in their place. maxAge bounds the life of a connection; 0: no bound.
+// answered is asked again until it fails: it cannot be reached, answers with another status
+// than 200 and 304, or with no whole body within its bound and time. look, unless it is nil,
+// lists them anew for each round, in their place. maxAge bounds the life of a connection; 0: no bound.
 func NewPlane(plane config.ControlPlane, servers []stream.Server, look func() ([]stream.Server, error), maxAge time.Duration) *Plane {
-	return &Plane{cluster: plane.Name, plane: plane, servers: servers, look: look, maxAge: maxAge, used: map[string]*connection{}}
+	return &Plane{
+		cluster: plane.Name, plane: plane, servers: servers, look: look, maxAge: maxAge,
+		reading: make(chan struct{}, 1), used: map[string]*connection{},
+	}
 }
 
 // Close lets go of connections that nobody uses.
@@ -58,22 +66,23 @@ func (p *Plane) Close() {
 	}
 }
 
-// post asks one address after the other until one answers with any status. server is
-// the last one asked; "" if there was none to ask.
-func (p *Plane) post(ctx context.Context, path string, body []byte) (server string, answer *http.Response, err error) {
+// post asks one address after the other until one answers with any status. c is of the
+// last one asked; its server is "" if there was none to ask.
+func (p *Plane) post(ctx context.Context, path string, body []byte) (c *connection, answer *http.Response, err error) {
+	last := &connection{}
 	for tries := 1; ; tries++ {
-		s, transport, all, err := p.choose()
+		c, all, err := p.choose()
 		if err != nil {
-			return server, nil, err
+			return last, nil, err
 		}
-		server = s.Name
-		answer, err := p.ask(ctx, transport, path, body)
+		last = c
+		answer, err := p.ask(ctx, c.transport, path, body)
 		if err == nil {
-			return server, answer, nil
+			return c, answer, nil
 		}
-		p.failed(server)
+		p.broken(ctx, c)
 		if tries >= all || ctx.Err() != nil {
-			return server, nil, err
+			return c, nil, err
 		}
 	}
 }
@@ -94,14 +103,14 @@ func (p *Plane) ask(ctx context.Context, transport *http.Transport, path string,
 	return transport.RoundTrip(r)     // no redirects: they are answers as others
 }
 
-// choose is the server to be asked, and how many there are.
-func (p *Plane) choose() (stream.Server, *http.Transport, int, error) {
+// choose is the way to the server to be asked, and how many servers there are.
+func (p *Plane) choose() (*connection, int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.look != nil && len(p.servers) == 0 {
 		servers, err := p.look()
 		if err != nil {
-			return stream.Server{}, nil, 0, err
+			return nil, 0, err
 		}
 		p.servers, p.at = servers, 0
 	}
@@ -112,10 +121,25 @@ func (p *Plane) choose() (stream.Server, *http.Transport, int, error) {
 		c = nil
 	}
 	if c == nil {
-		c = &connection{transport: p.transport(s), since: time.Now()}
+		c = &connection{server: s.Name, transport: p.transport(s), since: time.Now()}
 		p.used[s.Name] = c
 	}
-	return s, c.transport, len(p.servers), nil
+	return c, len(p.servers), nil
+}
+
+// broken is failed of a connection that brought no whole answer: it is not used again, for
+// it may be dead. A poll that was given up says nothing of either.
+func (p *Plane) broken(ctx context.Context, c *connection) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	p.mu.Lock()
+	if p.used[c.server] == c {
+		delete(p.used, c.server)
+	}
+	p.mu.Unlock()
+	c.transport.CloseIdleConnections()
+	p.failed(c.server)
 }
 
 // failed goes on to the next one, unless somebody else has.
@@ -134,6 +158,20 @@ func (p *Plane) failed(server string) {
 		delete(p.used, name)
 	}
 }
+
+// alone waits until nobody else reads a long answer or parses one, so that the memory this
+// takes is bounded for all who poll and not for each of them. False: ctx is done.
+func (p *Plane) alone(ctx context.Context) bool {
+	select {
+	case p.reading <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// letOthers ends what alone began.
+func (p *Plane) letOthers() { <-p.reading }
 
 // transport connects to one address and to nothing else.
 func (p *Plane) transport(s stream.Server) *http.Transport {

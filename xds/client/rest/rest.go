@@ -7,6 +7,7 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,37 +99,57 @@ func (o *Options) fetch(ctx context.Context, r *discoveryv3.DiscoveryRequest) (s
 	if err != nil {
 		return o.Plane.cluster, nil, err
 	}
-	server, answer, err := o.Plane.post(ctx, o.Path, body)
+	c, answer, err := o.Plane.post(ctx, o.Path, body)
 	if err != nil {
-		return server, nil, err
+		return c.server, nil, err
 	}
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusOK:
+		a, err = o.take(ctx, c, answer)
+		return c.server, a, err
 	case http.StatusNotModified:
-		return server, nil, nil
-	default:
-		_, _ = io.CopyN(io.Discard, answer.Body, 4<<10) // then the connection may be kept
-		return server, nil, fmt.Errorf("answered with status %d", answer.StatusCode)
+		return c.server, nil, nil
 	}
-	text, err := read(answer)
-	if err != nil {
-		return server, nil, err
-	}
-	if a, err = parse(text); err != nil {
-		return server, nil, &unreadableError{err}
-	}
-	return server, a, nil
+	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10) // then the connection may be kept
+	o.Plane.failed(c.server)
+	return c.server, nil, fmt.Errorf("answered with status %d", answer.StatusCode)
 }
 
-// read reads the body within its bound.
-func read(answer *http.Response) ([]byte, error) {
+// take reads what an answer says. What is short is read at once, so that a server that
+// stalls does not hold up who asks for something else.
+func (o *Options) take(ctx context.Context, c *connection, answer *http.Response) (*Answer, error) {
 	if answer.ContentLength > MaxAnswer {
+		answer.Body.Close()
+		o.Plane.broken(ctx, c)
 		return nil, fmt.Errorf("an answer of %d bytes: at most %d are read", answer.ContentLength, MaxAnswer)
 	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, MaxAnswer+1))
+	text, err := read(answer, nil, small)
+	if err == nil {
+		if !o.Plane.alone(ctx) {
+			return nil, ctx.Err() // that is not the server's fault
+		}
+		defer o.Plane.letOthers()
+		text, err = read(answer, text, MaxAnswer+1)
+	}
 	if err == nil && len(text) > MaxAnswer {
 		err = fmt.Errorf("an answer of more than %d bytes", MaxAnswer)
 	}
-	return text, err
+	if err != nil {
+		answer.Body.Close()
+		o.Plane.broken(ctx, c)
+		return nil, err
+	}
+	a, err := parse(text)
+	if err != nil {
+		return nil, &unreadableError{err}
+	}
+	return a, nil
+}
+
+// read appends to text what follows of the body, until there are limit bytes.
+func read(answer *http.Response, text []byte, limit int) ([]byte, error) {
+	b := bytes.NewBuffer(text)
+	_, err := b.ReadFrom(io.LimitReader(answer.Body, int64(limit-len(text))))
+	return b.Bytes(), err
 }

@@ -252,6 +252,158 @@ func TestNobody(t *testing.T) {
 	}
 }
 
+// A server that answers, but with nothing that is of use, is left like one that does not.
+func TestBadServerIsLeft(t *testing.T) {
+	for name, bad := range map[string]http.HandlerFunc{
+		"another status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) },
+		"too long": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(MaxAnswer+1))
+			_, _ = io.WriteString(w, good)
+		},
+		"too long, in chunks": func(w http.ResponseWriter, _ *http.Request) {
+			for range MaxAnswer/(1<<16) + 1 {
+				_, _ = w.Write(make([]byte, 1<<16))
+			}
+		},
+		"cut": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, good)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"stalled": stall,
+	} {
+		t.Run(name, func(t *testing.T) {
+			poll := often
+			if name == "stalled" {
+				poll.Timeout = 200 * time.Millisecond
+			}
+			p := planeAt(serve(t, bad), serve(t, text(good)))
+			h := start(t, NewPlane(p, servers(t, p), nil, 0), poll)
+			for _, want := range []string{"failed: ", "version 7", "version 7"} {
+				if got := h.next(t); !strings.HasPrefix(got, want) {
+					t.Fatalf("got %s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+// stall begins an answer.
+func stall(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // then the server hears of the end
+	_, _ = io.WriteString(w, good[:20])
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// The only server is dialled anew after it has brought no whole answer, in HTTP/2 too: its
+// connection may be dead, whoever else still waits for something there.
+func TestDialledAnew(t *testing.T) {
+	connections := make(chan string, 1000)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		connections <- r.RemoteAddr
+		<-r.Context().Done()
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	p := planeAt(netip.MustParseAddrPort(s.Listener.Addr().String()))
+	p.HTTP = config.PlaneHTTP2
+	plane := NewPlane(p, servers(t, p), nil, 0)
+	start(t, plane, config.Poll{Delay: time.Millisecond, Timeout: time.Hour})
+	first := <-connections
+	h := start(t, plane, config.Poll{Delay: time.Millisecond, Timeout: 100 * time.Millisecond})
+	for range 2 {
+		if got := h.next(t); !strings.HasPrefix(got, "failed: ") {
+			t.Fatal(got)
+		}
+	}
+	if second, third := <-connections, <-connections; first != second || third == second {
+		t.Errorf("asked from %s, %s and %s", first, second, third)
+	}
+}
+
+// A poll that is given up says nothing of the server.
+func TestGivenUp(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	p := planeAt(serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}), serve(t, text(good)))
+	plane := NewPlane(p, servers(t, p), nil, 0)
+	defer plane.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	h := &heard{&discoveryv3.DiscoveryRequest{}, make(chan string, 10)}
+	go func() {
+		defer close(done)
+		Run(ctx, Options{Plane: plane, Path: "/", Poll: often}, h)
+	}()
+	<-asked
+	cancel()
+	<-done
+	if plane.at != 0 || len(plane.used) != 1 {
+		t.Errorf("server %d is asked next, %d connections are kept", plane.at, len(plane.used))
+	}
+}
+
+// One answer at a time is parsed, and who waits for that does not wait for longer than a
+// request lasts, nor leaves the server for it.
+func TestOneAtATime(t *testing.T) {
+	p := planeAt(serve(t, text(good)), serve(t, func(http.ResponseWriter, *http.Request) {
+		t.Error("the second server is asked")
+	}))
+	plane := NewPlane(p, servers(t, p), nil, 0)
+	plane.reading <- struct{}{}
+	h := start(t, plane, config.Poll{Delay: time.Millisecond, Timeout: 50 * time.Millisecond})
+	if got := h.next(t); !strings.HasSuffix(got, ": no whole answer in 50ms") {
+		t.Fatal(got)
+	}
+	<-plane.reading
+	for got := ""; !strings.HasPrefix(got, "version 7"); {
+		got = h.next(t)
+	}
+}
+
+// A long answer is read alone, too; one that stalls when it has begun holds up nobody.
+func TestStalledAnswer(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		stalled := make(chan struct{}, 1)
+		first := true
+		p := planeAt(serve(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/stalls" && first:
+				first = false
+				stalled <- struct{}{}
+				stall(w, r)
+			case long:
+				_, _ = io.WriteString(w, good+strings.Repeat(" ", 2*small))
+			default:
+				_, _ = io.WriteString(w, good)
+			}
+		}))
+		plane := NewPlane(p, servers(t, p), nil, 0)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			Run(ctx, Options{Plane: plane, Path: "/stalls", Poll: config.Poll{Delay: time.Millisecond, Timeout: time.Hour}},
+				&heard{&discoveryv3.DiscoveryRequest{}, make(chan string, 100)})
+		}()
+		<-stalled
+		h := start(t, plane, often)
+		if got := h.next(t); !strings.HasPrefix(got, "version 7") {
+			t.Error(got)
+		}
+		cancel()
+		<-done
+	}
+}
+
 // Addresses that stand in a file are looked up again when none of them answers.
 func TestLook(t *testing.T) {
 	at := serve(t, text(good))
