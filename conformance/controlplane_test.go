@@ -8,7 +8,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,7 +117,8 @@ type loadService struct {
 	loadv3.UnimplementedLoadReportingServiceServer
 	mu   sync.Mutex
 	node string
-	said map[string]uint64 // requests by cluster
+	said map[string]uint64  // requests by cluster
+	used map[string]float64 // the mean of what hosts reported of themselves, by name
 }
 
 func (s *loadService) StreamLoadStats(stream loadv3.LoadReportingService_StreamLoadStatsServer) error {
@@ -137,6 +140,9 @@ func (s *loadService) StreamLoadStats(stream loadv3.LoadReportingService_StreamL
 		for _, c := range r.GetClusterStats() {
 			for _, l := range c.GetUpstreamLocalityStats() {
 				s.said[c.GetClusterName()] += l.GetTotalIssuedRequests()
+				for _, m := range l.GetLoadMetricStats() {
+					s.used[m.GetMetricName()] = m.GetTotalMetricValue() / float64(m.GetNumRequestsFinishedWithMetric())
+				}
 			}
 		}
 		s.mu.Unlock()
@@ -144,18 +150,22 @@ func (s *loadService) StreamLoadStats(stream loadv3.LoadReportingService_StreamL
 }
 
 // TestLoadStatsConfig: the load of all clusters goes where the bootstrap's cluster
-// manager says.
+// manager says, with what it asks for of the hosts' own reports and nothing else of them.
 func TestLoadStatsConfig(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	loads, g := &loadService{said: map[string]uint64{}}, grpc.NewServer()
+	loads, g := &loadService{said: map[string]uint64{}, used: map[string]float64{}}, grpc.NewServer()
 	loadv3.RegisterLoadReportingServiceServer(g, loads)
 	go func() { _ = g.Serve(l) }()
 	t.Cleanup(g.Stop)
 	at := freeAddr(t)
-	text := httpConfig(freeAddr(t), socketAddress(at), named(t, "app")) + fmt.Sprintf(`
+	app := startUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("endpoint-load-metrics", "TEXT cpu_utilization=0.5,mem_utilization=0.9,named_metrics.queue=3")
+	}))
+	text := httpConfig(freeAddr(t), socketAddress(at), app) + fmt.Sprintf(`
+    lrs_report_endpoint_metrics: [cpu_utilization, "named_metrics.*"]
   - name: loads
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -172,6 +182,6 @@ cluster_manager: {load_stats_config: {api_type: GRPC, transport_api_version: V3,
 		asked("http://" + at + "/")
 		loads.mu.Lock()
 		defer loads.mu.Unlock()
-		return loads.node == "reporter" && loads.said["web"] > 0
+		return loads.node == "reporter" && loads.said["web"] > 0 && maps.Equal(loads.used, map[string]float64{"cpu_utilization": 0.5, "named_metrics.queue": 3})
 	})
 }
