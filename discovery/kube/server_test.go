@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,9 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.events = append(a.events, events)
 		a.mu.Unlock()
 		a.stream(w, r, events)
+		a.mu.Lock()
+		a.events = slices.DeleteFunc(a.events, func(e chan string) bool { return e == events })
+		a.mu.Unlock()
 	default:
 		a.mu.Lock()
 		a.lists++
@@ -145,25 +149,24 @@ func (a *apiServer) stream(w http.ResponseWriter, r *http.Request, events chan s
 	}
 }
 
-// send sends an event to the watch of slices that is under way.
+// send sends an event to the watch of slices that is under way: to the one after it, if that
+// ends before it has read.
 func (a *apiServer) send(event string) {
 	a.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		var last chan string // without a watch: nobody reads
 		a.mu.Lock()
-		n := len(a.events)
-		if n > 0 {
-			last := a.events[n-1]
-			a.mu.Unlock()
-			select {
-			case last <- event:
-				return
-			case <-time.After(5 * time.Second):
-				a.t.Fatal("nobody reads the watch")
-			}
+		if n := len(a.events); n > 0 {
+			last = a.events[n-1]
 		}
 		a.mu.Unlock()
+		select {
+		case last <- event:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	a.t.Fatal("no watch")
+	a.t.Fatal("nobody reads the watch")
 }
 
 // modified is the event of a slice that now has these pods.
