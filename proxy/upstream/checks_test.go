@@ -244,7 +244,7 @@ func TestUnfitHostsConnectionsEnd(t *testing.T) {
 
 // Whatever hosts do, the picks go where the checks say, panic or not.
 func TestSimChecksAndPriorities(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range loop.Seeds(t, 40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			asked := checkedHosts()
 			asked.Endpoints = levels(config.RoundRobin, "hhh", "hhh").Endpoints
