@@ -55,7 +55,8 @@ func listenerTables() []table {
 		},
 		{
 			of:       &listenerv3.Filter{},
-			honoured: "name typed_config config_discovery",
+			honoured: "name typed_config",
+			partly:   notes{"config_discovery": "a connection manager of which only the routes have changed gives them to open connections, too"},
 		},
 		{of: &tcpv3.TcpProxy_TcpAccessLogOptions{}, honoured: "access_log_flush_interval flush_access_log_on_connected"},
 		{

@@ -180,10 +180,13 @@ func socketTables() []table {
 		{of: &corev3.PerHostConfig{}, honoured: "added_tlvs", strict: true},
 		{
 			of:       &listenerv3.ListenerFilter{},
-			honoured: "typed_config config_discovery",
-			partly:   notes{"name": "of what comes by config_discovery; else an extension is found by its type"},
-			strict:   true,
-			never:    notes{"filter_disabled": "a filter is there or is not"},
+			honoured: "typed_config",
+			partly: notes{
+				"name":             "of what comes by config_discovery; else an extension is found by its type",
+				"config_discovery": "a change begins the local rate limits of the listener anew",
+			},
+			strict: true,
+			never:  notes{"filter_disabled": "a filter is there or is not"},
 		},
 		{
 			of:       &tlsinspectorv3.TlsInspector{},
